@@ -1,0 +1,199 @@
+//! A block: a header, and the transactions and records that it commits to.
+
+use crate::transaction::{Transaction, TransactionError};
+use alloy_primitives::{B256, Bytes};
+use og_crypto::{block_hash, merkle::list_root};
+use og_types::{
+    BlockHash, Canonical, DecodeError, Header, SignedRecord, canonical_struct,
+    limits::{
+        MAX_BLOCK_BYTES, MAX_RECORDS_PER_BLOCK, MAX_TRANSACTION_BYTES, MAX_TRANSACTIONS_PER_BLOCK,
+    },
+};
+use std::sync::{Arc, OnceLock};
+
+/// The parts of a block in the order in which it is encoded.
+#[derive(Debug)]
+struct Parts {
+    header: Header,
+    transactions: Vec<Bytes>,
+    records: Vec<SignedRecord>,
+}
+
+canonical_struct!(Parts, max_bytes = MAX_BLOCK_BYTES, {
+    header,
+    transactions <= MAX_TRANSACTIONS_PER_BLOCK,
+    records <= MAX_RECORDS_PER_BLOCK,
+});
+
+/// A block whose body is what its header commits to. Immutable; a clone shares the memory.
+#[derive(Clone, Debug)]
+pub struct Block(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    bytes: Bytes,
+    hash: BlockHash,
+    /// Decoded on first use: recovering senders is most of the cost of a transfer.
+    decoded: OnceLock<Result<Vec<Transaction>, BlockTransactionError>>,
+}
+
+/// Why bytes are not a block.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockDecodeError {
+    /// The bytes are no canonical encoding, or one beyond the limits.
+    #[error("not a block: {0}")]
+    Encoding(#[from] DecodeError),
+    /// A transaction has more than [`MAX_TRANSACTION_BYTES`].
+    #[error("transaction {index} has {length} bytes, more than {MAX_TRANSACTION_BYTES}")]
+    TransactionTooLong {
+        /// Position in the block.
+        index: usize,
+        /// Bytes found.
+        length: usize,
+    },
+    /// The transactions are not those that the header commits to.
+    #[error("the transactions hash to {found}, but the header's transactions_root is {expected}")]
+    TransactionsRoot {
+        /// What the header says.
+        expected: B256,
+        /// What the body hashes to.
+        found: B256,
+    },
+    /// The records are not those that the header commits to.
+    #[error("the records hash to {found}, but the header's records_root is {expected}")]
+    RecordsRoot {
+        /// What the header says.
+        expected: B256,
+        /// What the body hashes to.
+        found: B256,
+    },
+}
+
+/// A transaction of a block that can never be valid on its chain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("transaction {index}: {error}")]
+pub struct BlockTransactionError {
+    /// Position in the block.
+    pub index: usize,
+    /// What is wrong with it.
+    pub error: TransactionError,
+}
+
+/// The root of a list of raw transactions.
+pub fn transactions_root(transactions: &[Bytes]) -> B256 {
+    list_root(transactions)
+}
+
+/// The root of a list of records; each leaf is a [`SignedRecord`]'s canonical bytes.
+pub fn records_root(records: &[SignedRecord]) -> B256 {
+    let encoded: Vec<_> = records.iter().map(Canonical::to_bytes).collect();
+    list_root(&encoded)
+}
+
+impl Block {
+    /// The block with this body. `header`'s roots of the body are computed here, whatever they
+    /// were, so that no block disagrees with itself.
+    pub fn new(mut header: Header, transactions: Vec<Bytes>, records: Vec<SignedRecord>) -> Self {
+        header.transactions_root = transactions_root(&transactions);
+        header.records_root = records_root(&records);
+        let parts = Parts {
+            header,
+            transactions,
+            records,
+        };
+        let bytes = parts.to_bytes().into();
+        Self::from_parts(parts, bytes)
+    }
+
+    /// Decodes a block and checks that the body is what the header commits to.
+    ///
+    /// # Errors
+    /// [`BlockDecodeError`]; whether the block is valid is another question ([`crate::execute()`]).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BlockDecodeError> {
+        let parts = Parts::from_bytes(bytes)?;
+        for (index, transaction) in parts.transactions.iter().enumerate() {
+            if transaction.len() > MAX_TRANSACTION_BYTES {
+                return Err(BlockDecodeError::TransactionTooLong {
+                    index,
+                    length: transaction.len(),
+                });
+            }
+        }
+        let found = transactions_root(&parts.transactions);
+        let expected = parts.header.transactions_root;
+        if found != expected {
+            return Err(BlockDecodeError::TransactionsRoot { expected, found });
+        }
+        let found = records_root(&parts.records);
+        let expected = parts.header.records_root;
+        if found != expected {
+            return Err(BlockDecodeError::RecordsRoot { expected, found });
+        }
+        Ok(Self::from_parts(parts, Bytes::copy_from_slice(bytes)))
+    }
+
+    fn from_parts(parts: Parts, bytes: Bytes) -> Self {
+        let hash = block_hash(&parts.header);
+        Self(Arc::new(Inner {
+            parts,
+            bytes,
+            hash,
+            decoded: OnceLock::new(),
+        }))
+    }
+
+    /// The canonical encoding.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
+    }
+
+    /// The block's name: keccak256 of its header.
+    pub fn hash(&self) -> BlockHash {
+        self.0.hash
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.0.parts.header
+    }
+
+    /// The raw transactions (EIP-2718), in order.
+    pub fn transactions(&self) -> &[Bytes] {
+        &self.0.parts.transactions
+    }
+
+    /// The records, in order.
+    pub fn records(&self) -> &[SignedRecord] {
+        &self.0.parts.records
+    }
+
+    /// The transactions decoded, with their senders.
+    ///
+    /// # Errors
+    /// [`BlockTransactionError`] names the first that is not valid on the header's chain.
+    pub fn decoded_transactions(&self) -> Result<&[Transaction], BlockTransactionError> {
+        self.0
+            .decoded
+            .get_or_init(|| {
+                self.transactions()
+                    .iter()
+                    .enumerate()
+                    .map(|(index, raw)| {
+                        Transaction::decode(raw, self.header().chain_id)
+                            .map_err(|error| BlockTransactionError { index, error })
+                    })
+                    .collect()
+            })
+            .as_deref()
+            .map_err(Clone::clone)
+    }
+}
+
+/// Blocks are equal if their bytes are.
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+impl Eq for Block {}

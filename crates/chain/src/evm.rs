@@ -1,0 +1,177 @@
+//! The EVM over a [`View`]: its database, its environment, and how its changes reach the state.
+
+use crate::{
+    state::{Account, Key},
+    transaction::EVM_FORK,
+    view::{StateError, View},
+};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use og_crypto::keccak256;
+use og_types::Header;
+use revm::{
+    Database, ExecuteEvm as _, MainBuilder as _, MainnetEvm,
+    bytecode::Bytecode,
+    context::{
+        BlockEnv, CfgEnv, ContextTr as _, TxEnv,
+        result::{EVMError, ExecutionResult, InvalidTransaction},
+    },
+    database_interface::DBErrorMarker,
+    handler::MainnetContext,
+    state::{AccountInfo, EvmState},
+};
+
+const RANDAO_DOMAIN: &[u8] = b"_OG_RANDAO_V1";
+const MS_PER_SECOND: u64 = 1000;
+
+/// The EVM over a view.
+pub(crate) type Machine<'view, 'cache> = MainnetEvm<MainnetContext<&'view mut View<'cache>>>;
+
+impl DBErrorMarker for StateError {}
+
+impl Database for View<'_> {
+    type Error = StateError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        let account = self.account(address)?;
+        Ok((!account.is_empty()).then(|| AccountInfo {
+            balance: account.balance,
+            nonce: account.nonce,
+            code_hash: account.code_hash,
+            code: None,
+            account_id: None,
+        }))
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
+        if code_hash == KECCAK256_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        let key = Key::code(code_hash);
+        let code = self.get(key)?.ok_or(StateError::Corrupt(key))?;
+        Bytecode::new_raw_checked(code).map_err(|_| StateError::Corrupt(key))
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
+        View::storage(self, address, slot)
+    }
+
+    fn block_hash(&mut self, height: u64) -> Result<B256, StateError> {
+        Ok(self.word(Key::block_hash(height))?.unwrap_or_default())
+    }
+}
+
+impl View<'_> {
+    /// Takes over what a transaction changed.
+    fn apply(&mut self, changes: EvmState) -> Result<(), StateError> {
+        for (address, changed) in changes {
+            if !changed.is_touched() {
+                continue;
+            }
+            if changed.is_selfdestructed() {
+                // Since EIP-6780 only an account of the same transaction can go, and its
+                // storage never reached the state.
+                self.set_account(address, &Account::default());
+                continue;
+            }
+            if self.account(address)?.code_hash != changed.info.code_hash
+                && let Some(code) = &changed.info.code
+                && !code.is_empty()
+            {
+                let code = code.original_bytes();
+                self.set(Key::code(changed.info.code_hash), Some(code));
+            }
+            for (slot, value) in changed.changed_storage_slots() {
+                self.set_storage(address, *slot, value.present_value);
+            }
+            let account = Account {
+                nonce: changed.info.nonce,
+                balance: changed.info.balance,
+                code_hash: changed.info.code_hash,
+            };
+            self.set_account(address, &account);
+        }
+        Ok(())
+    }
+}
+
+/// What contracts see of the block that `header` describes.
+///
+/// `TIMESTAMP` is in whole seconds, so that blocks less than a second apart may show the same.
+/// `PREVRANDAO` is derived from the parent: whoever proposes the parent can try several, so it is
+/// biased by proposers and known one block ahead. Never draw lots with it.
+pub(crate) fn block_environment(header: &Header, fee_recipient: Address) -> BlockEnv {
+    let randao = keccak256(&[
+        RANDAO_DOMAIN,
+        &header.parent.0,
+        &header.height.to_be_bytes(),
+    ]);
+    BlockEnv {
+        number: U256::from(header.height),
+        beneficiary: fee_recipient,
+        timestamp: U256::from(header.timestamp_ms.checked_div(MS_PER_SECOND).unwrap_or(0)),
+        gas_limit: header.gas_limit,
+        basefee: header.base_fee_per_gas,
+        prevrandao: Some(randao),
+        ..BlockEnv::default()
+    }
+}
+
+/// The EVM's configuration for this chain.
+pub(crate) fn configuration(chain_id: u64) -> CfgEnv {
+    CfgEnv::new_with_spec(EVM_FORK).with_chain_id(chain_id)
+}
+
+/// An EVM that reads and changes `view`.
+pub(crate) fn machine<'view, 'cache>(
+    view: &'view mut View<'cache>,
+    configuration: CfgEnv,
+    block: BlockEnv,
+) -> Machine<'view, 'cache> {
+    MainnetContext::new(view, EVM_FORK)
+        .with_cfg(configuration)
+        .with_block(block)
+        .build_mainnet()
+}
+
+/// Why a transaction did not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RunError {
+    /// It is not valid in this state; the state is unchanged.
+    Invalid {
+        /// What is wrong with it.
+        reason: String,
+        /// Whether it is merely early or late: its nonce or its fee may fit another block.
+        is_untimely: bool,
+    },
+    /// The state could not be read; the view has noted the key if it is merely missing.
+    State(StateError),
+}
+
+/// Runs one transaction and, if it is valid, takes over its changes.
+pub(crate) fn run(
+    machine: &mut Machine<'_, '_>,
+    transaction: TxEnv,
+) -> Result<ExecutionResult, RunError> {
+    let outcome = machine.transact(transaction).map_err(|error| match error {
+        EVMError::Database(error) => RunError::State(error),
+        EVMError::Transaction(error) => RunError::Invalid {
+            reason: error.to_string(),
+            is_untimely: matches!(
+                error,
+                InvalidTransaction::NonceTooHigh { .. }
+                    | InvalidTransaction::NonceTooLow { .. }
+                    | InvalidTransaction::GasPriceLessThanBasefee
+            ),
+        },
+        other => RunError::Invalid {
+            reason: other.to_string(),
+            is_untimely: false,
+        },
+    })?;
+    machine
+        .ctx
+        .db_mut()
+        .apply(outcome.state)
+        .map_err(RunError::State)?;
+    Ok(outcome.result)
+}

@@ -1,0 +1,56 @@
+//! Decide which blocks are valid: state transition, EVM, records.
+//!
+//! Pure: no clock, no I/O, no randomness. A block is a function of its parent's header and state;
+//! [`execute`](execute()) checks one, [`build`](build()) makes one, and both make the same writes.
+//! The database is asynchronous and the EVM is not, so state is read through a [`Cache`]: what it
+//! does not hold comes back as [`Attempt::Missing`], is fetched by the caller, and the computation
+//! runs again. Roots of the state are the caller's to check: the database computes them.
+//!
+//! Reading order: [`state`], [`block`], [`rules`], [`transaction`], [`execute`](mod@execute),
+//! [`records`], [`registry`], [`mempool`].
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod block;
+pub mod build;
+pub mod call;
+mod evm;
+pub mod execute;
+pub mod fees;
+pub mod genesis;
+pub mod mempool;
+pub mod nullifiers;
+pub mod prefetch;
+pub mod receipts;
+pub mod records;
+pub mod registry;
+pub mod rules;
+pub mod state;
+pub mod transaction;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use block::{Block, BlockDecodeError};
+pub use build::{Built, Candidates, build};
+pub use call::{CallError, CallOutcome, CallRequest, call};
+pub use execute::{BlockError, Executed, execute};
+pub use mempool::Mempool;
+pub use prefetch::{prefetch_block, prefetch_candidates};
+pub use receipts::{Log, TransactionReceipt};
+pub use records::RecordError;
+pub use rules::{HeaderError, Rules, RulesError, Slot};
+pub use state::{Account, Attempt, Cache, Key, StateCommitment, Value};
+pub use transaction::{Transaction, TransactionError};
+pub use view::{StateError, Writes};

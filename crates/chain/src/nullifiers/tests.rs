@@ -1,0 +1,149 @@
+//! The scheme against a model that remembers everything.
+
+use super::*;
+use crate::state::{Attempt, Cache};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+type State = BTreeMap<Key, Value>;
+
+/// Runs one block on `state`, fetching what is missing.
+fn run(state: &mut State, mut block: impl FnMut(&mut View<'_>) -> Result<(), StateError>) {
+    let mut cache = Cache::default();
+    let writes = loop {
+        let mut view = View::new(&cache);
+        let result = block(&mut view);
+        let missing = match view.missing() {
+            Some(keys) => keys,
+            None => {
+                result.unwrap();
+                match view.finish() {
+                    Attempt::Done(writes) => break writes,
+                    Attempt::Missing(keys) => keys,
+                }
+            }
+        };
+        for key in missing {
+            cache.insert(key, state.get(&key).cloned());
+        }
+    };
+    for (key, value) in writes {
+        match value {
+            Some(value) => state.insert(key, value),
+            None => state.remove(&key),
+        };
+    }
+}
+
+fn id(number: u64) -> RequestId {
+    RequestId(alloy_primitives::keccak256(number.to_be_bytes()).0)
+}
+
+fn is_known(state: &State, number: u64) -> bool {
+    state.contains_key(&Key::nullifier(id(number)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// An id is known as long as its record could be admitted, and gone soon after.
+    #[test]
+    fn ids_are_known_while_they_matter_and_the_state_stays_bounded(
+        blocks in prop::collection::vec(
+            (1u64..=60_000, prop::collection::vec(0u64..600_000, 0..100)),
+            1..30,
+        ),
+    ) {
+        let mut state = State::new();
+        let mut model: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut time_ms = 1_800_000_012_345;
+        let mut next = 0;
+        for (step_ms, lifetimes) in blocks {
+            time_ms += step_ms;
+            let first = next;
+            run(&mut state, |view| {
+                let mut result = forget(view, time_ms);
+                for (number, lifetime_ms) in (first..).zip(&lifetimes) {
+                    // As a block does, go on after a miss, so that one fetch serves many.
+                    result = result
+                        .and(is_used(view, id(number)).map(|is_used| assert!(!is_used)))
+                        .and(remember(view, id(number), time_ms + lifetime_ms, 7));
+                }
+                result
+            });
+            for lifetime_ms in lifetimes {
+                model.insert(next, time_ms + lifetime_ms);
+                next += 1;
+            }
+            for (number, expiry_ms) in &model {
+                if *expiry_ms >= time_ms {
+                    prop_assert!(is_known(&state, *number), "forgotten too early");
+                }
+                // These blocks admit far less than the budget, so a minute that is over is gone.
+                if *expiry_ms / BUCKET_MS < time_ms / BUCKET_MS {
+                    prop_assert!(!is_known(&state, *number), "not forgotten");
+                }
+            }
+        }
+        // After the last window nothing is left but the cursor.
+        for _ in 0..12 {
+            time_ms += BUCKET_MS;
+            run(&mut state, |view| forget(view, time_ms));
+        }
+        prop_assert_eq!(state.keys().copied().collect::<Vec<_>>(), [Key::nullifier_cursor()]);
+    }
+}
+
+#[test]
+fn a_block_forgets_no_more_than_it_may_and_the_next_ones_go_on() {
+    let mut state = State::new();
+    let start_ms = 1_800_000_000_000;
+    let per_block = MAX_CHUNKS_FORGOTTEN_PER_BLOCK * CHUNK_IDS;
+    let total = per_block + 70;
+    run(&mut state, |view| {
+        forget(view, start_ms)?;
+        for number in 0..total {
+            remember(view, id(number), start_ms, 7)?;
+        }
+        Ok(())
+    });
+    let mut time_ms = start_ms + BUCKET_MS;
+    let mut known = total;
+    while known > 0 {
+        run(&mut state, |view| forget(view, time_ms));
+        time_ms += 1;
+        let left = (0..total)
+            .filter(|number| is_known(&state, *number))
+            .count() as u64;
+        assert!(known - left <= per_block && left < known);
+        known = left;
+    }
+    assert_eq!(time_ms, start_ms + BUCKET_MS + 2);
+    assert_eq!(
+        state.keys().copied().collect::<Vec<_>>(),
+        [Key::nullifier_cursor()]
+    );
+}
+
+#[test]
+fn a_corrupt_chunk_is_an_error_that_names_its_key() {
+    let time_ms = 1_800_000_000_000;
+    let minute = minute_of(time_ms) - 1;
+    let chunk = Key::nullifier_chunk(minute, 0);
+    let mut cache = Cache::default();
+    cache.insert(
+        Key::nullifier_cursor(),
+        Some(minute.to_be_bytes().to_vec().into()),
+    );
+    cache.insert(
+        Key::nullifier_bucket(minute),
+        Some(1u64.to_be_bytes().to_vec().into()),
+    );
+    cache.insert(chunk, Some(vec![1; 33].into()));
+    let mut view = View::new(&cache);
+    assert_eq!(forget(&mut view, time_ms), Err(StateError::Corrupt(chunk)));
+    cache.insert(Key::nullifier_cursor(), Some(vec![1].into()));
+    let mut view = View::new(&cache);
+    let error = forget(&mut view, time_ms);
+    assert_eq!(error, Err(StateError::Corrupt(Key::nullifier_cursor())));
+}

@@ -1,0 +1,170 @@
+//! The layout of the authenticated state: 32-byte hashed keys, bounded values.
+//!
+//! Everything a block may depend on stands under a [`Key`]. Keys are hashes, so whoever chooses
+//! an address or a slot does not choose where in the database's order it lands. See
+//! `docs/formats/state.md`.
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use og_crypto::keccak256;
+use og_types::{Canonical as _, RequestId, canonical_struct, limits::MAX_CODE_BYTES};
+use std::collections::BTreeMap;
+
+const DOMAIN: &[u8] = b"_OG_STATE_V1";
+
+/// Largest value in the state, in bytes: a contract's code.
+pub const MAX_VALUE_BYTES: usize = MAX_CODE_BYTES;
+/// Past block hashes that the state remembers, as the EVM's `BLOCKHASH` can ask for.
+pub const BLOCK_HASH_RING: u64 = 256;
+
+/// Where a value of the state stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub B256);
+
+/// What stands under a [`Key`]; at most [`MAX_VALUE_BYTES`].
+pub type Value = Bytes;
+
+impl Key {
+    fn of(kind: u8, parts: [&[u8]; 2]) -> Self {
+        let [first, second] = parts;
+        Self(keccak256(&[DOMAIN, &[kind], first, second]))
+    }
+
+    /// An account: canonical CBOR of an [`Account`].
+    pub fn account(address: Address) -> Self {
+        Self::of(0, [address.as_slice(), &[]])
+    }
+
+    /// A contract's storage slot: 32 bytes, absent where zero.
+    pub fn storage(address: Address, slot: U256) -> Self {
+        Self::of(1, [address.as_slice(), &slot.to_be_bytes::<32>()])
+    }
+
+    /// A contract's code by its keccak256. Code is never deleted: several accounts may share it.
+    pub fn code(code_hash: B256) -> Self {
+        Self::of(2, [code_hash.as_slice(), &[]])
+    }
+
+    /// The hash of the block at `height`, 32 bytes, until the block [`BLOCK_HASH_RING`] later.
+    pub fn block_hash(height: u64) -> Self {
+        let position = height.checked_rem(BLOCK_HASH_RING).unwrap_or_default();
+        Self::of(3, [&position.to_be_bytes(), &[]])
+    }
+
+    /// A used request id: height of the block that admitted its record, 8 bytes big-endian.
+    pub fn nullifier(request: RequestId) -> Self {
+        Self::of(4, [&request.0, &[]])
+    }
+
+    /// How many nullifiers expire in a minute (since the Unix epoch): 8 bytes big-endian.
+    pub fn nullifier_bucket(minute: u64) -> Self {
+        Self::of(5, [&minute.to_be_bytes(), &[]])
+    }
+
+    /// One part of the list of nullifiers that expire in a minute: request ids, concatenated.
+    pub fn nullifier_chunk(minute: u64, chunk: u64) -> Self {
+        Self::of(6, [&minute.to_be_bytes(), &chunk.to_be_bytes()])
+    }
+
+    /// The first minute whose nullifiers are not yet all forgotten: 8 bytes big-endian.
+    pub fn nullifier_cursor() -> Self {
+        Self::of(7, [&[], &[]])
+    }
+}
+
+/// An account as the state holds it. An account that is [empty](Self::is_empty) is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Transactions sent, or contracts created.
+    pub nonce: u64,
+    /// Balance in the token's smallest unit.
+    pub balance: U256,
+    /// keccak256 of the code.
+    pub code_hash: B256,
+}
+
+canonical_struct!(Account, max_bytes = 128, { nonce, balance, code_hash });
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            nonce: 0,
+            balance: U256::ZERO,
+            code_hash: KECCAK256_EMPTY,
+        }
+    }
+}
+
+impl Account {
+    /// Whether the account is indistinguishable from one that never existed (EIP-161).
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The value under the account's key: `None` deletes it.
+    pub fn to_value(&self) -> Option<Value> {
+        (!self.is_empty()).then(|| self.to_bytes().into())
+    }
+
+    /// Reads the value under an account's key, absent meaning empty.
+    ///
+    /// # Errors
+    /// [`og_types::DecodeError`] if it is not an account: the database is corrupt.
+    pub fn from_value(value: Option<&Value>) -> Result<Self, og_types::DecodeError> {
+        value.map_or_else(|| Ok(Self::default()), |bytes| Self::from_bytes(bytes))
+    }
+}
+
+/// What a header commits to about the state after its block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateCommitment {
+    /// Canonical root of the state.
+    pub root: B256,
+    /// Root of the state's log of operations.
+    pub operations_root: B256,
+    /// First operation of that log that is still active.
+    pub operations_floor: u64,
+    /// Number of operations in that log.
+    pub operations_size: u64,
+}
+
+/// What has been read of the parent's state so far; `None` for a key that is known to be absent.
+#[derive(Clone, Debug, Default)]
+pub struct Cache(BTreeMap<Key, Option<Value>>);
+
+impl Cache {
+    /// Remembers what the database answered for `key`.
+    pub fn insert(&mut self, key: Key, value: Option<Value>) {
+        self.0.insert(key, value);
+    }
+
+    /// What is known of `key`: nothing, that it is absent, or its value.
+    pub fn get(&self, key: &Key) -> Option<Option<&Value>> {
+        self.0.get(key).map(Option::as_ref)
+    }
+
+    /// The keys among `keys` that have not been read yet.
+    pub fn unknown(&self, keys: impl IntoIterator<Item = Key>) -> Vec<Key> {
+        keys.into_iter()
+            .filter(|key| !self.0.contains_key(key))
+            .collect()
+    }
+
+    /// Number of keys that have been read.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing has been read.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A computation that reads the state through a [`Cache`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt<T> {
+    /// It ran to its end.
+    Done(T),
+    /// It needs these keys, each at least once: fetch them into the cache and run it again.
+    Missing(Vec<Key>),
+}

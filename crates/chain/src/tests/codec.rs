@@ -1,0 +1,153 @@
+//! Bytes from outside: no panic, one encoding, and a block on file that must not change.
+
+use super::support::*;
+use crate::{Block, BlockDecodeError, Candidates, Transaction};
+use alloy_primitives::{Address, hex};
+use og_types::{Canonical as _, limits::MAX_BLOCK_BYTES};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+/// Block 1 of the test chain, with two transactions and two records.
+///
+/// Regenerate after a deliberate change of format, and say so in the changelog:
+/// `cargo test -p og-chain -- --ignored regenerate_the_block_on_file`
+const BLOCK_ON_FILE: &str = include_str!("../../testdata/block_v1.hex");
+
+fn example() -> Block {
+    let mut chain = TestChain::new();
+    let slot = chain.slot();
+    let candidates = Candidates {
+        transactions: vec![
+            transfer(0, 0, Address::repeat_byte(1), 1),
+            create(1, 0, super::execution::COUNTER),
+        ],
+        records: (0..2)
+            .map(|i| sign_record(record(i, slot.timestamp_ms)))
+            .collect(),
+    };
+    chain.advance_at(&slot, candidates);
+    chain.head
+}
+
+static EXAMPLE: LazyLock<Block> = LazyLock::new(example);
+
+#[test]
+#[ignore = "writes the file that another test compares with"]
+fn regenerate_the_block_on_file() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/block_v1.hex");
+    std::fs::write(path, format!("{}\n", hex::encode(EXAMPLE.bytes()))).unwrap();
+}
+
+#[test]
+fn the_block_on_file_is_what_this_code_makes_and_reads() {
+    let bytes = hex::decode(BLOCK_ON_FILE.trim()).unwrap();
+    assert_eq!(EXAMPLE.bytes().as_ref(), bytes);
+    let block = Block::from_bytes(&bytes).unwrap();
+    assert_eq!(block, *EXAMPLE);
+    assert_eq!(
+        block.hash().to_string(),
+        include_str!("../../testdata/block_v1.hash").trim()
+    );
+    TestChain::new().execute(&block).unwrap();
+}
+
+#[test]
+fn a_body_that_is_not_the_headers_is_rejected() {
+    let header = EXAMPLE.header();
+    let bytes = |transactions: Vec<_>, records: Vec<_>| {
+        // A block with another body, under the example's header.
+        let other = Block::new(header.clone(), transactions, records);
+        let own = other.header().to_bytes();
+        let mut bytes = other.bytes().to_vec();
+        let theirs = header.to_bytes();
+        assert_eq!(own.len(), theirs.len());
+        bytes[1..=own.len()].copy_from_slice(&theirs);
+        bytes
+    };
+    let (transactions, records) = (EXAMPLE.transactions().to_vec(), EXAMPLE.records().to_vec());
+    Block::from_bytes(&bytes(transactions.clone(), records.clone())).unwrap();
+    let mut swapped = transactions.clone();
+    swapped.reverse();
+    for other in [swapped, transactions[1..].to_vec(), Vec::new()] {
+        let error = Block::from_bytes(&bytes(other, records.clone())).unwrap_err();
+        assert!(
+            matches!(error, BlockDecodeError::TransactionsRoot { .. }),
+            "{error}"
+        );
+    }
+    let mut swapped = records.clone();
+    swapped.reverse();
+    for other in [swapped, records[1..].to_vec(), Vec::new()] {
+        let error = Block::from_bytes(&bytes(transactions.clone(), other)).unwrap_err();
+        assert!(
+            matches!(error, BlockDecodeError::RecordsRoot { .. }),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn truncated_and_oversized_blocks_are_rejected() {
+    let bytes = EXAMPLE.bytes();
+    for length in 0..bytes.len() {
+        Block::from_bytes(&bytes[..length]).unwrap_err();
+    }
+    let mut longer = bytes.to_vec();
+    longer.push(0);
+    Block::from_bytes(&longer).unwrap_err();
+    let error = Block::from_bytes(&vec![0; MAX_BLOCK_BYTES + 1]).unwrap_err();
+    assert!(error.to_string().contains("more than"), "{error}");
+    let long = vec![0u8; 128 * 1024 + 1].into();
+    let block = Block::new(EXAMPLE.header().clone(), vec![long], Vec::new());
+    let error = Block::from_bytes(block.bytes()).unwrap_err();
+    assert!(matches!(
+        error,
+        BlockDecodeError::TransactionTooLong { index: 0, .. }
+    ));
+}
+
+#[test]
+fn every_flipped_bit_is_rejected_or_makes_another_block() {
+    let bytes = EXAMPLE.bytes();
+    let chain = TestChain::new();
+    for position in 0..bytes.len() {
+        let mut flipped = bytes.to_vec();
+        flipped[position] ^= 1 << (position % 8);
+        if let Ok(block) = Block::from_bytes(&flipped) {
+            assert_ne!(block.hash(), EXAMPLE.hash(), "byte {position}");
+            let _ = chain.rules.check_header(chain.parent(), block.header());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = Block::from_bytes(&bytes);
+        let _ = Transaction::decode(&bytes, CHAIN_ID);
+        let _ = crate::TransactionReceipt::from_bytes(&bytes);
+        let _ = crate::Account::from_bytes(&bytes);
+    }
+
+    #[test]
+    fn a_changed_transaction_is_refused_or_another(position in 0usize..200, flip in 1u8..) {
+        let transaction = transfer(0, 0, Address::repeat_byte(1), 1);
+        let mut raw = transaction.raw().to_vec();
+        let position = position % raw.len();
+        raw[position] ^= flip;
+        if let Ok(other) = Transaction::decode(&raw, CHAIN_ID) {
+            prop_assert_ne!(other.hash(), transaction.hash());
+            prop_assert_ne!(other.sender(), transaction.sender());
+        }
+    }
+
+    #[test]
+    fn receipts_round_trip(success: bool, gas_used: u64, topics in 0usize..5, data in prop::collection::vec(any::<u8>(), 0..100)) {
+        let mut chain = TestChain::new();
+        let mut receipt = chain.advance(transactions([transfer(0, 0, Address::ZERO, 1)])).receipts[0].clone();
+        receipt.success = success;
+        receipt.gas_used = gas_used;
+        receipt.logs.push(crate::Log { address: Address::ZERO, topics: vec![Default::default(); topics], data: data.into() });
+        prop_assert_eq!(crate::TransactionReceipt::from_bytes(&receipt.to_bytes()).unwrap(), receipt);
+    }
+}

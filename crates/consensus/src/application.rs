@@ -1,0 +1,359 @@
+//! Proposing and verifying blocks: the chain's rules, run against the database.
+
+use crate::{block::ConsensusBlock, pool::Pool, schemes::ConsensusScheme};
+use commonware_consensus::{marshal::ancestry::Ancestry, simplex::types::Context};
+use commonware_cryptography::{ed25519::PublicKey, keccak256::Digest};
+use commonware_glue::stateful::{self, Finality, Input, Proposed, db::DatabaseSet};
+use commonware_macros::select;
+use commonware_runtime::{Clock, Spawner};
+use commonware_storage::Context as StorageContext;
+use futures::StreamExt as _;
+use og_chain::{
+    Attempt, Block, BlockError, Built, Candidates, Executed, Rules, Slot, StateCommitment,
+    TransactionReceipt, build, execute, fees::next_base_fee, prefetch_block, prefetch_candidates,
+};
+use og_state::{Batch, Databases, Merkleized, StateError, commitment, merkleize, resolve};
+use og_types::{BlockHash, Header, ValidatorId};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tracing::{debug, error, warn};
+
+/// How far ahead of our clock a proposer's may be before its block has to wait.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
+
+/// Learns of finalized blocks, in order, each possibly more than once after a crash.
+pub trait Observer: Clone + Send + Sync + 'static {
+    /// Takes note of a finalized block; it must be durable when this returns.
+    fn finalized(
+        &self,
+        block: &Block,
+        receipts: &[TransactionReceipt],
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// When to propose.
+#[derive(Clone, Copy, Debug)]
+pub struct Proposing {
+    /// How long a proposer waits for work before it proposes an empty block.
+    pub empty_block_interval: Duration,
+}
+
+/// The chain as commonware's stateful machine drives it.
+#[derive(Clone)]
+pub struct Application<O> {
+    rules: Arc<Rules>,
+    genesis: ConsensusBlock,
+    pool: Pool,
+    proposing: Proposing,
+    observer: O,
+    receipts: Receipts,
+}
+
+impl<O> std::fmt::Debug for Application<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Application").finish_non_exhaustive()
+    }
+}
+
+/// Receipts of blocks that were executed and are not final yet, by height and hash.
+#[derive(Clone, Default)]
+struct Receipts(Arc<Mutex<BTreeMap<(u64, BlockHash), Vec<TransactionReceipt>>>>);
+
+impl Receipts {
+    fn keep(&self, header: &Header, hash: BlockHash, receipts: Vec<TransactionReceipt>) {
+        self.0.lock().insert((header.height, hash), receipts);
+    }
+
+    /// The receipts of a block that is final; those of its competitors are dropped.
+    fn take(&self, header: &Header, hash: BlockHash) -> Option<Vec<TransactionReceipt>> {
+        let mut kept = self.0.lock();
+        let found = kept.remove(&(header.height, hash));
+        let above = (header.height.saturating_add(1), BlockHash::default());
+        *kept = kept.split_off(&above);
+        found
+    }
+}
+
+impl<O: Observer> Application<O> {
+    /// The chain of `rules`, which starts at `genesis`.
+    pub fn new(
+        rules: Arc<Rules>,
+        genesis: ConsensusBlock,
+        pool: Pool,
+        proposing: Proposing,
+        observer: O,
+    ) -> Self {
+        Self {
+            rules,
+            genesis,
+            pool,
+            proposing,
+            observer,
+            receipts: Receipts::default(),
+        }
+    }
+
+    /// Builds on `parent` as soon as there is work, or empty when `deadline` has come.
+    async fn build<E>(
+        &self,
+        runtime: &E,
+        parent: &Header,
+        context: &Context<Digest, PublicKey>,
+        batch: &Batch<E>,
+    ) -> Result<Option<(Slot, Built)>, StateError>
+    where
+        E: Clock + StorageContext + Spawner,
+    {
+        let empty_allowed = runtime.sleep(self.proposing.empty_block_interval);
+        futures::pin_mut!(empty_allowed);
+        // The first block carries the genesis accounts and never waits.
+        let mut may_be_empty = parent.height == 0;
+        loop {
+            let changed = self.pool.changed();
+            let slot = self.slot(parent, context, now_ms(runtime));
+            let candidates = self
+                .pool
+                .with(|pool| pool.candidates(next_base_fee(parent), slot.timestamp_ms));
+            let nothing = candidates.transactions.is_empty() && candidates.records.is_empty();
+            if may_be_empty || !nothing {
+                let built = self.build_once(parent, &slot, &candidates, batch).await?;
+                match built {
+                    Some(built) if may_be_empty || !is_empty(&built) => {
+                        return Ok(Some((slot, built)));
+                    }
+                    None => return Ok(None),
+                    Some(_) => {}
+                }
+            }
+            select! {
+                _ = changed => {},
+                _ = &mut empty_allowed => {
+                    may_be_empty = true;
+                },
+            }
+        }
+    }
+
+    async fn build_once<E>(
+        &self,
+        parent: &Header,
+        slot: &Slot,
+        candidates: &Candidates,
+        batch: &Batch<E>,
+    ) -> Result<Option<Built>, StateError>
+    where
+        E: StorageContext + Spawner,
+    {
+        let wanted = prefetch_candidates(&self.rules, parent, slot, candidates);
+        let built = resolve::<E, _, _>(batch, wanted, |cache| {
+            match build(&self.rules, parent, slot, candidates, cache) {
+                Ok(Attempt::Done(built)) => Attempt::Done(Ok(built)),
+                Ok(Attempt::Missing(keys)) => Attempt::Missing(keys),
+                Err(error) => Attempt::Done(Err(error)),
+            }
+        })
+        .await?;
+        match built {
+            Ok(built) => Ok(Some(built)),
+            Err(BlockError::State(error)) => Err(StateError::Corrupt(error)),
+            Err(error) => {
+                error!(%error, height = parent.height, "cannot build a block");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Where and when a block on `parent` is proposed.
+    fn slot(&self, parent: &Header, context: &Context<Digest, PublicKey>, now_ms: u64) -> Slot {
+        let mut proposer = ValidatorId::default();
+        proposer.0.copy_from_slice(context.leader.as_ref());
+        Slot {
+            epoch: context.round.epoch().get(),
+            view: context.round.view().get(),
+            parent_view: context.parent.0.get(),
+            proposer,
+            timestamp_ms: self.rules.proposal_time_ms(parent, now_ms),
+        }
+    }
+
+    /// Executes `block` on its parent's state; `None` if it breaks a rule.
+    async fn execute<E>(
+        &self,
+        parent: &Header,
+        block: &Block,
+        batch: Batch<E>,
+    ) -> Result<Option<(Merkleized<E>, Executed)>, StateError>
+    where
+        E: StorageContext + Spawner,
+    {
+        let wanted = prefetch_block(&self.rules, parent, block);
+        let result = resolve::<E, _, _>(&batch, wanted, |cache| {
+            match execute(&self.rules, parent, block, cache) {
+                Ok(Attempt::Done(executed)) => Attempt::Done(Ok(executed)),
+                Ok(Attempt::Missing(keys)) => Attempt::Missing(keys),
+                Err(error) => Attempt::Done(Err(error)),
+            }
+        })
+        .await?;
+        let executed = match result {
+            Ok(executed) => executed,
+            Err(BlockError::State(error)) => return Err(StateError::Corrupt(error)),
+            Err(error) => {
+                warn!(%error, height = block.header().height, block = %block.hash(), "invalid block");
+                return Ok(None);
+            }
+        };
+        let merkleized = merkleize::<E>(batch, &executed.writes).await?;
+        if commitment::<E>(&merkleized) != claimed(block.header()) {
+            warn!(height = block.header().height, block = %block.hash(), "block with another state root");
+            return Ok(None);
+        }
+        Ok(Some((merkleized, executed)))
+    }
+}
+
+impl<E, O> stateful::Application<E> for Application<O>
+where
+    E: Clock + StorageContext + Spawner,
+    O: Observer,
+{
+    type SigningScheme = ConsensusScheme;
+    type Context = Context<Digest, PublicKey>;
+    type Block = ConsensusBlock;
+    type Databases = Databases<E>;
+    type Captured = ();
+    type Provider = ();
+    type Input = ();
+
+    fn sync_targets(block: &ConsensusBlock) -> <Databases<E> as DatabaseSet<E>>::SyncTargets {
+        og_state::sync_target(block.block().header())
+    }
+
+    async fn genesis(&mut self) -> ConsensusBlock {
+        self.genesis.clone()
+    }
+
+    async fn propose(
+        &mut self,
+        (runtime, context): (E, Self::Context),
+        ancestry: impl Ancestry<ConsensusBlock>,
+        batch: Batch<E>,
+        _: Input<(), ()>,
+    ) -> Option<Proposed<Self, E>> {
+        let mut ancestry = Box::pin(ancestry);
+        let parent = ancestry.next().await?;
+        let parent = parent.inner().block().header();
+        let (slot, built) = unless_fatal(self.build(&runtime, parent, &context, &batch).await)??;
+        let receipts = built.executed.receipts.clone();
+        let merkleized = unless_fatal(merkleize::<E>(batch, &built.executed.writes).await)?;
+        let block = built.into_block(&self.rules, parent, &slot, &commitment::<E>(&merkleized));
+        debug!(
+            height = block.header().height,
+            transactions = block.transactions().len(),
+            records = block.records().len(),
+            "proposing"
+        );
+        self.receipts.keep(block.header(), block.hash(), receipts);
+        Some(Proposed {
+            block: ConsensusBlock::new(block)?,
+            merkleized,
+        })
+    }
+
+    async fn process(
+        &mut self,
+        (runtime, _): (E, Self::Context),
+        ancestry: impl Ancestry<ConsensusBlock>,
+        batch: Batch<E>,
+        finality: Finality,
+    ) -> Option<Merkleized<E>> {
+        let mut ancestry = Box::pin(ancestry);
+        let block = ancestry.next().await?;
+        let parent = ancestry.next().await?;
+        let (block, parent) = (block.inner().block(), parent.inner().block().header());
+        if let Err(error) = self.rules.check_header(parent, block.header()) {
+            warn!(%error, height = block.header().height, block = %block.hash(), "invalid header");
+            return None;
+        }
+        if finality == Finality::Candidate {
+            // The rule above bounds how far ahead a timestamp can be, so this wait is bounded.
+            let time = UNIX_EPOCH + Duration::from_millis(block.header().timestamp_ms);
+            wait_until(&runtime, time - CLOCK_TOLERANCE).await;
+        }
+        let (merkleized, executed) =
+            unless_fatal(self.execute::<E>(parent, block, batch).await)??;
+        self.receipts
+            .keep(block.header(), block.hash(), executed.receipts);
+        Some(merkleized)
+    }
+
+    async fn capture(
+        &mut self,
+        _: (E, Self::Context),
+        _: &ConsensusBlock,
+        _: &Merkleized<E>,
+        _: <Databases<E> as DatabaseSet<E>>::Readers,
+    ) {
+    }
+
+    async fn finalized(
+        &mut self,
+        _: (E, Self::Context),
+        block: &ConsensusBlock,
+        (): (),
+        _: <Databases<E> as DatabaseSet<E>>::Readers,
+    ) {
+        let block = block.block();
+        let receipts = self
+            .receipts
+            .take(block.header(), block.hash())
+            .unwrap_or_default();
+        self.observer.finalized(block, &receipts).await;
+        self.pool.with(|pool| pool.on_finalized(block));
+    }
+}
+
+fn is_empty(built: &Built) -> bool {
+    built.transactions.is_empty() && built.records.is_empty()
+}
+
+/// What a header claims about the state after its block.
+fn claimed(header: &Header) -> StateCommitment {
+    StateCommitment {
+        root: header.state_root,
+        operations_root: header.state_operations_root,
+        operations_floor: header.state_operations_floor,
+        operations_size: header.state_operations_size,
+    }
+}
+
+pub(crate) fn now_ms(clock: &impl Clock) -> u64 {
+    let since_epoch = clock.current().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+async fn wait_until(clock: &impl Clock, time: SystemTime) {
+    if clock.current() < time {
+        clock.sleep_until(time).await;
+    }
+}
+
+/// The value of a database operation, or `None` after saying why the node has to stop.
+///
+/// # Panics
+/// On a failure of the database: to go on with a broken one could sign something wrong. The
+/// stateful machine does the same.
+fn unless_fatal<T>(result: Result<T, StateError>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(StateError::Rounds(rounds)) => {
+            error!(rounds, "execution did not finish");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -1,0 +1,203 @@
+//! Passing transactions and records on to the validator that will propose next.
+//!
+//! Validators form a full mesh, so whoever takes something in sends it to all others once. What
+//! a peer missed reaches a block all the same: its first holder proposes in its own turn.
+
+use crate::intake::Intake;
+use alloy_primitives::Bytes;
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_macros::select_loop;
+use commonware_p2p::{Blocker, Receiver, Recipients, Sender};
+use commonware_runtime::{Clock, ContextCell, Handle, Metrics, Spawner, spawn_cell};
+use commonware_storage::Context as StorageContext;
+use commonware_utils::channel::mpsc;
+use og_types::{Canonical as _, canonical_struct, limits::MAX_TRANSACTION_BYTES};
+use tracing::debug;
+
+/// Bytes of the largest gossip message: room for a largest transaction.
+pub const MAX_GOSSIP_BYTES: usize = MAX_TRANSACTION_BYTES * 2;
+/// Transactions and records in one message.
+const MAX_GOSSIP_ITEMS: usize = 512;
+/// Things that wait to be sent; what comes on top is not passed on.
+pub const MAX_OUTGOING: usize = 8192;
+
+/// Something to pass on.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// A raw transaction.
+    Transaction(Bytes),
+    /// A signed record's canonical bytes.
+    Record(Bytes),
+}
+
+/// A gossip message (see `docs/formats/gossip.md`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Format version, 1.
+    pub version: u16,
+    /// Raw transactions.
+    pub transactions: Vec<Bytes>,
+    /// Canonical bytes of signed records.
+    pub records: Vec<Bytes>,
+}
+
+canonical_struct!(Message, max_bytes = MAX_GOSSIP_BYTES, {
+    version,
+    transactions <= MAX_GOSSIP_ITEMS,
+    records <= MAX_GOSSIP_ITEMS,
+});
+
+impl Message {
+    /// Bytes of array heads and versions, and of the head of each item.
+    const OVERHEAD_BYTES: usize = 16;
+    const ITEM_OVERHEAD_BYTES: usize = 5;
+
+    /// Fills a message with `first` and what else waits in `queue`; what does not fit any more is
+    /// left for the next one.
+    fn fill(first: Outgoing, queue: &mut mpsc::Receiver<Outgoing>) -> (Self, Option<Outgoing>) {
+        let mut message = Self {
+            version: 1,
+            ..Self::default()
+        };
+        let mut bytes = Self::OVERHEAD_BYTES;
+        let mut next = Some(first);
+        while let Some(item) = next.take().or_else(|| queue.try_recv().ok()) {
+            let (Outgoing::Transaction(content) | Outgoing::Record(content)) = &item;
+            bytes += content.len() + Self::ITEM_OVERHEAD_BYTES;
+            let items = message.transactions.len() + message.records.len();
+            if bytes > MAX_GOSSIP_BYTES || items == MAX_GOSSIP_ITEMS {
+                return (message, Some(item));
+            }
+            match item {
+                Outgoing::Transaction(raw) => message.transactions.push(raw),
+                Outgoing::Record(record) => message.records.push(record),
+            }
+        }
+        (message, None)
+    }
+}
+
+/// Sends what our clients submit, and takes in what peers send.
+pub struct Gossip<E: Spawner + StorageContext, B> {
+    context: ContextCell<E>,
+    intake: Intake<E>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    blocker: B,
+}
+
+impl<E: Spawner + StorageContext, B> std::fmt::Debug for Gossip<E, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gossip").finish_non_exhaustive()
+    }
+}
+
+impl<E, B> Gossip<E, B>
+where
+    E: Spawner + StorageContext + Clock + Metrics,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    /// Gossip of what comes out of `outgoing`, into `intake`.
+    pub fn new(
+        context: E,
+        intake: Intake<E>,
+        outgoing: mpsc::Receiver<Outgoing>,
+        blocker: B,
+    ) -> Self {
+        Self {
+            context: ContextCell::new(context),
+            intake,
+            outgoing,
+            blocker,
+        }
+    }
+
+    /// Runs until the runtime stops.
+    pub fn start<S, R>(mut self, (sender, receiver): (S, R)) -> Handle<()>
+    where
+        S: Sender<PublicKey = PublicKey>,
+        R: Receiver<PublicKey = PublicKey>,
+    {
+        spawn_cell!(self.context, self.run(sender, receiver))
+    }
+
+    async fn run<S, R>(mut self, mut sender: S, mut receiver: R)
+    where
+        S: Sender<PublicKey = PublicKey>,
+        R: Receiver<PublicKey = PublicKey>,
+    {
+        select_loop! {
+            self.context,
+            on_stopped => {
+                debug!("stopping");
+            },
+            Some(first) = self.outgoing.recv() else break => {
+                let mut next = Some(first);
+                while let Some(item) = next {
+                    let (message, rest) = Message::fill(item, &mut self.outgoing);
+                    sender.send(Recipients::All, message.to_bytes(), false);
+                    next = rest;
+                }
+            },
+            Ok((from, bytes)) = receiver.recv() else break => {
+                self.receive(from, bytes.as_ref()).await;
+            },
+        }
+    }
+
+    /// Takes in a peer's message. Only one that no honest node would send gets the peer blocked;
+    /// what is merely stale or already known is passed over.
+    async fn receive(&mut self, from: PublicKey, bytes: &[u8]) {
+        let message = match Message::from_bytes(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                commonware_p2p::block!(self.blocker, from, %error, "malformed gossip");
+                return;
+            }
+        };
+        for raw in message.transactions {
+            if let Err(error) = self.intake.accept_transaction(raw).await {
+                debug!(%from, %error, "transaction not taken");
+            }
+        }
+        for record in message.records {
+            if let Err(error) = self.intake.accept_record_bytes(&record).await {
+                debug!(%from, %error, "record not taken");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_item_is_sent_once_and_no_message_is_too_large(
+            sizes in proptest::collection::vec(0..MAX_TRANSACTION_BYTES, 1..40)
+        ) {
+            let (sender, mut queue) = mpsc::channel(sizes.len());
+            for size in &sizes {
+                let item = Outgoing::Transaction(vec![7; *size].into());
+                sender.try_send(item).unwrap();
+            }
+            let mut sent = Vec::new();
+            let mut next = queue.try_recv().ok();
+            while let Some(item) = next {
+                let (message, rest) = Message::fill(item, &mut queue);
+                let bytes = message.to_bytes();
+                prop_assert!(bytes.len() <= MAX_GOSSIP_BYTES);
+                prop_assert_eq!(&Message::from_bytes(&bytes).unwrap(), &message);
+                sent.extend(message.transactions.iter().map(|raw| raw.len()));
+                next = rest;
+            }
+            prop_assert_eq!(sent, sizes);
+        }
+
+        #[test]
+        fn hostile_bytes_are_errors(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Message::from_bytes(&bytes);
+        }
+    }
+}

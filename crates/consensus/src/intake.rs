@@ -1,0 +1,151 @@
+//! What enters the mempool: transactions and records that could stand in the next block.
+
+use crate::{application::now_ms, gossip::Outgoing, pool::Pool};
+use alloy_primitives::{B256, Bytes};
+use commonware_runtime::{Clock, Spawner};
+use commonware_storage::Context as StorageContext;
+use commonware_utils::channel::mpsc;
+use og_chain::{
+    Account, Attempt, Cache, Key, RecordError, Rules, Transaction, TransactionError,
+    mempool::{AddRecordError, AddTransactionError},
+    records,
+};
+use og_state::{Databases, StateError, read_latest};
+use og_types::{Canonical as _, DecodeError, SignedRecord};
+use std::sync::Arc;
+use tracing::warn;
+
+/// Why something is not taken into the mempool.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// A transaction that this chain can never include.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    /// A transaction that the mempool refuses.
+    #[error(transparent)]
+    AddTransaction(#[from] AddTransactionError),
+    /// A record that the mempool refuses.
+    #[error(transparent)]
+    AddRecord(#[from] AddRecordError),
+    /// Bytes that are no record.
+    #[error("not a record: {0}")]
+    Encoding(#[from] DecodeError),
+    /// A record that no block could admit now.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Our own database failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Checks what clients and peers submit against the latest finalized state.
+pub struct Intake<E: StorageContext + Spawner> {
+    clock: Arc<E>,
+    rules: Arc<Rules>,
+    pool: Pool,
+    databases: Databases<E>,
+    outgoing: mpsc::Sender<Outgoing>,
+}
+
+impl<E: StorageContext + Spawner> Clone for Intake<E> {
+    fn clone(&self) -> Self {
+        Self {
+            clock: Arc::clone(&self.clock),
+            rules: Arc::clone(&self.rules),
+            pool: self.pool.clone(),
+            databases: self.databases.clone(),
+            outgoing: self.outgoing.clone(),
+        }
+    }
+}
+
+impl<E: StorageContext + Spawner> std::fmt::Debug for Intake<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").finish_non_exhaustive()
+    }
+}
+
+impl<E: StorageContext + Spawner + Clock> Intake<E> {
+    /// An intake for `pool`; what clients submit goes out to peers through `outgoing`.
+    pub fn new(
+        clock: E,
+        rules: Arc<Rules>,
+        pool: Pool,
+        databases: Databases<E>,
+        outgoing: mpsc::Sender<Outgoing>,
+    ) -> Self {
+        Self {
+            clock: Arc::new(clock),
+            rules,
+            pool,
+            databases,
+            outgoing,
+        }
+    }
+
+    /// Takes a client's transaction and passes it on; gives its hash.
+    ///
+    /// # Errors
+    /// [`IntakeError`] says why it is not taken.
+    pub async fn submit_transaction(&self, raw: Bytes) -> Result<B256, IntakeError> {
+        let hash = self.accept_transaction(raw.clone()).await?;
+        self.pass_on(Outgoing::Transaction(raw));
+        Ok(hash)
+    }
+
+    /// Takes a gateway's record and passes it on. One that is already here is no error.
+    ///
+    /// # Errors
+    /// [`IntakeError`] says why it is not taken.
+    pub async fn submit_record(&self, signed: SignedRecord) -> Result<(), IntakeError> {
+        let bytes = signed.to_bytes();
+        self.accept_record(signed).await?;
+        self.pass_on(Outgoing::Record(bytes.into()));
+        Ok(())
+    }
+
+    /// Takes a peer's transaction.
+    ///
+    /// # Errors
+    /// [`IntakeError`] says why it is not taken.
+    pub async fn accept_transaction(&self, raw: Bytes) -> Result<B256, IntakeError> {
+        let transaction = Transaction::decode(&raw, self.rules.chain_id())?;
+        let hash = transaction.hash();
+        let now_ms = now_ms(self.clock.as_ref());
+        let key = Key::account(transaction.sender());
+        let value = read_latest(&self.databases, &[key]).await?.pop().flatten();
+        let account = Account::from_value(value.as_ref())
+            .map_err(|_| StateError::Corrupt(og_chain::StateError::Corrupt(key)))?;
+        self.pool
+            .put(|pool| pool.add_transaction(transaction, &account, now_ms))?;
+        Ok(hash)
+    }
+
+    /// Takes a peer's record.
+    ///
+    /// # Errors
+    /// [`IntakeError`] says why it is not taken.
+    pub async fn accept_record_bytes(&self, bytes: &[u8]) -> Result<(), IntakeError> {
+        self.accept_record(SignedRecord::from_bytes(bytes)?).await
+    }
+
+    async fn accept_record(&self, signed: SignedRecord) -> Result<(), IntakeError> {
+        let now_ms = now_ms(self.clock.as_ref());
+        let mut cache = Cache::default();
+        while let Attempt::Missing(keys) = records::check(&self.rules, &signed, now_ms, &cache)? {
+            let values = read_latest(&self.databases, &keys).await?;
+            for (key, value) in keys.into_iter().zip(values) {
+                cache.insert(key, value);
+            }
+        }
+        self.pool.put(|pool| pool.add_record(signed))?;
+        Ok(())
+    }
+
+    fn pass_on(&self, item: Outgoing) {
+        // Not lost where the queue is full: it is in our own mempool and we propose in our turn.
+        if self.outgoing.try_send(item).is_err() {
+            warn!("the gossip queue is full");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Keep chain state in an authenticated database.
+//!
+//! The only crate that names QMDB, commonware's authenticated database: what it stores, how it is
+//! configured, and how the chain's pure functions are run against it. A change of its version
+//! changes this crate alone.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod database;
+mod sync;
+
+pub use access::{StateError, read_latest, read_many, resolve};
+pub use database::{
+    Batch, Database, DatabaseConfig, Databases, Merkleized, Operation,
+    commitment, database_config, empty_commitment, merkleize, sync_target,
+};
+pub use sync::BlocksOnly;
