@@ -9,7 +9,7 @@ use crate::{
     view::{StateError, View},
 };
 use alloy_primitives::{Address, Bytes, TxKind, U256};
-use alloy_sol_types::decode_revert_reason;
+use alloy_sol_types::{Panic, Revert, SolError as _};
 use og_types::{Header, limits::MAX_TRANSACTION_BYTES};
 use revm::context::{TxEnv, result::ExecutionResult};
 
@@ -63,7 +63,10 @@ impl CallOutcome {
     /// The message in the revert data, where it is one of Solidity's `Error` or `Panic`.
     pub fn revert_reason(&self) -> Option<String> {
         match self {
-            Self::Revert { output, .. } => decode_revert_reason(output),
+            Self::Revert { output, .. } => Revert::abi_decode(output)
+                .map(|revert| revert.reason)
+                .or_else(|_| Panic::abi_decode(output).map(|panic| panic.to_string()))
+                .ok(),
             Self::Success { .. } | Self::Halt { .. } => None,
         }
     }

@@ -151,6 +151,33 @@ fn written<T, E>(result: Result<T, E>) {
     debug_assert!(result.is_ok(), "writing into memory cannot fail");
 }
 
+/// Checks that the head of the next item uses the shortest form for its argument.
+///
+/// [`Canonical::from_bytes`] would find out at the end; here the error can name the field.
+fn check_head(decoder: &Decoder<'_>) -> Result<(), DecodeError> {
+    let rest = decoder.input().get(decoder.position()..).unwrap_or(&[]);
+    let Some((initial, rest)) = rest.split_first() else {
+        return Ok(());
+    };
+    let (width_bytes, smallest) = match initial & 0x1f {
+        24 => (1, 24),
+        25 => (2, 1 << 8),
+        26 => (4, 1 << 16),
+        27 => (8, 1 << 32),
+        _ => return Ok(()),
+    };
+    let argument = rest
+        .iter()
+        .take(width_bytes)
+        .fold(0u64, |argument, byte| argument << 8 | u64::from(*byte));
+    if rest.len() >= width_bytes && argument < smallest {
+        return Err(DecodeError::value(
+            "an integer or length that is not in its shortest form",
+        ));
+    }
+    Ok(())
+}
+
 /// Writes a byte string.
 pub(crate) fn write_bytes(writer: &mut Writer, bytes: &[u8]) {
     written(writer.bytes(bytes));
@@ -166,6 +193,7 @@ pub fn write_array(writer: &mut Writer, length: usize) {
 /// # Errors
 /// [`DecodeError`] if it is no array, or one of another length.
 pub fn read_array(decoder: &mut Decoder<'_>, length: usize) -> Result<(), DecodeError> {
+    check_head(decoder)?;
     match decoder.array()? {
         Some(found) if found == length as u64 => Ok(()),
         Some(found) => Err(DecodeError::value(format!(
@@ -175,11 +203,17 @@ pub fn read_array(decoder: &mut Decoder<'_>, length: usize) -> Result<(), Decode
     }
 }
 
+/// Reads a byte string, still part of the input.
+fn read_bytes<'b>(decoder: &mut Decoder<'b>) -> Result<&'b [u8], DecodeError> {
+    check_head(decoder)?;
+    Ok(decoder.bytes()?)
+}
+
 /// Reads a byte string of exactly `N` bytes.
 pub(crate) fn read_fixed<const N: usize>(
     decoder: &mut Decoder<'_>,
 ) -> Result<[u8; N], DecodeError> {
-    let bytes = decoder.bytes()?;
+    let bytes = read_bytes(decoder)?;
     bytes
         .try_into()
         .map_err(|_| DecodeError::value(format!("{} bytes where {N} are expected", bytes.len())))
@@ -197,12 +231,13 @@ macro_rules! integer_field {
                 written(writer.$type(*self));
             }
             fn read_field(decoder: &mut Decoder<'_>, _: usize) -> Result<Self, DecodeError> {
+                check_head(decoder)?;
                 Ok(decoder.$type()?)
             }
         }
     )*};
 }
-integer_field!(u8, u16, u32, u64);
+integer_field!(u8, u16, u32, u64, bool);
 
 macro_rules! fixed_field {
     ($($type:ty),*) => {$(
@@ -232,7 +267,7 @@ impl Field for Bytes {
         write_bytes(writer, self);
     }
     fn read_field(decoder: &mut Decoder<'_>, maximum: usize) -> Result<Self, DecodeError> {
-        let bytes = decoder.bytes()?;
+        let bytes = read_bytes(decoder)?;
         if bytes.len() > maximum {
             return Err(DecodeError::TooLong {
                 length: bytes.len(),
@@ -248,6 +283,7 @@ impl Field for String {
         written(writer.str(self));
     }
     fn read_field(decoder: &mut Decoder<'_>, maximum: usize) -> Result<Self, DecodeError> {
+        check_head(decoder)?;
         let text = decoder.str()?;
         if text.len() > maximum {
             return Err(DecodeError::TooLong {
@@ -287,6 +323,7 @@ impl<T: Field> Field for Vec<T> {
         }
     }
     fn read_field(decoder: &mut Decoder<'_>, maximum: usize) -> Result<Self, DecodeError> {
+        check_head(decoder)?;
         let length = decoder
             .array()?
             .ok_or_else(|| DecodeError::value("an array of indefinite length"))?;
@@ -310,6 +347,7 @@ impl<T: Field> Field for Vec<T> {
 /// Implements [`Canonical`] and [`Field`] for a structure as the array of its fields in order.
 ///
 /// `field` for one of fixed size, `field <= maximum` for one that is bounded by the place.
+#[macro_export]
 macro_rules! canonical_struct {
     ($type:ident, max_bytes = $max:expr, { $($field:ident $(<= $bound:expr)?),+ $(,)? }) => {
         impl $crate::cbor::Canonical for $type {

@@ -73,6 +73,7 @@ canonical_struct!(Header, max_bytes = Header::MAX_ENCODED_BYTES, {
 });
 
 impl Header {
-    /// Largest encoding: 2 bytes of array head, 11 integers of at most 9, 8 hashes of 34.
-    pub const MAX_ENCODED_BYTES: usize = 2 + 12 * 9 + 8 * 34;
+    /// Largest encoding: a byte of array head, the version in 3, 11 more integers of at most 9,
+    /// 8 hashes of 34.
+    pub const MAX_ENCODED_BYTES: usize = 1 + 3 + 11 * 9 + 8 * 34;
 }

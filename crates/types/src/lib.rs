@@ -4,7 +4,7 @@
 //! canonical encoding (CBOR, deterministic, bounded; see [`cbor`]). Nothing here hashes, signs
 //! or judges: that is `og-crypto` and the laws above it.
 //!
-//! Reading order: [`ids`], [`tensor`], [`record`], [`header`], [`receipt`], [`genesis`],
+//! Reading order: [`ids`], [`tensor`], [`model`], [`record`], [`header`], [`receipt`], [`genesis`],
 //! [`limits`], and [`cbor`] for how all of them become bytes.
 
 #![forbid(unsafe_code)]
@@ -26,15 +26,20 @@ pub mod header;
 pub mod ids;
 pub mod job;
 pub mod limits;
+pub mod model;
 pub mod receipt;
 pub mod record;
 pub mod tensor;
+pub mod tensor_json;
 
 pub use cbor::{Canonical, DecodeError};
 pub use genesis::{Checkpoint, Genesis, GenesisAccount, GenesisValidator};
 pub use header::Header;
 pub use ids::{Amount, BlockHash, ModelId, NodeId, RequestId, Signature, ValidatorId};
 pub use job::{Job, JobResult};
+pub use model::{InputError, ModelDescription, ModelInfo, TensorDescription};
 pub use receipt::{Inclusion, Opening, Receipt};
 pub use record::{Computed, Record, SignedRecord, Tier};
-pub use tensor::{ElementType, InferenceRequest, InferenceResponse, Tensor};
+pub use tensor::{
+    ElementType, InferenceRequest, InferenceResponse, Tensor, TensorsError, count_elements,
+};

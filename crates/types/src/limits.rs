@@ -18,6 +18,8 @@ pub const MAX_EVIDENCE_BYTES: usize = 1024 * 1024;
 pub const MAX_RECEIPT_BYTES: usize = 10 * 1024 * 1024;
 /// Bytes of one encoded finality certificate.
 pub const MAX_FINALIZATION_BYTES: usize = 4096;
+/// Headers between a receipt's block and the descendant whose certificate made it final.
+pub const MAX_DESCENDANTS: usize = 256;
 /// Sibling hashes in one inclusion proof (a tree has at most 2^32 leaves).
 pub const MAX_PROOF_SIBLINGS: usize = 32;
 /// Tensors in one request or response.

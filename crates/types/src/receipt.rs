@@ -3,8 +3,8 @@
 use crate::{
     header::Header,
     limits::{
-        MAX_EVIDENCE_BYTES, MAX_FINALIZATION_BYTES, MAX_PAYLOAD_BYTES, MAX_PROOF_SIBLINGS,
-        MAX_RECEIPT_BYTES,
+        MAX_DESCENDANTS, MAX_EVIDENCE_BYTES, MAX_FINALIZATION_BYTES, MAX_PAYLOAD_BYTES,
+        MAX_PROOF_SIBLINGS, MAX_RECEIPT_BYTES,
     },
     record::SignedRecord,
 };
@@ -59,7 +59,13 @@ pub struct Receipt {
     pub inclusion: Inclusion,
     /// Header of the block that admitted the record.
     pub header: Header,
-    /// The validators' finality certificate for that header (see `docs/formats/certificate.md`).
+    /// Headers from that block's child to the block that the certificate names, usually none.
+    ///
+    /// A block can become final without a certificate of its own: finality of a descendant
+    /// finalizes it. Each header names its predecessor as its parent.
+    pub descendants: Vec<Header>,
+    /// The validators' finality certificate for the last of `header` and `descendants`
+    /// (see `docs/formats/certificate.md`).
     pub finalization: Bytes,
 }
 
@@ -70,5 +76,6 @@ canonical_struct!(Receipt, max_bytes = MAX_RECEIPT_BYTES, {
     evidence <= MAX_EVIDENCE_BYTES,
     inclusion,
     header,
+    descendants <= MAX_DESCENDANTS,
     finalization <= MAX_FINALIZATION_BYTES,
 });

@@ -35,6 +35,18 @@ impl ElementType {
     }
 }
 
+/// The name that JSON and messages use.
+impl std::fmt::Display for ElementType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::I64 => "i64",
+            Self::I32 => "i32",
+            Self::U8 => "u8",
+        })
+    }
+}
+
 impl Field for ElementType {
     fn write_field(&self, writer: &mut Writer) {
         (*self as u8).write_field(writer);
@@ -51,7 +63,7 @@ impl Field for ElementType {
 }
 
 /// A named tensor. `data` holds its elements in row-major order, little-endian.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tensor {
     /// Name of the model's input or output.
     pub name: String,
@@ -71,18 +83,83 @@ canonical_struct!(Tensor, max_bytes = MAX_PAYLOAD_BYTES, {
 });
 
 impl Tensor {
+    /// Number of elements that the shape has, or `None` if it is too large to exist.
+    pub fn elements(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |elements, extent| {
+            elements.checked_mul(usize::try_from(*extent).ok()?)
+        })
+    }
+
     /// Number of bytes that `data` must have, or `None` if the shape is too large to exist.
     pub fn expected_bytes(&self) -> Option<usize> {
-        self.shape
-            .iter()
-            .try_fold(self.element_type.width_bytes(), |bytes, extent| {
-                bytes.checked_mul(usize::try_from(*extent).ok()?)
-            })
+        self.elements()?
+            .checked_mul(self.element_type.width_bytes())
+    }
+
+    /// Position of the first element that is NaN or an infinity.
+    pub fn first_not_finite(&self) -> Option<usize> {
+        if self.element_type != ElementType::F32 {
+            return None;
+        }
+        self.data.chunks_exact(4).position(|bytes| {
+            bytes
+                .try_into()
+                .is_ok_and(|bytes| !f32::from_le_bytes(bytes).is_finite())
+        })
     }
 }
 
+/// Why tensors are not what a request or a response may hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TensorsError {
+    /// The list is not sorted by name, or one name stands twice.
+    #[error("tensor {0:?} is out of order or stands twice: sort by name")]
+    Order(String),
+    /// A tensor's data is not as long as its shape and element type say.
+    #[error(
+        "tensor {name:?} has {found} bytes of data where its shape needs {}",
+        .expected.map_or_else(|| "more than can be counted".to_owned(), |bytes| bytes.to_string())
+    )]
+    Size {
+        /// The tensor's name.
+        name: String,
+        /// Bytes that the shape asks for; `None` if more than can be counted.
+        expected: Option<usize>,
+        /// Bytes of data.
+        found: usize,
+    },
+}
+
+/// Checks that `tensors` are sorted by name, each once and with the data of its shape, and
+/// returns the number of their elements: a record's units.
+///
+/// # Errors
+/// [`TensorsError`] names the tensor at fault.
+pub fn count_elements(tensors: &[Tensor]) -> Result<u64, TensorsError> {
+    let mut previous: Option<&str> = None;
+    let mut total = 0u64;
+    for tensor in tensors {
+        if previous.is_some_and(|previous| previous >= tensor.name.as_str()) {
+            return Err(TensorsError::Order(tensor.name.clone()));
+        }
+        previous = Some(&tensor.name);
+        let (Some(elements), true) = (
+            tensor.elements(),
+            tensor.expected_bytes() == Some(tensor.data.len()),
+        ) else {
+            return Err(TensorsError::Size {
+                name: tensor.name.clone(),
+                expected: tensor.expected_bytes(),
+                found: tensor.data.len(),
+            });
+        };
+        total = total.saturating_add(elements as u64);
+    }
+    Ok(total)
+}
+
 /// What a client asks of a model: the bytes that a record's input commitment binds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InferenceRequest {
     /// Format version, 1.
     pub version: u16,
@@ -99,7 +176,7 @@ canonical_struct!(InferenceRequest, max_bytes = MAX_PAYLOAD_BYTES, {
 });
 
 /// What a model answered: the bytes that a record's output commitment binds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InferenceResponse {
     /// Format version, 1.
     pub version: u16,

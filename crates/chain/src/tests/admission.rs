@@ -231,3 +231,19 @@ fn nullifiers_are_forgotten_after_the_window_and_the_state_is_as_before() {
         .collect();
     assert_eq!(keys, before);
 }
+
+#[test]
+fn a_block_of_many_records_runs_only_a_few_times() {
+    let mut chain = TestChain::started();
+    let slot = chain.slot();
+    let many: Vec<_> = (0..1000)
+        .map(|i| sign_record(record(i, slot.timestamp_ms)))
+        .collect();
+    chain.misses = 0;
+    let built = chain.build(&slot, &records(many));
+    assert_eq!(built.records.len(), 1000);
+    // Once for what the records name, once for their bucket's last chunk, once for new chunks.
+    assert!(chain.misses <= 3, "{} runs", chain.misses);
+    let block = chain.seal(&slot, built);
+    chain.execute(&block).unwrap();
+}

@@ -34,8 +34,10 @@ static EXAMPLE: LazyLock<Block> = LazyLock::new(example);
 #[test]
 #[ignore = "writes the file that another test compares with"]
 fn regenerate_the_block_on_file() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/block_v1.hex");
-    std::fs::write(path, format!("{}\n", hex::encode(EXAMPLE.bytes()))).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/block_v1");
+    let bytes = format!("{}\n", hex::encode(EXAMPLE.bytes()));
+    std::fs::write(format!("{path}.hex"), bytes).unwrap();
+    std::fs::write(format!("{path}.hash"), format!("{}\n", EXAMPLE.hash())).unwrap();
 }
 
 #[test]

@@ -193,3 +193,16 @@ fn a_call_reports_reverts_with_their_reason_and_halts_by_name() {
     });
     assert!(matches!(outcome, CallOutcome::Halt { .. }), "{outcome:?}");
 }
+
+#[test]
+fn the_code_of_the_predeploy_is_that_of_the_artifact() {
+    let artifact = include_str!("../../../../contracts/artifacts/Registry.json");
+    let code = &chain_code();
+    assert!(artifact.contains(&format!("\"runtimeBytecode\": \"{code}\"")));
+}
+
+/// The Registry's code as the state has it.
+fn chain_code() -> Bytes {
+    let chain = TestChain::started();
+    chain.state[&Key::code(chain.account(REGISTRY).code_hash)].clone()
+}

@@ -1,9 +1,11 @@
 //! Every header field that the rules decide is checked.
 
 use super::support::*;
-use crate::{Block, BlockError, Candidates, HeaderError, rules::MAX_TIMESTAMP_STEP_MS};
-use alloy_primitives::{Address, B256};
-use og_types::{BlockHash, Header, ValidatorId};
+use crate::{
+    Block, BlockError, Candidates, HeaderError, Rules, RulesError, rules::MAX_TIMESTAMP_STEP_MS,
+};
+use alloy_primitives::{Address, B256, U256};
+use og_types::{BlockHash, Genesis, GenesisAccount, Header, ValidatorId};
 
 /// A header field, changed, and the error that must come of it.
 type Mutation = (fn(&mut Header), fn(&BlockError) -> bool);
@@ -145,4 +147,49 @@ fn epochs_follow_from_heights_and_views_begin_anew() {
         ),
         (100, 1, 1)
     );
+}
+
+#[test]
+fn a_genesis_file_that_no_chain_can_start_from_is_refused() {
+    let refused = |mutate: fn(&mut Genesis)| {
+        let mut genesis = genesis();
+        mutate(&mut genesis);
+        Rules::new(genesis).unwrap_err()
+    };
+    let ranges: [(fn(&mut Genesis), &str); 8] = [
+        (|g| g.version = 2, "version"),
+        (|g| g.network.clear(), "network"),
+        (|g| g.chain_id = 0, "chain_id"),
+        (|g| g.epoch_length = 0, "epoch_length"),
+        (|g| g.gas_limit = 21_000, "gas_limit"),
+        (|g| g.gas_limit = u64::MAX, "gas_limit"),
+        (|g| g.base_fee_per_gas = u64::MAX, "base_fee_per_gas"),
+        (
+            |g| {
+                g.alloc.insert(
+                    Address::ZERO,
+                    GenesisAccount {
+                        code: vec![0; 24_577].into(),
+                        ..GenesisAccount::default()
+                    },
+                );
+            },
+            "alloc.code",
+        ),
+    ];
+    for (mutate, field) in ranges {
+        let error = refused(mutate).to_string();
+        assert!(error.starts_with(&format!("genesis {field}")), "{error}");
+    }
+    let supply = refused(|g| {
+        g.alloc.entry(Address::ZERO).or_default().balance = U256::from(u128::MAX);
+    });
+    assert_eq!(supply, RulesError::Supply);
+    for mutate in [
+        (|g| g.validators.clear()) as fn(&mut Genesis),
+        |g| g.validators.reverse(),
+        |g| g.validators[0].proof_of_possession = g.validators[1].proof_of_possession.clone(),
+    ] {
+        assert!(matches!(refused(mutate), RulesError::Validators(_)));
+    }
 }

@@ -1,0 +1,49 @@
+//! The commands, one file each.
+
+mod demo;
+mod devnet;
+mod infer;
+mod model;
+mod network;
+mod node;
+mod verify;
+
+use crate::output::Output;
+use anyhow::Context as _;
+use std::future::Future;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Demo),
+    Devnet(devnet::Devnet),
+    Infer(infer::Infer),
+    Verify(verify::Verify),
+    Model(model::Model),
+    Node(node::Node),
+    Network(network::Network),
+}
+
+impl Command {
+    pub(crate) fn run(self, output: &Output) -> anyhow::Result<()> {
+        match self {
+            Self::Demo(command) => wait_for(command.run(output)),
+            Self::Devnet(command) => wait_for(command.run(output)),
+            Self::Infer(command) => wait_for(command.run(output)),
+            Self::Verify(command) => command.run(output),
+            Self::Model(command) => wait_for(command.run(output)),
+            Self::Node(command) => command.run(),
+            Self::Network(command) => command.run(output),
+        }
+    }
+}
+
+/// Runs a command that waits for others. It stays on the main thread, because the processes that
+/// it starts end with the thread that started them.
+fn wait_for(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime for network input and output")?
+        .block_on(command)
+}

@@ -1,0 +1,303 @@
+//! Starting, watching and stopping the nodes of one network on this machine, a process each.
+
+use crate::{
+    client::{Rpc, is_well},
+    failure::failure,
+    output::Output,
+    process,
+};
+use anyhow::Context as _;
+use og_node::network::{Network, Node};
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a network may take from its start to its first block.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a node may take to end in good order before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_PAUSE: Duration = Duration::from_millis(200);
+/// How much of a dead node's log is shown.
+const LOG_TAIL_BYTES: u64 = 4096;
+const LOG_TAIL_LINES: usize = 20;
+
+/// Whether nodes outlive the command that starts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// They end with it, even if it is killed.
+    Attached,
+    /// They run on, until `og devnet stop`.
+    Detached,
+}
+
+/// A network's nodes as child processes. Those that are attached end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) network: Network,
+    lifetime: Lifetime,
+    children: BTreeMap<String, Child>,
+}
+
+impl Fleet {
+    /// Starts every node, having checked that nothing stands in the way.
+    pub(crate) fn start(network: Network, lifetime: Lifetime) -> anyhow::Result<Self> {
+        check_stopped(&network)?;
+        for node in &network.nodes {
+            check_ports(node)?;
+        }
+        let names: Vec<_> = network.nodes.iter().map(|node| node.name.clone()).collect();
+        let mut fleet = Self {
+            network,
+            lifetime,
+            children: BTreeMap::new(),
+        };
+        for name in names {
+            fleet.start_node(&name)?;
+        }
+        Ok(fleet)
+    }
+
+    /// Starts one node.
+    pub(crate) fn start_node(&mut self, name: &str) -> anyhow::Result<()> {
+        let node = self.node(name)?;
+        let log_path = self.network.log_path(node);
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .with_context(|| format!("cannot write the log {}", log_path.display()))?;
+        let program = std::env::current_exe().context("cannot find the og program itself")?;
+        let mut command = Command::new(program);
+        command
+            .args(["node", "--config"])
+            .arg(&node.config_path)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        match self.lifetime {
+            Lifetime::Attached => {
+                command.args(["--parent", &std::process::id().to_string()]);
+            }
+            Lifetime::Detached => own_process_group(&mut command),
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        self.children.insert(name.to_owned(), child);
+        Ok(())
+    }
+
+    fn node(&self, name: &str) -> anyhow::Result<&Node> {
+        self.network
+            .nodes
+            .iter()
+            .find(|node| node.name == name)
+            .with_context(|| format!("this network has no node {name}"))
+    }
+
+    /// Waits until every validator has a block beyond genesis and the gateway serves.
+    pub(crate) async fn wait_ready(&mut self, output: &Output) -> anyhow::Result<()> {
+        let progress = output.progress("starting the nodes");
+        let started = Instant::now();
+        loop {
+            if let Some((name, status)) = self.ended()? {
+                return Err(self.died(&name, status));
+            }
+            let waiting = self.not_ready().await;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            if started.elapsed() > READY_TIMEOUT {
+                return Err(self.too_slow(&waiting));
+            }
+            progress.set(format!("waiting for {}", waiting.join(", ")));
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+    }
+
+    /// The nodes that cannot be used yet.
+    async fn not_ready(&self) -> Vec<String> {
+        let mut waiting = Vec::new();
+        let endpoints = &self.network.endpoints;
+        for (index, url) in endpoints.rpcs.iter().enumerate() {
+            let height = Rpc::new(url).block_number().await;
+            if !height.is_ok_and(|height| height > 0) {
+                waiting.push(format!("validator-{index}"));
+            }
+        }
+        for (index, url) in endpoints.inference.iter().enumerate() {
+            if !is_well(url, "/v1/models").await {
+                waiting.push(format!("inference-{index}"));
+            }
+        }
+        if !is_well(&endpoints.gateway, "/ready").await {
+            waiting.push("gateway".to_owned());
+        }
+        waiting
+    }
+
+    fn died(&self, name: &str, status: ExitStatus) -> anyhow::Error {
+        failure(
+            format!("{name} ended ({status}){}", self.log_tail(name)),
+            "the last lines of its log (above) say why",
+        )
+    }
+
+    fn too_slow(&self, waiting: &[String]) -> anyhow::Error {
+        let first = waiting.first().map_or("", String::as_str);
+        failure(
+            format!(
+                "not ready after {} seconds: {}{}",
+                READY_TIMEOUT.as_secs(),
+                waiting.join(", "),
+                self.log_tail(first)
+            ),
+            format!(
+                "see the logs in {}",
+                self.network.directory.join("logs").display()
+            ),
+        )
+    }
+
+    fn log_tail(&self, name: &str) -> String {
+        let Ok(node) = self.node(name) else {
+            return String::new();
+        };
+        let path = self.network.log_path(node);
+        match tail(&path) {
+            Ok(text) => format!("; from {}:\n{text}", path.display()),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// A node that ended by itself since the last call, if any did.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<(String, ExitStatus)>> {
+        let mut found = None;
+        for (name, child) in &mut self.children {
+            if let Some(status) = child.try_wait()? {
+                found = Some((name.clone(), status));
+                break;
+            }
+        }
+        if let Some((name, _)) = &found {
+            self.children.remove(name);
+        }
+        Ok(found)
+    }
+
+    /// Whether no node is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// Kills one node, as a power cut would.
+    pub(crate) fn kill_node(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut child = self
+            .children
+            .remove(name)
+            .with_context(|| format!("{name} does not run"))?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Stops all nodes in good order.
+    pub(crate) fn stop(mut self) {
+        self.stop_children();
+    }
+
+    /// Lets the nodes run on without this command.
+    pub(crate) fn leave_running(mut self) {
+        self.children.clear();
+    }
+
+    fn stop_children(&mut self) {
+        for child in self.children.values() {
+            process::terminate_child(child);
+        }
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        for child in self.children.values_mut() {
+            while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            // A node that ended in time makes both of these do nothing.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        self.children.clear();
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.stop_children();
+    }
+}
+
+/// Keeps a terminal's Ctrl-C for the commands that are attached to it.
+fn own_process_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+fn check_stopped(network: &Network) -> anyhow::Result<()> {
+    for node in &network.nodes {
+        if let Some(pid) = process::holder(node.config.data_dir()) {
+            let directory = network.directory.display();
+            return Err(failure(
+                format!(
+                    "the network in {directory} runs already ({} is process {})",
+                    node.name,
+                    pid.as_raw_nonzero()
+                ),
+                format!(
+                    "look at it with `og devnet status --dir {directory}`, or stop it with `og devnet stop --dir {directory}`"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a node's ports can be had, before anything is started.
+fn check_ports(node: &Node) -> anyhow::Result<()> {
+    for (what, address) in node.config.listens() {
+        match TcpListener::bind(address) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(failure(
+                    format!(
+                        "port {} is in use: {} needs it for {what}",
+                        address.port(),
+                        node.name
+                    ),
+                    "stop the program that holds it, or make a network elsewhere with another --base-port and --dir",
+                ));
+            }
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("{} cannot listen on {address}", node.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The last lines of a file.
+fn tail(path: &Path) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().collect();
+    let first = lines.len().saturating_sub(LOG_TAIL_LINES);
+    Ok(lines[first..].join("\n"))
+}

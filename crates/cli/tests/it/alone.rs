@@ -1,0 +1,165 @@
+//! Commands that need no running network, and what they say when something is wrong.
+
+use super::support::{EXAMPLES, free_base_port, og, og_fails, og_json};
+use std::{fs, net::TcpListener};
+
+fn init(dir: &str, more: &[&str]) {
+    let arguments = ["network", "init", "--dir", dir];
+    og_json(arguments.into_iter().chain(more.iter().copied()));
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    for command in [
+        vec!["--help"],
+        vec!["demo", "--help"],
+        vec!["devnet", "--help"],
+        vec!["infer", "--help"],
+        vec!["verify", "--help"],
+        vec!["model", "add", "--help"],
+        vec!["node", "--help"],
+        vec!["network", "init", "--help"],
+    ] {
+        let output = og(command.iter().copied());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{command:?}");
+        assert!(text.contains("Example"), "{command:?}: {text}");
+    }
+    let usage = og(["infer", "--modle", "digits"]);
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn a_network_for_several_hosts_is_written_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("net");
+    let dir = dir.to_str().unwrap();
+    init(
+        dir,
+        &[
+            "--validators",
+            "7",
+            "--inference",
+            "2",
+            "--hosts",
+            "10.0.0.1,10.0.0.2",
+        ],
+    );
+    for node in ["validator-6", "inference-1", "gateway"] {
+        assert!(
+            folder
+                .path()
+                .join("net")
+                .join(node)
+                .join("config.toml")
+                .is_file()
+        );
+    }
+    let error = og_fails(["network", "init", "--dir", dir]);
+    assert!(error.contains("not empty"), "{error}");
+}
+
+#[test]
+fn chain_ids_of_other_networks_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("net");
+    for id in ["0", "1", "8453", "84532", "10740", "10744"] {
+        let arguments = [
+            "network",
+            "init",
+            "--dir",
+            dir.to_str().unwrap(),
+            "--chain-id",
+            id,
+        ];
+        let error = og_fails(arguments);
+        assert!(error.contains("belongs to another network"), "{error}");
+    }
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_port_in_use_is_named_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("net");
+    let base_port = free_base_port();
+    let taken = base_port + 102;
+    let _listener = TcpListener::bind(("127.0.0.1", taken)).unwrap();
+    let port = base_port.to_string();
+    let dir = dir.to_str().unwrap();
+    let error = og_fails(["devnet", "--detach", "--dir", dir, "--base-port", &port]);
+    assert!(
+        error.contains(&format!("port {taken} is in use")),
+        "{error}"
+    );
+    assert!(error.contains("validator-2"), "{error}");
+    let status = og_json(["devnet", "status", "--dir", dir]);
+    assert_eq!(status["running"], 0);
+}
+
+#[test]
+fn without_a_network_the_next_step_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("nowhere");
+    let picture = format!("{EXAMPLES}/7-1.png");
+    let dir = dir.to_str().unwrap();
+    let error = og_fails([
+        "infer", "--model", "digits", "--input", &picture, "--dir", dir,
+    ]);
+    assert!(error.contains("no network"), "{error}");
+    let gateway = format!("http://127.0.0.1:{}", free_base_port());
+    let error = og_fails(["model", "list", "--gateway", &gateway]);
+    assert!(error.contains("no answer from the gateway"), "{error}");
+    assert!(error.contains("og devnet"), "{error}");
+    for action in ["status", "stop"] {
+        let error = og_fails(["devnet", action, "--dir", dir]);
+        assert!(error.contains("no network"), "{error}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("net");
+    init(dir.to_str().unwrap(), &[]);
+    let path = dir.join("validator-0/config.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    for (bad, expected) in [
+        (
+            good.replace("leader_timeout_ms = 2500", "leader_timeout_ms = 5"),
+            "leader_timeout_ms",
+        ),
+        (good.replace("seat.key", "lost.key"), "lost.key"),
+        (good.replace("p2p_listen", "listen_here"), "listen_here"),
+        (good.replace("../genesis.json", "../lost.json"), "lost.json"),
+        ("role = ".to_owned(), "not a valid configuration"),
+    ] {
+        fs::write(&path, bad).unwrap();
+        let error = og_fails(["node", "--config", path.to_str().unwrap()]);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_receipt_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("net");
+    init(dir.to_str().unwrap(), &[]);
+    let genesis = dir.join("genesis.json");
+    let genesis = genesis.to_str().unwrap();
+    let path = folder.path().join("bad.receipt");
+    let receipt = path.to_str().unwrap();
+    let error = og_fails(["verify", receipt, "--genesis", genesis]);
+    assert!(error.contains("cannot read"), "{error}");
+    for bytes in [&b""[..], b"\xff", b"not a receipt", &[0x88; 1000]] {
+        fs::write(&path, bytes).unwrap();
+        let error = og_fails(["verify", receipt, "--genesis", genesis]);
+        assert!(error.contains("does not verify"), "{error}");
+    }
+    for file in [receipt, "/nowhere/genesis.json"] {
+        og_fails(["verify", receipt, "--genesis", file]);
+        og_fails(["verify", receipt, "--checkpoint", file]);
+    }
+    let neither = og(["verify", receipt]);
+    assert_eq!(neither.status.code(), Some(2));
+}

@@ -1,0 +1,148 @@
+//! Running `og` as people do, and networks that are stopped when their test ends.
+
+use serde_json::Value;
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Digits that the model was not trained on.
+pub(crate) const EXAMPLES: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/digits/examples");
+
+/// One network at a time: two at once would compete for the machine's cores.
+static ONE_NETWORK: Mutex<()> = Mutex::new(());
+
+pub(crate) fn one_network() -> MutexGuard<'static, ()> {
+    ONE_NETWORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `og` with these arguments.
+pub(crate) fn og<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_og"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Runs `og --json`, which must succeed, and returns its document.
+pub(crate) fn og_json<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value {
+    let output = og(["--json"].into_iter().chain(arguments));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{}: {text}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Runs `og`, which must fail with exit code 1 and an explanation, and returns that.
+pub(crate) fn og_fails<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
+    let output = og(arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("error: "), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+/// A first port from which on all that a small network needs are free.
+pub(crate) fn free_base_port() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (0..100)
+        .map(|_| rand::random_range(10_000..30_000))
+        .find(|base: &u16| {
+            (0..4)
+                .flat_map(|index| [base + index, base + 100 + index, base + 300 + index])
+                .chain([base + 200])
+                .all(is_free)
+        })
+        .expect("no free ports")
+}
+
+/// A network in a temporary folder, stopped when dropped.
+pub(crate) struct Devnet {
+    folder: tempfile::TempDir,
+    pub(crate) base_port: u16,
+}
+
+impl Devnet {
+    pub(crate) fn start() -> Self {
+        let network = Self {
+            folder: tempfile::tempdir().unwrap(),
+            base_port: free_base_port(),
+        };
+        let port = network.base_port.to_string();
+        og_json([
+            "devnet",
+            "--detach",
+            "--dir",
+            &network.dir(),
+            "--base-port",
+            &port,
+        ]);
+        network
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("devnet")
+    }
+
+    pub(crate) fn dir(&self) -> String {
+        self.path().to_str().unwrap().to_owned()
+    }
+
+    /// A file in the network's folder.
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// A file beside the network's folder, for what a test writes.
+    pub(crate) fn beside(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// What `endpoints.json` says.
+    pub(crate) fn endpoints(&self) -> Value {
+        read_json(&self.path().join("endpoints.json"))
+    }
+
+    /// Runs `og COMMAND... --dir` of this network.
+    pub(crate) fn og<'a>(&'a self, arguments: &[&'a str]) -> Value {
+        let dir = self.dir();
+        og_json(arguments.iter().copied().chain(["--dir", &dir]))
+    }
+
+    /// Runs `og COMMAND... --dir` of this network, which must fail.
+    pub(crate) fn og_fails(&self, arguments: &[&str]) -> String {
+        let dir = self.dir();
+        og_fails(arguments.iter().copied().chain(["--dir", &dir]))
+    }
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        og(["devnet", "stop", "--dir", &self.dir()]);
+        if std::thread::panicking() {
+            show_logs(&self.path().join("logs"));
+        }
+    }
+}
+
+/// Shows the end of every log of a network that failed a test.
+fn show_logs(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        let end = lines[lines.len().saturating_sub(15)..].join("\n");
+        eprintln!("--- {}\n{end}", entry.path().display());
+    }
+}
+
+pub(crate) fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}

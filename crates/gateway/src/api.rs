@@ -1,0 +1,314 @@
+//! The HTTP interface: paths, bodies, status codes. Its description is generated from here.
+
+use crate::{
+    chain::Validator,
+    config::{BODY_TIMEOUT, MAX_BODY_BYTES},
+    error::{ApiError, ErrorBody},
+    infer::{InferAnswer, InferRequest, Service, store_error},
+    models::{ModelsBody, OfferedModel},
+    settle::blocking,
+    store::Answer,
+    view::receipt_json,
+};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, FromRequest as _, Path, Query, Request, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::future::join_all;
+use og_types::{Canonical as _, Receipt, RequestId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Seconds after which to ask again for a receipt that is not there yet.
+const RECEIPT_RETRY_SECONDS: &str = "1";
+const CBOR: &str = "application/cbor";
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Gateway",
+    description = "Asks models and hands out receipts that anyone can verify offline.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Description;
+
+/// What the handlers share.
+pub(crate) struct Shared {
+    pub(crate) service: Service,
+    pub(crate) validators: Vec<Validator>,
+    /// One permit per inference request in progress.
+    pub(crate) in_flight: Semaphore,
+}
+
+/// Where a program learns that the receipt is not there yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PendingBody {
+    /// Always `pending`.
+    pub status: &'static str,
+}
+
+/// Whether the gateway and what it depends on are there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReadyBody {
+    /// Whether requests can be answered and receipts fetched.
+    pub ready: bool,
+    /// Whether an inference node answers.
+    pub inference: bool,
+    /// Whether a validator answers.
+    pub chain: bool,
+}
+
+/// Form of a receipt.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ReceiptQuery {
+    /// `cbor` for the file that `og verify` takes, `json` for people.
+    #[param(value_type = Option<String>)]
+    format: Option<ReceiptFormat>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ReceiptFormat {
+    Cbor,
+    Json,
+}
+
+fn router() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(infer))
+        .routes(routes!(receipt))
+        .routes(routes!(models))
+        .routes(routes!(health))
+        .routes(routes!(ready))
+}
+
+/// The interface's OpenAPI description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    router().into_openapi()
+}
+
+/// Everything that the gateway answers to.
+pub(crate) fn app(shared: Arc<Shared>) -> axum::Router {
+    let (router, description) = router().split_for_parts();
+    router
+        .route("/openapi.json", get(async || Json(description)))
+        .fallback(async || {
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                "no_such_path",
+                "no such path: GET /openapi.json describes them",
+            )
+        })
+        .method_not_allowed_fallback(async || {
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path takes another method: GET /openapi.json says which",
+            )
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(shared)
+}
+
+/// Ask a model.
+///
+/// The answer comes at once, signed by the node that computed it; its receipt follows when the
+/// record of it is final on the chain.
+#[utoipa::path(
+    post, path = "/v1/infer", request_body = InferRequest,
+    responses(
+        (status = 200, body = InferAnswer),
+        (status = 400, description = "The request is wrong; `param` says where.", body = ErrorBody),
+        (status = 404, description = "No node offers the model.", body = ErrorBody),
+        (status = 409, description = "The request id was used before.", body = ErrorBody),
+        (status = 413, description = "The request is too large.", body = ErrorBody),
+        (status = 429, description = "Too many requests in progress.", body = ErrorBody),
+        (status = 502, description = "No node gave a sound answer.", body = ErrorBody),
+        (status = 503, description = "No node is there, or the chain is behind.", body = ErrorBody),
+    )
+)]
+async fn infer(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Json<InferAnswer>, ApiError> {
+    let _permit = shared.in_flight.try_acquire().map_err(|_| {
+        ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "too many requests are in progress: try again",
+        )
+    })?;
+    let body = read_body(request).await?;
+    shared.service.infer(body.into()).await.map(Json)
+}
+
+async fn read_body(request: Request) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("the body is longer than {MAX_BODY_BYTES} bytes"),
+            ))
+        }
+        Ok(Err(rejection)) => Err(ApiError::new(
+            rejection.status(),
+            "unreadable_body",
+            rejection.body_text(),
+        )),
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_too_slow",
+            format!(
+                "the body did not arrive within {} s",
+                BODY_TIMEOUT.as_secs()
+            ),
+        )),
+    }
+}
+
+/// Fetch the receipt of an answer.
+#[utoipa::path(
+    get, path = "/v1/receipts/{request_id}",
+    params(
+        ("request_id" = String, Path, description = "The request's id, `0x` and 64 hexadecimal digits."),
+        ReceiptQuery,
+    ),
+    responses(
+        (status = 200, description = "The receipt: a file for `og verify`, or JSON if that is asked for.", content(
+            (Vec<u8> = "application/cbor"),
+            (Object = "application/json"),
+        )),
+        (status = 202, description = "Not final yet; ask again.", body = PendingBody),
+        (status = 400, description = "Not a request id.", body = ErrorBody),
+        (status = 404, description = "Unknown, or no longer kept.", body = ErrorBody),
+        (status = 410, description = "The chain did not admit the record; the message says why.", body = ErrorBody),
+    )
+)]
+async fn receipt(
+    State(shared): State<Arc<Shared>>,
+    id: Result<Path<RequestId>, PathRejection>,
+    query: Result<Query<ReceiptQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::invalid("request_id", error.body_text()))?;
+    let Query(query) = query.map_err(|error| ApiError::invalid("format", error.body_text()))?;
+    let store = shared.service.store.clone();
+    let answer = blocking(move || store.answer(&id))
+        .await
+        .map_err(store_error)?;
+    match answer {
+        Some(Answer::Final(bytes)) => match receipt_format(&query, &headers) {
+            ReceiptFormat::Cbor => Ok(receipt_file(&id, bytes)),
+            ReceiptFormat::Json => {
+                let receipt =
+                    Receipt::from_bytes(&bytes).map_err(|error| ApiError::internal(&error))?;
+                Ok(Json(receipt_json(&receipt)).into_response())
+            }
+        },
+        Some(Answer::Pending) => Ok((
+            StatusCode::ACCEPTED,
+            [(RETRY_AFTER, RECEIPT_RETRY_SECONDS)],
+            Json(PendingBody { status: "pending" }),
+        )
+            .into_response()),
+        Some(Answer::Failed(reason)) => {
+            Err(ApiError::new(StatusCode::GONE, "not_admitted", reason))
+        }
+        None => Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "receipt_not_found",
+            "this gateway knows no such request, or no longer keeps its receipt",
+        )),
+    }
+}
+
+fn receipt_format(query: &ReceiptQuery, headers: &HeaderMap) -> ReceiptFormat {
+    query.format.unwrap_or_else(|| {
+        let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+        match accepted {
+            Some(accepted) if accepted.contains("application/json") && !accepted.contains(CBOR) => {
+                ReceiptFormat::Json
+            }
+            _ => ReceiptFormat::Cbor,
+        }
+    })
+}
+
+fn receipt_file(id: &RequestId, bytes: Vec<u8>) -> Response {
+    let disposition = format!("attachment; filename=\"{id}.receipt\"");
+    (
+        [
+            (CONTENT_TYPE, CBOR.to_owned()),
+            (CONTENT_DISPOSITION, disposition),
+        ],
+        bytes,
+    )
+        .into_response()
+}
+
+/// List the models that can be asked.
+#[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelsBody)))]
+async fn models(State(shared): State<Arc<Shared>>) -> Json<ModelsBody> {
+    let offers = shared.service.nodes.offers().await;
+    let data = offers
+        .models()
+        .into_iter()
+        .map(|(model, nodes)| OfferedModel::new(&model, nodes))
+        .collect();
+    Json(ModelsBody {
+        object: "list",
+        data,
+    })
+}
+
+/// Say that the process runs.
+#[utoipa::path(get, path = "/health", responses((status = 200, description = "It runs.")))]
+async fn health() -> StatusCode {
+    StatusCode::OK
+}
+
+/// Say whether requests can be answered now.
+#[utoipa::path(
+    get, path = "/ready",
+    responses(
+        (status = 200, description = "An inference node and a validator answer.", body = ReadyBody),
+        (status = 503, description = "One of them does not.", body = ReadyBody),
+    )
+)]
+async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<ReadyBody>) {
+    let (offers, times) = futures::join!(
+        shared.service.nodes.offers(),
+        join_all(shared.validators.iter().map(Validator::time_ms)),
+    );
+    let inference = offers.any_node();
+    let chain = times.iter().any(Result::is_ok);
+    let ready = inference && chain;
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(ReadyBody {
+            ready,
+            inference,
+            chain,
+        }),
+    )
+}

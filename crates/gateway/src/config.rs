@@ -1,0 +1,64 @@
+//! What a gateway is told when it starts, and its fixed limits.
+
+use alloy_primitives::B256;
+use std::{path::PathBuf, time::Duration};
+
+/// Everything that a gateway has to be told.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The chain on which records settle.
+    pub chain_id: u64,
+    /// Hash of the chain's genesis file, under which nodes sign records.
+    pub genesis_hash: B256,
+    /// Base URLs of inference nodes, for example `http://127.0.0.1:9000`.
+    pub nodes: Vec<String>,
+    /// JSON-RPC URLs of validators. With several, no single one can hide a record's fate.
+    pub validators: Vec<String>,
+    /// File of the database, created where there is none.
+    pub database: PathBuf,
+    /// Bytes of settled receipts to keep; the oldest are forgotten first.
+    pub retained_bytes: u64,
+}
+
+/// The usual [`GatewayConfig::retained_bytes`]: 4 GiB, about a million small receipts.
+pub const DEFAULT_RETAINED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Bytes of one request's JSON body.
+pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Inference requests in progress, from reading their bodies on; more are told to come back.
+pub const MAX_IN_FLIGHT: usize = 32;
+/// Answers whose records are not final yet; more requests are told to come back.
+pub const MAX_PENDING: u64 = 4096;
+/// Records whose fate is asked of validators at the same time.
+pub const MAX_CONCURRENT_QUERIES: usize = 16;
+/// Connections that are open at the same time; more wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 1024;
+/// Nodes that are tried for one request.
+pub const MAX_ATTEMPTS: usize = 3;
+/// Models that one node may list.
+pub const MAX_MODELS_PER_NODE: usize = 1024;
+/// Bytes of a node's list of models.
+pub const MAX_MODEL_LIST_BYTES: usize = 1024 * 1024;
+/// Bytes of a node's or a validator's error text that are passed on.
+pub const MAX_REASON_BYTES: usize = 512;
+
+/// How long a client may take to send the body of its request.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one node may take to answer a job.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a node or a validator may take to accept a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a validator may take to answer a call, and a node to list its models.
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node's list of models is believed.
+pub const MODEL_LIST_AGE: Duration = Duration::from_secs(10);
+/// How long a node that did not list its models is left alone.
+pub const NODE_PAUSE: Duration = Duration::from_secs(1);
+/// First pause between two questions about one record's fate; it doubles up to the next.
+pub const POLL_PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause between two questions about one record's fate.
+pub const POLL_PAUSE_LONGEST: Duration = Duration::from_secs(2);
+/// After this long without a proof, an accepted record is handed to another validator as well.
+pub const RESUBMIT_AFTER: Duration = Duration::from_secs(5);
+/// How far a node's clock may be ahead of ours, in milliseconds.
+pub const MAX_CLOCK_SKEW_MS: u64 = 30_000;

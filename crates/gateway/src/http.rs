@@ -1,0 +1,65 @@
+//! Talking to nodes and validators: one client, bounded in time, every answer bounded in size.
+
+use crate::{
+    config::{CONNECT_TIMEOUT, MAX_REASON_BYTES},
+    error::error_chain,
+};
+
+/// Why a question to another process got no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// No connection, no answer in time, or an answer cut short.
+    #[error("no answer: {0}")]
+    Transport(String),
+    /// The answer is longer than it may be.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// The answer is not what was asked for.
+    #[error("the answer cannot be read: {0}")]
+    Malformed(String),
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        // reqwest's own text stops at "error sending request"; the sources say why.
+        Self::Transport(error_chain(&error))
+    }
+}
+
+/// A client that follows no redirects and gives up on connections in time.
+///
+/// # Errors
+/// What the TLS or resolver set-up reports.
+pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+}
+
+/// The body of `response`, of at most `maximum` bytes.
+pub(crate) async fn read_bounded(
+    mut response: reqwest::Response,
+    maximum: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > maximum {
+            return Err(FetchError::TooLong(maximum));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The start of a text from another process, fit to be shown: bounded, without control characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut excerpt = String::new();
+    for character in text.chars().filter(|character| !character.is_control()) {
+        if excerpt.len() + character.len_utf8() > MAX_REASON_BYTES {
+            break;
+        }
+        excerpt.push(character);
+    }
+    excerpt
+}

@@ -1,0 +1,30 @@
+//! Serve inference over HTTP and hand out receipts.
+//!
+//! A request goes to an inference node, whose answer is judged, stored
+//! and only then passed on; its record then travels to the validators in the background, and its
+//! receipt is kept from the moment it is final. The gateway decides nothing about truth: what it
+//! hands out, anyone can verify without it.
+//!
+//! Reading order: `api`, `infer`, `nodes`, `check`, `store`, `settle`, `chain`.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
+
+mod api;
+mod chain;
+mod check;
+pub mod config;
+mod connections;
+mod error;
+mod http;
+mod infer;
+mod models;
+mod nodes;
+mod server;
+mod settle;
+mod store;
+mod view;
+
+pub use api::openapi;
+pub use config::GatewayConfig;
+pub use server::{ServeError, serve};
+pub use store::StoreError;

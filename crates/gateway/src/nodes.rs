@@ -1,0 +1,256 @@
+//! The inference nodes: what they offer, whose turn it is, and handing them jobs.
+
+use crate::{
+    check::ResultError,
+    config::{
+        JOB_TIMEOUT, MAX_ATTEMPTS, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE, MODEL_LIST_AGE,
+        NODE_PAUSE, QUERY_TIMEOUT,
+    },
+    http::{FetchError, excerpt, read_bounded},
+};
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use futures::future::join_all;
+use og_types::{Canonical as _, InferenceResponse, Job, JobResult, ModelId, ModelInfo};
+use serde::Deserialize;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Mutex, time::Instant};
+
+/// Bytes of a node's error that are read.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
+
+/// Why no node's answer can be passed on.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// A node says that the request itself is at fault.
+    Rejected { status: StatusCode, message: String },
+    /// Every node that was tried failed; the last one's reason.
+    NoneAnswered(String),
+}
+
+/// The models of all nodes that answered, and the nodes that offer each.
+pub(crate) struct Offers {
+    /// By node, in configured order; `None` for a node that did not answer.
+    lists: Vec<Option<Arc<Vec<ModelInfo>>>>,
+}
+
+impl Offers {
+    /// Whether any node answered.
+    pub(crate) fn any_node(&self) -> bool {
+        self.lists.iter().any(Option::is_some)
+    }
+
+    /// Each model once, in the nodes' order, with the number of nodes that offer it.
+    pub(crate) fn models(&self) -> Vec<(ModelInfo, usize)> {
+        let mut models: Vec<(ModelInfo, usize)> = Vec::new();
+        for model in self.lists.iter().flatten().flat_map(|list| list.iter()) {
+            match models.iter_mut().find(|(known, _)| known.id == model.id) {
+                Some((_, nodes)) => *nodes += 1,
+                None => models.push((model.clone(), 1)),
+            }
+        }
+        models
+    }
+
+    /// The model that a client means by `text`: an id, or a name. Where nodes disagree about a
+    /// name, the first configured node that knows it decides; an id leaves nothing to decide.
+    pub(crate) fn find(&self, text: &str) -> Option<ModelInfo> {
+        let id: Option<ModelId> = text.parse().ok();
+        self.lists
+            .iter()
+            .flatten()
+            .flat_map(|list| list.iter())
+            .find(|model| id == Some(model.id) || model.name == text)
+            .cloned()
+    }
+
+    fn nodes_with(&self, id: &ModelId) -> Vec<usize> {
+        let offers = |list: &Arc<Vec<ModelInfo>>| list.iter().any(|model| model.id == *id);
+        (0..self.lists.len())
+            .filter(|index| matches!(&self.lists[*index], Some(list) if offers(list)))
+            .collect()
+    }
+}
+
+/// One node, and what it said last about its models.
+struct Node {
+    url: String,
+    listing: Mutex<Listing>,
+}
+
+struct Listing {
+    models: Option<Arc<Vec<ModelInfo>>>,
+    valid_until: Option<Instant>,
+}
+
+/// The configured nodes.
+pub(crate) struct Nodes {
+    client: reqwest::Client,
+    nodes: Vec<Node>,
+    turn: AtomicUsize,
+}
+
+impl Nodes {
+    pub(crate) fn new(client: reqwest::Client, urls: &[String]) -> Self {
+        let nodes = urls
+            .iter()
+            .map(|url| Node {
+                url: url.trim_end_matches('/').to_owned(),
+                listing: Mutex::new(Listing {
+                    models: None,
+                    valid_until: None,
+                }),
+            })
+            .collect();
+        Self {
+            client,
+            nodes,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// What the nodes offer; lists that are too old are fetched again.
+    pub(crate) async fn offers(&self) -> Offers {
+        let lists = join_all(self.nodes.iter().map(|node| self.models_of(node))).await;
+        Offers { lists }
+    }
+
+    async fn models_of(&self, node: &Node) -> Option<Arc<Vec<ModelInfo>>> {
+        let mut listing = node.listing.lock().await;
+        if listing
+            .valid_until
+            .is_none_or(|until| until <= Instant::now())
+        {
+            let (models, valid_for): (_, Duration) = match self.fetch_models(node).await {
+                Ok(models) => (Some(Arc::new(models)), MODEL_LIST_AGE),
+                Err(error) => {
+                    tracing::warn!(node = node.url, %error, "node does not list its models");
+                    (None, NODE_PAUSE)
+                }
+            };
+            listing.models = models;
+            listing.valid_until = Some(Instant::now() + valid_for);
+        }
+        listing.models.clone()
+    }
+
+    async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, FetchError> {
+        let response = self
+            .client
+            .get(format!("{}/v1/models", node.url))
+            .timeout(QUERY_TIMEOUT)
+            .send()
+            .await?
+            .error_for_status()?;
+        let body = read_bounded(response, MAX_MODEL_LIST_BYTES).await?;
+        let list: Vec<ModelInfo> = serde_json::from_slice(&body)
+            .map_err(|error| FetchError::Malformed(error.to_string()))?;
+        if list.len() > MAX_MODELS_PER_NODE {
+            return Err(FetchError::TooLong(MAX_MODELS_PER_NODE));
+        }
+        Ok(list)
+    }
+
+    /// Hands `job` to the nodes that offer the model, one after another, until one gives an answer
+    /// that `judge` accepts.
+    ///
+    /// The request id stays the same: a node that failed may have signed a record for it, but only
+    /// the answer returned here is ever submitted by this gateway.
+    pub(crate) async fn run(
+        &self,
+        offers: &Offers,
+        model: &ModelId,
+        job: &Job,
+        judge: impl Fn(&JobResult) -> Result<InferenceResponse, ResultError>,
+    ) -> Result<(JobResult, InferenceResponse), RunError> {
+        let mut order = offers.nodes_with(model);
+        if !order.is_empty() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % order.len();
+            order.rotate_left(turn);
+        }
+        let body = axum::body::Bytes::from(job.to_bytes());
+        let mut reason = "no node offers the model any more".to_owned();
+        for index in order.into_iter().take(MAX_ATTEMPTS) {
+            let url = &self.nodes[index].url;
+            reason = match self.post_job(url, body.clone()).await {
+                Ok(result) => match judge(&result) {
+                    Ok(response) => return Ok((result, response)),
+                    Err(error) => error.to_string(),
+                },
+                Err(PostError::Rejected { status, message }) => {
+                    return Err(RunError::Rejected { status, message });
+                }
+                Err(PostError::Failed(reason)) => reason,
+            };
+            tracing::warn!(node = url, request_id = %job.request_id, reason, "node failed a job");
+        }
+        Err(RunError::NoneAnswered(reason))
+    }
+
+    async fn post_job(&self, url: &str, body: axum::body::Bytes) -> Result<JobResult, PostError> {
+        let response = self
+            .client
+            .post(format!("{url}/v1/jobs"))
+            .header(CONTENT_TYPE, "application/cbor")
+            .timeout(JOB_TIMEOUT)
+            .body(body)
+            .send()
+            .await
+            .map_err(FetchError::from)?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = read_bounded(response, MAX_ERROR_BYTES)
+                .await
+                .unwrap_or_default();
+            return Err(PostError::from_answer(status, &body));
+        }
+        let bytes = read_bounded(response, JobResult::MAX_BYTES).await?;
+        JobResult::from_bytes(&bytes).map_err(|error| PostError::Failed(error.to_string()))
+    }
+}
+
+/// Why one node gave no result.
+enum PostError {
+    /// The request is at fault, and would be elsewhere.
+    Rejected { status: StatusCode, message: String },
+    /// The node is at fault, or busy: another may do better.
+    Failed(String),
+}
+
+impl From<FetchError> for PostError {
+    fn from(error: FetchError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A node's error, as far as it is of interest.
+#[derive(Deserialize)]
+struct NodeError {
+    error: NodeErrorDetail,
+}
+
+#[derive(Deserialize)]
+struct NodeErrorDetail {
+    message: String,
+}
+
+impl PostError {
+    fn from_answer(status: StatusCode, body: &[u8]) -> Self {
+        let message = match serde_json::from_slice::<NodeError>(body) {
+            Ok(body) => excerpt(&body.error.message),
+            Err(_) => excerpt(&String::from_utf8_lossy(body)),
+        };
+        match status {
+            StatusCode::BAD_REQUEST
+            | StatusCode::CONFLICT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNPROCESSABLE_ENTITY => Self::Rejected { status, message },
+            _ => Self::Failed(format!("{status}: {message}")),
+        }
+    }
+}

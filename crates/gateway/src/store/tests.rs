@@ -1,0 +1,142 @@
+use super::*;
+use og_types::{
+    Amount, Computed, Header, Inclusion, ModelId, NodeId, Opening, Record, Signature, SignedRecord,
+    Tier,
+};
+
+const GENESIS_HASH: B256 = B256::repeat_byte(1);
+
+fn result(id: u8) -> JobResult {
+    JobResult {
+        version: 1,
+        record: SignedRecord {
+            record: Record {
+                version: 1,
+                chain_id: 1,
+                request_id: RequestId([id; 32]),
+                payer: Default::default(),
+                payee: Default::default(),
+                price: Amount(0),
+                model: ModelId([2; 32]),
+                tier: Tier::Signed,
+                computed: Computed::Float,
+                valid_from_ms: 1,
+                valid_until_ms: 2,
+                input_commitment: B256::ZERO,
+                output_commitment: B256::ZERO,
+                seed: 0,
+                input_units: 1,
+                output_units: 1,
+                started_at_ms: 1,
+                finished_at_ms: 1,
+                node: NodeId([3; 32]),
+                evidence: None,
+            },
+            signature: Signature([4; 64]),
+        },
+        opening: Opening {
+            salt: B256::ZERO,
+            request: vec![1; 1000].into(),
+            response: vec![2; 1000].into(),
+        },
+        evidence: None,
+    }
+}
+
+fn receipt(id: u8) -> Receipt {
+    let result = result(id);
+    Receipt {
+        version: 1,
+        record: result.record,
+        opening: result.opening,
+        evidence: None,
+        inclusion: Inclusion {
+            position: 0,
+            leaf_count: 1,
+            siblings: Vec::new(),
+        },
+        header: Header::default(),
+        descendants: Vec::new(),
+        finalization: vec![5; 92].into(),
+    }
+}
+
+fn open(directory: &tempfile::TempDir, retained_bytes: u64) -> Store {
+    Store::open(&directory.path().join("db"), &GENESIS_HASH, retained_bytes).unwrap()
+}
+
+fn id(id: u8) -> RequestId {
+    RequestId([id; 32])
+}
+
+#[test]
+fn an_answer_survives_a_restart_in_each_of_its_states() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, u64::MAX);
+    for number in 1..=3 {
+        store.add_pending(&result(number)).unwrap();
+    }
+    store.settle(&id(1), &receipt(1)).unwrap();
+    store.fail(&id(2), "refused").unwrap();
+    drop(store);
+
+    let store = open(&directory, u64::MAX);
+    let bytes = receipt(1).to_bytes();
+    assert_eq!(store.answer(&id(1)).unwrap(), Some(Answer::Final(bytes)));
+    let failed = Answer::Failed("refused".to_owned());
+    assert_eq!(store.answer(&id(2)).unwrap(), Some(failed));
+    assert_eq!(store.answer(&id(3)).unwrap(), Some(Answer::Pending));
+    assert_eq!(store.answer(&id(4)).unwrap(), None);
+    assert_eq!(store.pending_ids().unwrap(), [id(3)]);
+    assert_eq!(store.pending(&id(3)).unwrap(), Some(result(3)));
+}
+
+#[test]
+fn a_request_id_is_taken_for_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, u64::MAX);
+    store.add_pending(&result(1)).unwrap();
+    let taken =
+        |store: &Store| matches!(store.add_pending(&result(1)), Err(StoreError::Duplicate(_)));
+    assert!(taken(&store));
+    store.settle(&id(1), &receipt(1)).unwrap();
+    assert!(taken(&store));
+    // Settling twice, or what is not pending, changes nothing.
+    store.fail(&id(1), "late").unwrap();
+    store.fail(&id(2), "unknown").unwrap();
+    assert!(matches!(
+        store.answer(&id(1)).unwrap(),
+        Some(Answer::Final(_))
+    ));
+    assert_eq!(store.answer(&id(2)).unwrap(), None);
+}
+
+#[test]
+fn the_oldest_receipts_make_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let size = receipt(1).to_bytes().len() as u64;
+    let store = open(&directory, 3 * size);
+    for number in 1..=10 {
+        store.add_pending(&result(number)).unwrap();
+        store.settle(&id(number), &receipt(number)).unwrap();
+    }
+    for number in 1..=10 {
+        let kept = store.answer(&id(number)).unwrap().is_some();
+        assert_eq!(kept, number > 7, "{number}");
+    }
+    // A receipt larger than everything that may be kept is kept until the next one.
+    drop(store);
+    let store = open(&directory, 1);
+    store.add_pending(&result(11)).unwrap();
+    store.settle(&id(11), &receipt(11)).unwrap();
+    assert!(store.answer(&id(11)).unwrap().is_some());
+    assert!(store.answer(&id(10)).unwrap().is_none());
+}
+
+#[test]
+fn another_chain_s_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(&directory, 1));
+    let other = Store::open(&directory.path().join("db"), &B256::ZERO, 1);
+    assert!(matches!(other, Err(StoreError::OtherChain { .. })));
+}

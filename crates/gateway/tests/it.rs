@@ -1,0 +1,12 @@
+//! A gateway between real HTTP servers that play its nodes and validators.
+
+#[path = "it/answers.rs"]
+mod answers;
+#[path = "it/bad_requests.rs"]
+mod bad_requests;
+#[path = "it/description.rs"]
+mod description;
+#[path = "it/fates.rs"]
+mod fates;
+#[path = "it/network.rs"]
+mod network;

@@ -1,0 +1,215 @@
+//! The worker over HTTP: jobs and results as canonical CBOR, everything else as JSON.
+
+use crate::{
+    listener::BoundedListener,
+    worker::{JobError, Worker},
+};
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest as _, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use og_types::{Canonical as _, Job, JobResult};
+use serde_json::json;
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+/// Most jobs whose models run at once.
+pub const MAX_RUNNING_JOBS: usize = 4;
+/// Most jobs taken on at once, running and waiting; the next is told to come back.
+pub const MAX_ADMITTED_JOBS: usize = 64;
+/// Most connections open at once.
+pub const MAX_CONNECTIONS: usize = 256;
+/// Longest time that a job's bytes may take to arrive, in milliseconds.
+pub const BODY_TIMEOUT_MS: u64 = 30_000;
+
+/// The media type of canonical encodings.
+const CBOR: &str = "application/cbor";
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Service {
+    worker: Arc<Worker>,
+    admitted: Arc<Semaphore>,
+    running: Arc<Semaphore>,
+}
+
+/// Serves `POST /v1/jobs`, `GET /v1/models` and `GET /health` until `shutdown` is ready; jobs
+/// that were begun are answered first.
+///
+/// # Errors
+/// What the system says if the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    worker: Arc<Worker>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let service = Service {
+        worker,
+        admitted: Arc::new(Semaphore::new(MAX_ADMITTED_JOBS)),
+        running: Arc::new(Semaphore::new(MAX_RUNNING_JOBS)),
+    };
+    let listener = BoundedListener::new(listener, MAX_CONNECTIONS);
+    axum::serve(listener, router(service))
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+fn router(service: Service) -> Router {
+    Router::new()
+        .route("/v1/jobs", post(run_job))
+        .route("/v1/models", get(list_models))
+        .route("/health", get(health))
+        .fallback(|| async { Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
+        .method_not_allowed_fallback(|| async {
+            Failure::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "the path takes another method",
+            )
+        })
+        .layer(DefaultBodyLimit::max(Job::MAX_BYTES))
+        .with_state(service)
+}
+
+async fn health(State(service): State<Service>) -> Response {
+    Json(json!({ "status": "ok", "node": service.worker.node_id() })).into_response()
+}
+
+async fn list_models(State(service): State<Service>) -> Result<Response, Failure> {
+    let permit = service.admit()?;
+    let models = blocking(move || {
+        let _permit = permit;
+        Ok(service.worker.library().list()?)
+    })
+    .await?;
+    Ok(Json(models).into_response())
+}
+
+async fn run_job(State(service): State<Service>, request: Request) -> Result<Response, Failure> {
+    let media_type = request.headers().get(header::CONTENT_TYPE);
+    if media_type.is_none_or(|media_type| media_type != CBOR) {
+        return Err(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            format!("a job is canonical CBOR: send it as {CBOR}"),
+        ));
+    }
+    let admitted = service.admit()?;
+    let job = read_job(request).await?;
+    let running = service.running.clone().acquire_owned().await.ok();
+    // The permits go with the work: a client that hangs up does not end it.
+    let result: JobResult = blocking(move || {
+        let _permits = (admitted, running);
+        service.worker.run(&job)
+    })
+    .await?;
+    Ok(([(header::CONTENT_TYPE, CBOR)], result.to_bytes()).into_response())
+}
+
+async fn read_job(request: Request) -> Result<Job, Failure> {
+    let read = Bytes::from_request(request, &());
+    let bytes = tokio::time::timeout(Duration::from_millis(BODY_TIMEOUT_MS), read)
+        .await
+        .map_err(|_| {
+            Failure::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                format!("the job did not arrive within {BODY_TIMEOUT_MS} ms"),
+            )
+        })?
+        .map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("a job has at most {} bytes", Job::MAX_BYTES),
+            ),
+            status => Failure::new(status, "bad_request", rejection.body_text()),
+        })?;
+    Job::from_bytes(&bytes).map_err(|error| {
+        Failure::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            format!("job: {error}"),
+        )
+    })
+}
+
+impl Service {
+    /// A place among the jobs taken on, if there is one.
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.admitted.clone().try_acquire_owned().map_err(|_| {
+            let message = format!("{MAX_ADMITTED_JOBS} jobs are waiting: try again later");
+            JobError::Busy(message).into()
+        })
+    }
+}
+
+/// Runs what may block where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(JobError::Node(error.to_string())))
+        .map_err(Failure::from)
+}
+
+/// An error as clients see it: `{"error": {"code", "message"}}` with its HTTP status.
+#[derive(Debug)]
+struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
+        let (status, code) = match &error {
+            JobError::Version(..) | JobError::Request(_) => {
+                (StatusCode::BAD_REQUEST, "bad_request")
+            }
+            JobError::Input(_) => (StatusCode::BAD_REQUEST, "bad_input"),
+            JobError::UnknownModel(_) => (StatusCode::NOT_FOUND, "unknown_model"),
+            JobError::Used(_) => (StatusCode::CONFLICT, "request_id_used"),
+            JobError::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            JobError::Model(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
+            JobError::Node(reason) => {
+                tracing::error!(reason, "a job failed for a reason of this node");
+                return Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "node_failed",
+                    "the node failed: its operator finds the reason in its log",
+                );
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": { "code": self.code, "message": self.message } }));
+        let retry = [(header::RETRY_AFTER, "1")];
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (self.status, retry, body).into_response(),
+            status => (status, body).into_response(),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! One server for each test, asked with an ordinary HTTP client.
+
+use alloy_primitives::{Address, B256};
+use og_crypto::{NodeKey, RecordVerifier};
+use og_engine::Library;
+use og_inference::{Ledger, MAX_ADMITTED_JOBS, Worker, WorkerConfig, serve};
+use og_types::{
+    Amount, Canonical as _, ElementType, InferenceRequest, InferenceResponse, Job, JobResult,
+    ModelId, ModelInfo, RequestId, Tensor, Tier,
+};
+use reqwest::{Client, Response, StatusCode, header::CONTENT_TYPE};
+use serde_json::Value;
+use std::{io, path::Path, sync::Arc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+struct Server {
+    address: String,
+    model: ModelId,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+    client: Client,
+}
+
+impl Server {
+    async fn start(directory: &Path) -> Self {
+        let library = Arc::new(Library::open(directory.join("models")).unwrap());
+        let model = library.resolve("digits").unwrap().id;
+        let worker = Arc::new(Worker::new(WorkerConfig {
+            key: NodeKey::from_seed([1; 32]),
+            payee: Address::ZERO,
+            chain_id: 1,
+            genesis_hash: B256::ZERO,
+            library,
+            ledger: Ledger::open(&directory.join("ledger")).unwrap(),
+            clock: Arc::new(|| 1_700_000_000_000),
+            salts: Arc::new(|| B256::repeat_byte(1)),
+        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move { drop(stopped.await) };
+        Self {
+            address,
+            model,
+            stop,
+            task: tokio::spawn(serve(listener, worker, shutdown)),
+            client: Client::new(),
+        }
+    }
+
+    async fn stop(self) {
+        drop(self.client);
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        let url = format!("http://{}{path}", self.address);
+        self.client.get(url).send().await.unwrap()
+    }
+
+    async fn post(&self, bytes: Vec<u8>) -> Response {
+        self.client
+            .post(format!("http://{}/v1/jobs", self.address))
+            .header(CONTENT_TYPE, "application/cbor")
+            .body(bytes)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    fn job(&self, id: u8) -> Job {
+        Job {
+            version: 1,
+            request_id: RequestId([id; 32]),
+            payer: Address::ZERO,
+            price: Amount(0),
+            tier: Tier::Signed,
+            seed: 0,
+            request: self.request("image", self.model),
+        }
+    }
+
+    fn request(&self, name: &str, model: ModelId) -> alloy_primitives::Bytes {
+        InferenceRequest {
+            version: 1,
+            model,
+            inputs: vec![Tensor {
+                name: name.to_owned(),
+                element_type: ElementType::F32,
+                shape: vec![1, 1, 8, 8],
+                data: vec![0; 256].into(),
+            }],
+        }
+        .to_bytes()
+        .into()
+    }
+}
+
+/// Checks an error's status and code, and gives its message.
+async fn failure(response: Response, status: StatusCode, code: &str) -> String {
+    assert_eq!(response.status(), status);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["error"]["code"], code, "{body}");
+    body["error"]["message"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_job_is_answered_with_a_signed_record_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let response = server.post(server.job(1).to_bytes()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/cbor");
+    let result = JobResult::from_bytes(&response.bytes().await.unwrap()).unwrap();
+    assert!(RecordVerifier::new(&B256::ZERO).verify(&result.record));
+    let outputs = InferenceResponse::from_bytes(&result.opening.response)
+        .unwrap()
+        .outputs;
+    assert_eq!(outputs[0].name, "probabilities");
+
+    let again = server.post(server.job(1).to_bytes()).await;
+    failure(again, StatusCode::CONFLICT, "request_id_used").await;
+    server.stop().await;
+
+    // A restart forgets nothing.
+    let server = Server::start(directory.path()).await;
+    let again = server.post(server.job(1).to_bytes()).await;
+    failure(again, StatusCode::CONFLICT, "request_id_used").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn models_and_health_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let models: Vec<ModelInfo> = server.get("/v1/models").await.json().await.unwrap();
+    assert_eq!(models.len(), 1);
+    assert_eq!(
+        (models[0].name.as_str(), models[0].id),
+        ("digits", server.model)
+    );
+    assert_eq!(models[0].description.inputs[0].name, "image");
+    let health: Value = server.get("/health").await.json().await.unwrap();
+    assert_eq!(health["status"], "ok");
+    assert_eq!(health["node"], NodeKey::from_seed([1; 32]).id().to_string());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bad_requests_get_their_status_and_say_what_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let bad = StatusCode::BAD_REQUEST;
+
+    let malformed = server.post(vec![0xff; 10]).await;
+    assert!(
+        failure(malformed, bad, "bad_request")
+            .await
+            .starts_with("job")
+    );
+    let mut truncated = server.job(1).to_bytes();
+    truncated.pop();
+    failure(server.post(truncated).await, bad, "bad_request").await;
+
+    let mut job = server.job(1);
+    job.request = vec![0xff; 3].into();
+    let message = failure(server.post(job.to_bytes()).await, bad, "bad_request").await;
+    assert!(message.starts_with("request"), "{message}");
+    job.request = server.request("img", server.model);
+    let message = failure(server.post(job.to_bytes()).await, bad, "bad_input").await;
+    assert_eq!(message, "the model has no input \"img\"; it takes image");
+    job.request = server.request("image", ModelId([9; 32]));
+    failure(
+        server.post(job.to_bytes()).await,
+        StatusCode::NOT_FOUND,
+        "unknown_model",
+    )
+    .await;
+
+    let too_large = server.post(vec![0; Job::MAX_BYTES + 1]).await;
+    failure(too_large, StatusCode::PAYLOAD_TOO_LARGE, "too_large").await;
+    let url = format!("http://{}/v1/jobs", server.address);
+    let untyped = server.client.post(&url).body(vec![1]).send().await.unwrap();
+    failure(
+        untyped,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+    )
+    .await;
+    failure(
+        server.get("/v1/jobs").await,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+    )
+    .await;
+    failure(server.get("/v2").await, StatusCode::NOT_FOUND, "not_found").await;
+
+    // After all that it still answers.
+    assert_eq!(
+        server.post(server.job(1).to_bytes()).await.status(),
+        StatusCode::OK
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn jobs_beyond_those_taken_on_are_told_to_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    // Clients that announce a job and do not send it: each holds a place.
+    let mut waiting = Vec::new();
+    for _ in 0..MAX_ADMITTED_JOBS {
+        let mut stream = TcpStream::connect(&server.address).await.unwrap();
+        let head = "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/cbor\r\n\
+                    Content-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The server asks for the body once the job has its place.
+        let mut answer = [0; 25];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 100"));
+        waiting.push(stream);
+    }
+    let response = server.post(server.job(1).to_bytes()).await;
+    assert_eq!(response.headers()["retry-after"], "1");
+    failure(response, StatusCode::TOO_MANY_REQUESTS, "busy").await;
+    assert_eq!(server.get("/health").await.status(), StatusCode::OK);
+    drop(waiting);
+    // The places become free as the server notices that the clients left.
+    while server.post(server.job(1).to_bytes()).await.status() != StatusCode::OK {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    server.stop().await;
+}

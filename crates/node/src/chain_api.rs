@@ -1,0 +1,169 @@
+//! A running validator, as JSON-RPC sees it.
+
+use alloy_primitives::{Address, B256, Bytes};
+use commonware_codec::Encode as _;
+use commonware_consensus::types::Height;
+use commonware_runtime::tokio::Context;
+use og_chain::{Block, Key, Rules, Transaction, TransactionReceipt};
+use og_consensus::{Intake, Observer, Pool, epochs::Marshal, intake::IntakeError};
+use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError};
+use og_state::{Databases, read_latest};
+use og_types::SignedRecord;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+/// Pause before the state is read again while a block is being applied.
+const STATE_RETRY: Duration = Duration::from_millis(1);
+/// Reads before giving up: a block is applied within milliseconds.
+const MAX_STATE_RETRIES: usize = 2000;
+/// Heights below the newest block whose certificate may still arrive.
+const CERTIFICATE_DEPTH: u64 = 64;
+
+/// Writes every finalized block to the index before consensus forgets it.
+#[derive(Clone, Debug)]
+pub(crate) struct IndexObserver {
+    index: Arc<Index>,
+    height: watch::Sender<u64>,
+}
+
+impl IndexObserver {
+    pub(crate) fn new(index: Arc<Index>) -> Self {
+        Self {
+            index,
+            height: watch::Sender::default(),
+        }
+    }
+
+    /// The height of the newest block in the index, as it grows.
+    pub(crate) fn heights(&self) -> watch::Receiver<u64> {
+        self.height.subscribe()
+    }
+}
+
+impl Observer for IndexObserver {
+    async fn finalized(&self, block: &Block, receipts: &[TransactionReceipt]) {
+        let appended = tokio::task::block_in_place(|| self.index.append(block, receipts));
+        // The stateful machine's contract: stop rather than lose a block that is final.
+        if let Err(error) = appended {
+            error!(%error, height = block.header().height, "the index failed: free disk space or restore the folder, then restart");
+            panic!("the index failed: {error}");
+        }
+        self.height.send_replace(block.header().height);
+    }
+}
+
+/// Copies certificates from consensus to the index as blocks become final.
+pub(crate) async fn keep_certificates(
+    index: Arc<Index>,
+    marshal: Marshal,
+    mut heights: watch::Receiver<u64>,
+) {
+    let mut wanted: std::collections::BTreeSet<u64> = std::collections::BTreeSet::new();
+    let mut known = index
+        .head()
+        .ok()
+        .flatten()
+        .map_or(0, |block| block.header().height.saturating_sub(CERTIFICATE_DEPTH));
+    while heights.changed().await.is_ok() {
+        let head = *heights.borrow_and_update();
+        wanted.extend(known.saturating_add(1)..=head);
+        known = known.max(head);
+        // A block below that has none became final through a descendant's.
+        wanted = wanted.split_off(&head.saturating_sub(CERTIFICATE_DEPTH));
+        for height in wanted.clone() {
+            let Some(finalization) = marshal.get_finalization(Height::new(height)).await else {
+                continue;
+            };
+            match index.set_finalization(height, &finalization.encode()) {
+                Ok(()) => {
+                    wanted.remove(&height);
+                }
+                Err(error) => warn!(%error, height, "a certificate is not kept"),
+            }
+        }
+    }
+}
+
+/// Answers JSON-RPC from the index, the mempool and the newest final state.
+pub(crate) struct ChainApi {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) pool: Pool,
+    pub(crate) intake: Intake<Context>,
+    pub(crate) databases: Databases<Context>,
+}
+
+fn unreadable(error: impl std::fmt::Display) -> ReadError {
+    ReadError(error.to_string())
+}
+
+fn refusal(error: IntakeError) -> SubmitError {
+    match error {
+        IntakeError::Transaction(error) => error.into(),
+        IntakeError::AddTransaction(error) => error.into(),
+        IntakeError::AddRecord(error) => error.into(),
+        IntakeError::Record(error) => error.into(),
+        IntakeError::Encoding(error) => SubmitError::Refused(error.to_string()),
+        IntakeError::State(error) => SubmitError::Internal(error.to_string()),
+    }
+}
+
+impl Chain for ChainApi {
+    fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// The state is applied before its block is in the index, so between the two it is read again.
+    async fn state(&self, keys: Vec<Key>) -> Result<StateView, ReadError> {
+        for _ in 0..MAX_STATE_RETRIES {
+            let head = self.index.head().map_err(unreadable)?;
+            let header = head
+                .ok_or_else(|| unreadable("there is no block yet"))?
+                .header()
+                .clone();
+            let before = self.databases.read().await.root();
+            let values = read_latest(&self.databases, &keys)
+                .await
+                .map_err(unreadable)?;
+            let after = self.databases.read().await.root();
+            // Before block 1 the state is empty and the genesis header names no root.
+            if before == after && (header.height == 0 || header.state_root.0 == after.0) {
+                return Ok(StateView { header, values });
+            }
+            tokio::time::sleep(STATE_RETRY).await;
+        }
+        Err(unreadable("blocks come too fast to read one; try again"))
+    }
+
+    async fn submit_transaction(&self, raw: Bytes) -> Result<B256, SubmitError> {
+        self.intake.submit_transaction(raw).await.map_err(refusal)
+    }
+
+    async fn submit_record(&self, record: SignedRecord) -> Result<(), SubmitError> {
+        self.intake.submit_record(record).await.map_err(refusal)
+    }
+
+    fn pending_transaction(&self, hash: &B256) -> Option<Transaction> {
+        self.pool.with(|pool| pool.transaction(hash).cloned())
+    }
+
+    fn pending_nonce(&self, sender: &Address) -> Option<u64> {
+        self.pool.with(|pool| pool.next_nonce(sender))
+    }
+
+    fn mempool_size(&self) -> MempoolSize {
+        self.pool.with(|pool| MempoolSize {
+            transactions: pool.transaction_count(),
+            records: pool.record_count(),
+        })
+    }
+
+    fn peers(&self) -> Option<usize> {
+        None
+    }
+}

@@ -1,0 +1,337 @@
+//! A node's configuration: one TOML file, whose paths are relative to the file itself.
+
+use crate::keys::{self, KeyFileError};
+use alloy_primitives::Address;
+use og_types::{ValidatorId, limits::MAX_VALIDATORS};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Longest configuration file that is read, in bytes.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+/// Default of [`ValidatorConfig::empty_block_interval_ms`].
+pub const DEFAULT_EMPTY_BLOCK_INTERVAL_MS: u64 = 1000;
+/// Default of [`ValidatorConfig::leader_timeout_ms`].
+pub const DEFAULT_LEADER_TIMEOUT_MS: u64 = 2500;
+/// Default of what a node logs.
+pub const DEFAULT_LOG: &str = "info";
+
+/// What one process does, and all that it needs to know for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "lowercase")]
+pub enum NodeConfig {
+    /// Orders and executes blocks, checks every record before voting.
+    Validator(ValidatorConfig),
+    /// Runs models and signs records.
+    Inference(InferenceConfig),
+    /// Takes requests over HTTP and hands out receipts.
+    Gateway(GatewayConfig),
+}
+
+/// Configuration of a validator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidatorConfig {
+    /// The genesis file: which chain this is.
+    pub genesis: PathBuf,
+    /// Folder for blocks, state and votes. It belongs to one chain and one process.
+    pub data_dir: PathBuf,
+    /// Key file of the seat, which names this validator and authenticates its connections.
+    pub seat_key: PathBuf,
+    /// Key file with which the seat votes. Two processes that share it can be punished for voting twice.
+    pub consensus_key: PathBuf,
+    /// Where other validators connect to.
+    pub p2p_listen: SocketAddr,
+    /// Where JSON-RPC is served.
+    pub rpc_listen: SocketAddr,
+    /// The other validators.
+    #[serde(default)]
+    pub peers: Vec<PeerConfig>,
+    /// How long a proposer waits for work before it proposes an empty block, in milliseconds.
+    /// With work waiting, blocks come as fast as the validators agree.
+    #[serde(default = "default_empty_block_interval_ms")]
+    pub empty_block_interval_ms: u64,
+    /// How long the validators wait for a proposer before they skip it, in milliseconds. It must
+    /// exceed `empty_block_interval_ms`, or an idle proposer is taken for a dead one.
+    #[serde(default = "default_leader_timeout_ms")]
+    pub leader_timeout_ms: u64,
+    /// What is logged, in the syntax of `RUST_LOG`, for example `info,og_consensus=debug`.
+    #[serde(default = "default_log")]
+    pub log: String,
+}
+
+/// Another validator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// The seat's Ed25519 public key, as in the genesis file.
+    pub id: ValidatorId,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Configuration of an inference node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferenceConfig {
+    /// The genesis file: which chain the signed records are for.
+    pub genesis: PathBuf,
+    /// Folder for what the node keeps. It belongs to one chain and one process.
+    pub data_dir: PathBuf,
+    /// Folder of the models that the node serves (see `og model add`).
+    pub models_dir: PathBuf,
+    /// Key file with which the node signs records; its public half must be registered.
+    pub node_key: PathBuf,
+    /// Account that is paid for answers: the one with which the node is registered.
+    pub payee: Address,
+    /// Where gateways connect to.
+    pub listen: SocketAddr,
+    /// What is logged, in the syntax of `RUST_LOG`.
+    #[serde(default = "default_log")]
+    pub log: String,
+}
+
+/// Configuration of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// The genesis file: which chain the receipts are about.
+    pub genesis: PathBuf,
+    /// Folder for receipts and answers that wait for theirs. It belongs to one chain and one process.
+    pub data_dir: PathBuf,
+    /// Where clients connect to.
+    pub listen: SocketAddr,
+    /// Inference nodes, for example `http://127.0.0.1:8845`.
+    pub nodes: Vec<String>,
+    /// JSON-RPC of validators, for example `http://127.0.0.1:8545`; the next one is asked when one fails.
+    pub rpc: Vec<String>,
+    /// What is logged, in the syntax of `RUST_LOG`.
+    #[serde(default = "default_log")]
+    pub log: String,
+}
+
+const fn default_empty_block_interval_ms() -> u64 {
+    DEFAULT_EMPTY_BLOCK_INTERVAL_MS
+}
+
+const fn default_leader_timeout_ms() -> u64 {
+    DEFAULT_LEADER_TIMEOUT_MS
+}
+
+fn default_log() -> String {
+    DEFAULT_LOG.to_owned()
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration {}: give the path of a node's config.toml (`og network init` makes them)", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is too long to be a configuration.
+    #[error("{} has more than {MAX_CONFIG_BYTES} bytes: this is not a node's configuration", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not TOML, or a field is unknown, missing or of the wrong type.
+    #[error("{} is not a valid configuration", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what is wrong there.
+        source: toml::de::Error,
+    },
+    /// A field's value makes no sense.
+    #[error("{field}: {reason}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// What is wrong, and what to put there.
+        reason: String,
+    },
+    /// A key file is missing or is no key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+}
+
+fn invalid(field: &'static str, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Value {
+        field,
+        reason: reason.into(),
+    }
+}
+
+impl NodeConfig {
+    /// Reads and checks a configuration. Relative paths in it are resolved against its own folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file or the field that is wrong, and what to do.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        if path.metadata().map_err(read)?.len() > MAX_CONFIG_BYTES {
+            return Err(ConfigError::TooLong {
+                path: path.to_owned(),
+            });
+        }
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source,
+        })?;
+        let folder = std::path::absolute(path).map_err(read)?;
+        if let Some(folder) = folder.parent() {
+            config.resolve(folder);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Folder for what the process keeps on disk.
+    pub fn data_dir(&self) -> &Path {
+        match self {
+            Self::Validator(config) => &config.data_dir,
+            Self::Inference(config) => &config.data_dir,
+            Self::Gateway(config) => &config.data_dir,
+        }
+    }
+
+    /// What is logged.
+    pub fn log(&self) -> &str {
+        match self {
+            Self::Validator(config) => &config.log,
+            Self::Inference(config) => &config.log,
+            Self::Gateway(config) => &config.log,
+        }
+    }
+
+    /// Every address that the process listens on, with what it serves there.
+    pub fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        match self {
+            Self::Validator(config) => {
+                vec![
+                    ("JSON-RPC", config.rpc_listen),
+                    ("peers", config.p2p_listen),
+                ]
+            }
+            Self::Inference(config) => vec![("inference", config.listen)],
+            Self::Gateway(config) => vec![("gateway", config.listen)],
+        }
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let paths: Vec<&mut PathBuf> = match self {
+            Self::Validator(config) => vec![
+                &mut config.genesis,
+                &mut config.data_dir,
+                &mut config.seat_key,
+                &mut config.consensus_key,
+            ],
+            Self::Inference(config) => vec![
+                &mut config.genesis,
+                &mut config.data_dir,
+                &mut config.models_dir,
+                &mut config.node_key,
+            ],
+            Self::Gateway(config) => vec![&mut config.genesis, &mut config.data_dir],
+        };
+        for path in paths {
+            *path = folder.join(&*path);
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        for (what, address) in self.listens() {
+            if address.port() == 0 {
+                return Err(invalid(
+                    "listen",
+                    format!(
+                        "port 0 for {what} would be another port each time: choose one from 1 to 65535"
+                    ),
+                ));
+            }
+        }
+        match self {
+            Self::Validator(config) => config.validate(),
+            Self::Inference(config) => keys::read_node_key(&config.node_key)
+                .map(drop)
+                .map_err(Into::into),
+            Self::Gateway(config) => {
+                check_urls("nodes", &config.nodes)?;
+                check_urls("rpc", &config.rpc)
+            }
+        }
+    }
+}
+
+impl ValidatorConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.empty_block_interval_ms == 0 {
+            return Err(invalid(
+                "empty_block_interval_ms",
+                "0 would make empty blocks without pause: choose at least 1 (1000 is usual)",
+            ));
+        }
+        if self.leader_timeout_ms <= self.empty_block_interval_ms {
+            return Err(invalid(
+                "leader_timeout_ms",
+                format!(
+                    "{} must be more than empty_block_interval_ms ({}), or idle proposers are skipped: raise it",
+                    self.leader_timeout_ms, self.empty_block_interval_ms
+                ),
+            ));
+        }
+        if self.p2p_listen.port() == self.rpc_listen.port() {
+            return Err(invalid(
+                "rpc_listen",
+                "the port is that of p2p_listen: choose another",
+            ));
+        }
+        if self.peers.len() > MAX_VALIDATORS {
+            return Err(invalid("peers", format!("more than {MAX_VALIDATORS}")));
+        }
+        let seat = keys::read_seat_key(&self.seat_key)?.id();
+        let mut seen = BTreeSet::from([seat]);
+        for peer in &self.peers {
+            if !seen.insert(peer.id) {
+                return Err(invalid(
+                    "peers",
+                    format!(
+                        "{} stands twice or is this validator itself: list each other validator once",
+                        peer.id
+                    ),
+                ));
+            }
+        }
+        keys::read_consensus_key(&self.consensus_key)?;
+        Ok(())
+    }
+}
+
+fn check_urls(field: &'static str, urls: &[String]) -> Result<(), ConfigError> {
+    if urls.is_empty() {
+        return Err(invalid(field, "at least one address is needed"));
+    }
+    match urls.iter().find(|url| !url.starts_with("http://")) {
+        Some(url) => Err(invalid(
+            field,
+            format!("{url:?} is not an address of the form http://HOST:PORT"),
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What a configuration accepts, and how it refuses the rest.
+
+use super::*;
+use std::fs;
+
+const VALIDATOR: &str = r#"
+role = "validator"
+genesis = "../genesis.json"
+data_dir = "data"
+seat_key = "seat.key"
+consensus_key = "consensus.key"
+p2p_listen = "127.0.0.1:8645"
+rpc_listen = "127.0.0.1:8545"
+"#;
+
+fn folder_with_keys() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rng = &mut rand::rng();
+    keys::create_seat_key(&folder.path().join("seat.key"), rng).unwrap();
+    keys::create_consensus_key(&folder.path().join("consensus.key"), rng).unwrap();
+    keys::create_node_key(&folder.path().join("node.key"), rng).unwrap();
+    folder
+}
+
+fn load(folder: &tempfile::TempDir, text: &str) -> Result<NodeConfig, ConfigError> {
+    let path = folder.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    NodeConfig::load(&path)
+}
+
+fn refusal(text: &str) -> String {
+    let error = load(&folder_with_keys(), text).unwrap_err();
+    match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+#[test]
+fn a_short_configuration_gets_the_defaults_and_paths_beside_the_file() {
+    let folder = folder_with_keys();
+    let NodeConfig::Validator(config) = load(&folder, VALIDATOR).unwrap() else {
+        panic!("another role");
+    };
+    assert_eq!(config.empty_block_interval_ms, 1000);
+    assert_eq!(config.leader_timeout_ms, 2500);
+    assert_eq!(config.log, "info");
+    assert_eq!(config.data_dir, folder.path().join("data"));
+    assert_eq!(config.genesis, folder.path().join("../genesis.json"));
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let folder = folder_with_keys();
+    let written = load(&folder, VALIDATOR).unwrap();
+    let text = toml::to_string(&written).unwrap();
+    assert_eq!(load(&folder, &text).unwrap(), written);
+}
+
+#[test]
+fn unknown_missing_and_misspelt_fields_are_named() {
+    let message = refusal(&format!("{VALIDATOR}\nrpc_port = 1\n"));
+    assert!(message.contains("rpc_port"), "{message}");
+    let message = refusal(&VALIDATOR.replace("genesis =", "gensis ="));
+    assert!(message.contains("gensis"), "{message}");
+    let message = refusal(&VALIDATOR.replace("\"validator\"", "\"miner\""));
+    assert!(message.contains("miner"), "{message}");
+    let message = refusal("not toml at all");
+    assert!(message.contains("not a valid configuration"), "{message}");
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_with_the_field_s_name() {
+    for (addition, field) in [
+        ("empty_block_interval_ms = 0", "empty_block_interval_ms"),
+        ("leader_timeout_ms = 1000", "leader_timeout_ms"),
+    ] {
+        let message = refusal(&format!("{VALIDATOR}\n{addition}\n"));
+        assert!(message.starts_with(field), "{message}");
+    }
+    let message = refusal(&VALIDATOR.replace(":8645", ":8545"));
+    assert!(message.starts_with("rpc_listen"), "{message}");
+    let message = refusal(&VALIDATOR.replace(":8645", ":0"));
+    assert!(message.starts_with("listen"), "{message}");
+    let message = refusal(&VALIDATOR.replace("seat.key", "missing.key"));
+    assert!(message.contains("missing.key"), "{message}");
+}
+
+#[test]
+fn a_peer_stands_once_and_is_somebody_else() {
+    let folder = folder_with_keys();
+    let own = keys::read_seat_key(&folder.path().join("seat.key"))
+        .unwrap()
+        .id();
+    let peer =
+        |id: ValidatorId| format!("[[peers]]\nid = \"{id}\"\naddress = \"127.0.0.1:8646\"\n");
+    let other = ValidatorId([7; 32]);
+    load(&folder, &format!("{VALIDATOR}\n{}", peer(other))).unwrap();
+    for peers in [peer(own), peer(other) + &peer(other)] {
+        let error = load(&folder, &format!("{VALIDATOR}\n{peers}")).unwrap_err();
+        assert!(error.to_string().starts_with("peers"), "{error}");
+    }
+}
+
+#[test]
+fn a_gateway_needs_addresses_that_it_can_ask() {
+    let gateway = |nodes: &str, rpc: &str| {
+        format!(
+            "role = \"gateway\"\ngenesis = \"g\"\ndata_dir = \"d\"\nlisten = \"127.0.0.1:8745\"\nnodes = {nodes}\nrpc = {rpc}\n"
+        )
+    };
+    let one = "[\"http://127.0.0.1:8845\"]";
+    load(&folder_with_keys(), &gateway(one, one)).unwrap();
+    assert!(refusal(&gateway("[]", one)).starts_with("nodes"));
+    assert!(refusal(&gateway(one, "[\"127.0.0.1:8545\"]")).starts_with("rpc"));
+}

@@ -1,0 +1,201 @@
+//! A node's folder: of one chain, used by one process, in a format that this version knows.
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Version of the folder's layout.
+const FORMAT_VERSION: u16 = 1;
+const IDENTITY_FILE: &str = "chain.json";
+const LOCK_FILE: &str = "lock";
+
+/// What the folder belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    format_version: u16,
+    genesis_hash: B256,
+}
+
+/// Why a node cannot use its folder.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The folder holds another chain.
+    #[error(
+        "{} belongs to another chain: its genesis hash is {found}, yours is {expected}. \
+         Point data_dir at another folder, or at the right genesis file", path.display()
+    )]
+    AnotherChain {
+        /// The folder.
+        path: PathBuf,
+        /// Genesis hash of the configuration.
+        expected: B256,
+        /// Genesis hash of the folder.
+        found: B256,
+    },
+    /// The folder was written by a newer version.
+    #[error(
+        "{} has layout version {found}, this program knows {FORMAT_VERSION}: \
+         use the program that wrote it, or a newer one", path.display()
+    )]
+    NewerFormat {
+        /// The folder.
+        path: PathBuf,
+        /// Its version.
+        found: u16,
+    },
+    /// Another process uses the folder.
+    #[error("{} is in use by another process: stop that one first", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file that says what the folder belongs to cannot be understood.
+    #[error(
+        "{} is damaged ({reason}): restore it from a backup, or remove the whole folder to start over",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The folder cannot be read or written.
+    #[error("cannot use {}: {source}. Check its permissions and the space on the disk", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A node's folder, locked for as long as this value lives.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens `path` for the chain with this genesis hash, creating the folder if there is none.
+    ///
+    /// # Errors
+    /// [`DataDirError`] says what to do.
+    pub fn open(path: &Path, genesis_hash: B256) -> Result<Self, DataDirError> {
+        let at = |path: PathBuf| move |source| DataDirError::Io { path, source };
+        fs::create_dir_all(path).map_err(at(path.to_owned()))?;
+        let lock_path = path.join(LOCK_FILE);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(at(lock_path.clone()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(DataDirError::InUse {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(DataDirError::Io {
+                    path: lock_path,
+                    source,
+                });
+            }
+        }
+        check_identity(path, genesis_hash)?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// A file or folder inside.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+fn check_identity(directory: &Path, genesis_hash: B256) -> Result<(), DataDirError> {
+    let path = directory.join(IDENTITY_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return write_identity(&path, genesis_hash)
+                .map_err(|source| DataDirError::Io { path, source });
+        }
+        Err(source) => return Err(DataDirError::Io { path, source }),
+    };
+    let identity: Identity = serde_json::from_str(&text).map_err(|error| DataDirError::Damaged {
+        path,
+        reason: error.to_string(),
+    })?;
+    if identity.format_version > FORMAT_VERSION {
+        return Err(DataDirError::NewerFormat {
+            path: directory.to_owned(),
+            found: identity.format_version,
+        });
+    }
+    if identity.genesis_hash != genesis_hash {
+        return Err(DataDirError::AnotherChain {
+            path: directory.to_owned(),
+            expected: genesis_hash,
+            found: identity.genesis_hash,
+        });
+    }
+    Ok(())
+}
+
+fn write_identity(path: &Path, genesis_hash: B256) -> io::Result<()> {
+    let identity = Identity {
+        format_version: FORMAT_VERSION,
+        genesis_hash,
+    };
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec_pretty(&identity)?)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_belongs_to_one_chain_one_process_and_one_format() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node");
+        let chain = B256::repeat_byte(1);
+        let open = DataDir::open(&path, chain).unwrap();
+        assert!(matches!(
+            DataDir::open(&path, chain),
+            Err(DataDirError::InUse { .. })
+        ));
+        drop(open);
+        drop(DataDir::open(&path, chain).unwrap());
+        assert!(matches!(
+            DataDir::open(&path, B256::repeat_byte(2)),
+            Err(DataDirError::AnotherChain { .. })
+        ));
+        let identity = path.join(IDENTITY_FILE);
+        let newer = fs::read_to_string(&identity).unwrap().replace(": 1", ": 2");
+        fs::write(&identity, newer).unwrap();
+        assert!(matches!(
+            DataDir::open(&path, chain),
+            Err(DataDirError::NewerFormat { found: 2, .. })
+        ));
+        fs::write(&identity, "{").unwrap();
+        assert!(matches!(
+            DataDir::open(&path, chain),
+            Err(DataDirError::Damaged { .. })
+        ));
+    }
+}

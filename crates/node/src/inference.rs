@@ -1,0 +1,50 @@
+//! The inference role: a folder of models, a key that signs, an HTTP server.
+
+use crate::{NodeError, config::InferenceConfig, data_dir::DataDir, keys, network};
+use alloy_primitives::B256;
+use og_crypto::genesis_hash;
+use og_engine::Library;
+use og_inference::{Ledger, Worker, WorkerConfig};
+use rand::RngExt as _;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::net::TcpListener;
+use tracing::info;
+
+/// Runs an inference node until the process is told to stop.
+///
+/// # Errors
+/// [`NodeError`] says what to do.
+pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
+    let genesis = network::read_genesis(&config.genesis)?;
+    let genesis_hash = genesis_hash(&genesis);
+    let key = keys::read_node_key(&config.node_key)?;
+    let data = DataDir::open(&config.data_dir, genesis_hash)?;
+    let listener = crate::bind("inference", config.listen)?;
+    let worker = Worker::new(WorkerConfig {
+        payee: config.payee,
+        chain_id: genesis.chain_id,
+        genesis_hash,
+        library: Arc::new(Library::open(&config.models_dir)?),
+        ledger: Ledger::open(&data.join("ledger.redb"))?,
+        clock: Arc::new(now_ms),
+        salts: Arc::new(|| B256::from(rand::rng().random::<[u8; 32]>())),
+        key,
+    });
+    info!(node = %worker.node_id(), listen = %config.listen, "inference node is up");
+    crate::block_on(async move {
+        let listener = TcpListener::from_std(listener).map_err(NodeError::Runtime)?;
+        og_inference::serve(listener, Arc::new(worker), crate::stop_signal())
+            .await
+            .map_err(NodeError::Inference)
+    })
+}
+
+fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |elapsed| {
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    })
+}

@@ -1,0 +1,254 @@
+//! Key files: one secret in hexadecimal each, readable by its owner only, never logged.
+
+use alloy_primitives::{Address, B256, hex};
+use alloy_signer_local::PrivateKeySigner;
+use og_crypto::{ConsensusKey, NodeKey, SeatKey};
+use rand::CryptoRng;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Longest key file that is read, in bytes: 64 digits, a prefix and white space.
+const MAX_KEY_FILE_BYTES: u64 = 256;
+
+/// Why a key file could not be made or used. The secret never appears in the message.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// There is something at the path already: a key is never overwritten.
+    #[error("{} exists already: a key is never overwritten; move it away if you mean to replace it", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file could not be created.
+    #[error("cannot write the key file {}: check that its folder exists and is writable", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file could not be read.
+    #[error("cannot read the key file {}: check the path in the configuration and the file's permissions", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file holds something else than a key of the kind that is needed.
+    #[error("{} does not hold a {kind}: 32 bytes in hexadecimal are expected", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The kind of key that is needed.
+        kind: &'static str,
+    },
+}
+
+/// Draws a seat key (Ed25519: a validator's name and its connections) and writes it to `path`.
+///
+/// # Errors
+/// [`KeyFileError`] if the file exists or cannot be written.
+pub fn create_seat_key(path: &Path, rng: &mut impl CryptoRng) -> Result<SeatKey, KeyFileError> {
+    let key = SeatKey::random(rng);
+    write_secret(path, &key.to_hex())?;
+    Ok(key)
+}
+
+/// Draws a consensus key (BLS12-381: a validator's votes) and writes it to `path`.
+///
+/// # Errors
+/// [`KeyFileError`] if the file exists or cannot be written.
+pub fn create_consensus_key(
+    path: &Path,
+    rng: &mut impl CryptoRng,
+) -> Result<ConsensusKey, KeyFileError> {
+    let key = ConsensusKey::random(rng);
+    write_secret(path, &key.to_hex())?;
+    Ok(key)
+}
+
+/// Draws the key of an inference node (Ed25519: it signs records) and writes it to `path`.
+///
+/// # Errors
+/// [`KeyFileError`] if the file exists or cannot be written.
+pub fn create_node_key(path: &Path, rng: &mut impl CryptoRng) -> Result<NodeKey, KeyFileError> {
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    write_secret(path, &hex::encode(seed))?;
+    Ok(NodeKey::from_seed(seed))
+}
+
+/// Draws the key of an account (secp256k1) and writes it to `path`.
+///
+/// # Errors
+/// [`KeyFileError`] if the file exists or cannot be written.
+pub fn create_account_key(path: &Path, rng: &mut impl CryptoRng) -> Result<Address, KeyFileError> {
+    let (secret, address) = random_account(rng);
+    write_secret(path, &hex::encode(secret))?;
+    Ok(address)
+}
+
+/// Draws an account: its secret key and its address.
+pub fn random_account(rng: &mut impl CryptoRng) -> (B256, Address) {
+    loop {
+        let mut secret = B256::ZERO;
+        rng.fill_bytes(secret.as_mut_slice());
+        // All but about one in 2^128 draws are keys of the curve.
+        if let Ok(signer) = PrivateKeySigner::from_bytes(&secret) {
+            return (secret, signer.address());
+        }
+    }
+}
+
+/// Reads a seat key.
+///
+/// # Errors
+/// [`KeyFileError`] if the file cannot be read or holds no such key.
+pub fn read_seat_key(path: &Path) -> Result<SeatKey, KeyFileError> {
+    read_key(path, "seat key", |text| SeatKey::from_hex(text).ok())
+}
+
+/// Reads a consensus key.
+///
+/// # Errors
+/// [`KeyFileError`] if the file cannot be read or holds no such key.
+pub fn read_consensus_key(path: &Path) -> Result<ConsensusKey, KeyFileError> {
+    read_key(path, "consensus key", |text| {
+        ConsensusKey::from_hex(text).ok()
+    })
+}
+
+/// Reads the key of an inference node.
+///
+/// # Errors
+/// [`KeyFileError`] if the file cannot be read or holds no such key.
+pub fn read_node_key(path: &Path) -> Result<NodeKey, KeyFileError> {
+    read_key(path, "node key", |text| {
+        hex::decode_to_array(text.trim())
+            .ok()
+            .map(NodeKey::from_seed)
+    })
+}
+
+/// Reads the key of an account.
+///
+/// # Errors
+/// [`KeyFileError`] if the file cannot be read or holds no such key.
+pub fn read_account_key(path: &Path) -> Result<PrivateKeySigner, KeyFileError> {
+    read_key(path, "account key", |text| text.trim().parse().ok())
+}
+
+/// Creates `path` with `contents`, readable and writable by its owner only.
+pub(crate) fn write_secret(path: &Path, contents: &str) -> Result<(), KeyFileError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let fail = |source: io::Error| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            KeyFileError::Exists { path }
+        } else {
+            KeyFileError::Write { path, source }
+        }
+    };
+    let mut file = options.open(path).map_err(fail)?;
+    file.write_all(contents.as_bytes()).map_err(fail)?;
+    file.write_all(b"\n").map_err(fail)?;
+    file.sync_all().map_err(fail)
+}
+
+fn read_key<K>(
+    path: &Path,
+    kind: &'static str,
+    parse: impl FnOnce(&str) -> Option<K>,
+) -> Result<K, KeyFileError> {
+    let fail = |source| KeyFileError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(fail)?;
+    warn_if_exposed(path, &file);
+    let mut text = String::new();
+    file.take(MAX_KEY_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(fail)?;
+    parse(&text).ok_or_else(|| KeyFileError::Parse {
+        path: path.to_owned(),
+        kind,
+    })
+}
+
+/// Others who can read a key can sign in its owner's name: said loudly, but not an error, because
+/// some file systems and secret stores cannot express it.
+#[cfg(unix)]
+fn warn_if_exposed(path: &Path, file: &File) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = file.metadata() else {
+        return;
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = format!("{mode:o}"),
+            "other users can read this key file: run chmod 600 on it"
+        );
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_exposed(_: &Path, _: &File) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_key_is_read_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let rng = &mut rand::rng();
+
+        let seat = create_seat_key(&at("seat.key"), rng).unwrap();
+        assert_eq!(read_seat_key(&at("seat.key")).unwrap().id(), seat.id());
+        let consensus = create_consensus_key(&at("consensus.key"), rng).unwrap();
+        let read = read_consensus_key(&at("consensus.key")).unwrap();
+        assert_eq!(read.public(), consensus.public());
+        let node = create_node_key(&at("node.key"), rng).unwrap();
+        assert_eq!(read_node_key(&at("node.key")).unwrap().id(), node.id());
+        let account = create_account_key(&at("account.key"), rng).unwrap();
+        let signer = read_account_key(&at("account.key")).unwrap();
+        assert_eq!(signer.address(), account);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_key_file_is_for_its_owner_only_and_is_never_overwritten() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seat.key");
+        let key = create_seat_key(&path, &mut rand::rng()).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+        let error = create_seat_key(&path, &mut rand::rng()).unwrap_err();
+        assert!(matches!(error, KeyFileError::Exists { .. }), "{error}");
+        assert_eq!(read_seat_key(&path).unwrap().id(), key.id());
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_without_being_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seat.key");
+        std::fs::write(&path, "a-secret-that-is-not-hexadecimal").unwrap();
+        let error = read_seat_key(&path).unwrap_err().to_string();
+        assert!(error.contains("seat key"), "{error}");
+        assert!(!error.contains("a-secret"), "{error}");
+        let error = read_node_key(&folder.path().join("missing")).unwrap_err();
+        assert!(matches!(error, KeyFileError::Read { .. }), "{error}");
+    }
+}

@@ -1,0 +1,414 @@
+//! How a new network's folder is made: keys, genesis, configurations.
+
+use super::{Account, Endpoints, Network, NetworkError};
+use crate::{
+    config::{
+        DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG, GatewayConfig,
+        InferenceConfig, NodeConfig, PeerConfig, ValidatorConfig,
+    },
+    keys,
+};
+use alloy_primitives::{Address, U256};
+use og_chain::registry::{REGISTRY, predeploy};
+use og_crypto::{SeatKey, model_id, validators::genesis_validator};
+use og_engine::DIGITS;
+use og_types::{Genesis, GenesisAccount, GenesisValidator, NodeId};
+use rand::CryptoRng;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// The chain id of a network that names no other.
+pub const DEFAULT_CHAIN_ID: u64 = 770_077;
+/// Chain ids that a wallet or a client would take for another network: 0 and 1 (Ethereum), Base
+/// and its test network, and the networks of OpenGradient.
+pub const RESERVED_CHAIN_IDS: [u64; 6] = [0, 1, 8453, 84532, 10740, 10744];
+/// Most validators, and most inference nodes, that the port scheme has room for.
+pub const MAX_NODES_PER_ROLE: u16 = 100;
+/// Most funded accounts that are made.
+pub const MAX_ACCOUNTS: u16 = 1000;
+
+const P2P_PORT_OFFSET: u16 = 100;
+const GATEWAY_PORT_OFFSET: u16 = 200;
+const INFERENCE_PORT_OFFSET: u16 = 300;
+const TOKENS_PER_ACCOUNT: u64 = 10_000;
+const UNITS_PER_TOKEN: u64 = 1_000_000_000_000_000_000;
+
+/// What a new network is to look like.
+#[derive(Clone, Debug)]
+pub struct NetworkPlan {
+    /// A name for people.
+    pub name: String,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Time of block 0, Unix milliseconds.
+    pub timestamp_ms: u64,
+    /// Blocks per epoch.
+    pub epoch_length: u64,
+    /// Most gas per block.
+    pub gas_limit: u64,
+    /// Base fee per gas of the first block, in the token's smallest unit.
+    pub base_fee_per_gas: u64,
+    /// Number of validators: with 3f + 1 of them, f may fail.
+    pub validators: u16,
+    /// Number of inference nodes.
+    pub inference: u16,
+    /// Number of funded accounts for development; each gets 10,000 tokens.
+    pub accounts: u16,
+    /// First port B: validator i serves JSON-RPC at B+i and peers at B+100+i, the gateway listens
+    /// at B+200, inference node j at B+300+j.
+    pub base_port: u16,
+    /// Where the nodes run, in turn; the gateway runs on the first.
+    pub hosts: Vec<IpAddr>,
+}
+
+impl Default for NetworkPlan {
+    fn default() -> Self {
+        Self {
+            name: "devnet".to_owned(),
+            chain_id: DEFAULT_CHAIN_ID,
+            timestamp_ms: 0,
+            epoch_length: 10_000,
+            gas_limit: 30_000_000,
+            base_fee_per_gas: 1_000_000_000,
+            validators: 4,
+            inference: 1,
+            accounts: 10,
+            base_port: 8545,
+            hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        }
+    }
+}
+
+/// Validator i of the plan, with what others must know of it.
+struct ValidatorSeat {
+    key: SeatKey,
+    genesis: GenesisValidator,
+}
+
+/// Inference node j of the plan, with what the registry must know of it.
+struct InferenceSeat {
+    id: NodeId,
+    payee: Address,
+}
+
+impl NetworkPlan {
+    fn check(&self) -> Result<(), NetworkError> {
+        if RESERVED_CHAIN_IDS.contains(&self.chain_id) {
+            return Err(NetworkError::ReservedChainId(self.chain_id));
+        }
+        if self.hosts.is_empty() {
+            return Err(NetworkError::NoHosts);
+        }
+        let top_port = u16::MAX - INFERENCE_PORT_OFFSET - MAX_NODES_PER_ROLE;
+        let nodes = u64::from(MAX_NODES_PER_ROLE);
+        for (what, value, minimum, maximum) in [
+            ("validators", u64::from(self.validators), 1, nodes),
+            ("inference nodes", u64::from(self.inference), 1, nodes),
+            (
+                "accounts",
+                u64::from(self.accounts),
+                0,
+                u64::from(MAX_ACCOUNTS),
+            ),
+            (
+                "base port",
+                u64::from(self.base_port),
+                1,
+                u64::from(top_port),
+            ),
+            ("epoch length", self.epoch_length, 2, u64::MAX),
+        ] {
+            if !(minimum..=maximum).contains(&value) {
+                return Err(NetworkError::Range {
+                    what,
+                    value,
+                    minimum,
+                    maximum,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every port that the network listens on.
+    pub fn ports(&self) -> Vec<u16> {
+        let ports = |offset, count| (0..count).map(move |index| self.base_port + offset + index);
+        ports(0, self.validators)
+            .chain(ports(P2P_PORT_OFFSET, self.validators))
+            .chain(ports(GATEWAY_PORT_OFFSET, 1))
+            .chain(ports(INFERENCE_PORT_OFFSET, self.inference))
+            .collect()
+    }
+
+    /// Address number `index` of a role, at which others reach it.
+    fn address(&self, offset: u16, index: u16) -> SocketAddr {
+        let host = self.hosts[usize::from(index) % self.hosts.len()];
+        SocketAddr::new(host, self.base_port + offset + index)
+    }
+
+    /// Where to listen for `address`: a host among several may not hold its public address itself.
+    fn listen(address: SocketAddr) -> SocketAddr {
+        match address.ip() {
+            ip if ip.is_loopback() => address,
+            IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+            IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port()),
+        }
+    }
+
+    fn url(&self, offset: u16, index: u16) -> String {
+        format!("http://{}", self.address(offset, index))
+    }
+
+    fn rpc_urls(&self) -> Vec<String> {
+        (0..self.validators)
+            .map(|index| self.url(0, index))
+            .collect()
+    }
+
+    fn inference_urls(&self) -> Vec<String> {
+        (0..self.inference)
+            .map(|index| self.url(INFERENCE_PORT_OFFSET, index))
+            .collect()
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            chain_id: self.chain_id,
+            rpc: self.url(0, 0),
+            rpcs: self.rpc_urls(),
+            gateway: self.url(GATEWAY_PORT_OFFSET, 0),
+            inference: self.inference_urls(),
+        }
+    }
+}
+
+impl Network {
+    /// Makes the network of `plan` in `directory`, which must be empty or not exist yet. Either
+    /// the whole folder appears or nothing does.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if the plan cannot work, the folder is not empty or cannot be written.
+    pub fn create(
+        directory: &Path,
+        plan: &NetworkPlan,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, NetworkError> {
+        plan.check()?;
+        if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(NetworkError::NotEmpty(directory.to_owned()));
+        }
+        let mut unfinished = directory.as_os_str().to_owned();
+        unfinished.push(format!(".unfinished-{}", std::process::id()));
+        let unfinished = PathBuf::from(unfinished);
+        let made = Builder {
+            directory: &unfinished,
+            plan,
+        }
+        .build(rng)
+        .and_then(|()| {
+            fs::rename(&unfinished, directory).map_err(|source| write_error(directory, source))
+        });
+        if let Err(error) = made {
+            // What failed is reported; that cleaning up failed too would only hide it.
+            let _ = fs::remove_dir_all(&unfinished);
+            return Err(error);
+        }
+        Self::open(directory)
+    }
+}
+
+/// Fills a new folder with a plan's network.
+struct Builder<'a> {
+    directory: &'a Path,
+    plan: &'a NetworkPlan,
+}
+
+impl Builder<'_> {
+    fn build(&self, rng: &mut impl CryptoRng) -> Result<(), NetworkError> {
+        self.folder("logs")?;
+        let mut seats = Vec::new();
+        for index in 0..self.plan.validators {
+            seats.push(self.validator_keys(index, rng)?);
+        }
+        for index in 0..self.plan.validators {
+            self.validator_config(index, &seats)?;
+        }
+        let mut nodes = Vec::new();
+        for index in 0..self.plan.inference {
+            nodes.push(self.inference(index, rng)?);
+        }
+        self.gateway()?;
+        let accounts = self.accounts(rng);
+        self.json_secret("accounts.json", &accounts)?;
+        self.json("endpoints.json", &self.plan.endpoints())?;
+        self.json("genesis.json", &self.genesis(&seats, &nodes, &accounts))
+    }
+
+    fn validator_keys(
+        &self,
+        index: u16,
+        rng: &mut impl CryptoRng,
+    ) -> Result<ValidatorSeat, NetworkError> {
+        let folder = self.folder(&format!("validator-{index}"))?;
+        let key = keys::create_seat_key(&folder.join("seat.key"), rng)?;
+        let consensus = keys::create_consensus_key(&folder.join("consensus.key"), rng)?;
+        let fee_recipient = keys::create_account_key(&folder.join("account.key"), rng)?;
+        Ok(ValidatorSeat {
+            genesis: genesis_validator(&key, &consensus, fee_recipient),
+            key,
+        })
+    }
+
+    fn validator_config(&self, index: u16, seats: &[ValidatorSeat]) -> Result<(), NetworkError> {
+        let p2p = |index| self.plan.address(P2P_PORT_OFFSET, index);
+        let peers = (0..self.plan.validators)
+            .zip(seats)
+            .filter(|(other, _)| *other != index)
+            .map(|(other, seat)| PeerConfig {
+                id: seat.key.id(),
+                address: p2p(other),
+            })
+            .collect();
+        let config = ValidatorConfig {
+            genesis: "../genesis.json".into(),
+            data_dir: "data".into(),
+            seat_key: "seat.key".into(),
+            consensus_key: "consensus.key".into(),
+            p2p_listen: NetworkPlan::listen(p2p(index)),
+            rpc_listen: NetworkPlan::listen(self.plan.address(0, index)),
+            peers,
+            empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
+            leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,
+            log: DEFAULT_LOG.to_owned(),
+        };
+        self.config(
+            &format!("validator-{index}"),
+            &NodeConfig::Validator(config),
+        )
+    }
+
+    fn inference(
+        &self,
+        index: u16,
+        rng: &mut impl CryptoRng,
+    ) -> Result<InferenceSeat, NetworkError> {
+        let name = format!("inference-{index}");
+        let folder = self.folder(&name)?;
+        let id = keys::create_node_key(&folder.join("node.key"), rng)?.id();
+        let payee = keys::create_account_key(&folder.join("account.key"), rng)?;
+        self.folder(&format!("{name}/models"))?;
+        let config = InferenceConfig {
+            genesis: "../genesis.json".into(),
+            data_dir: "data".into(),
+            models_dir: "models".into(),
+            node_key: "node.key".into(),
+            payee,
+            listen: NetworkPlan::listen(self.plan.address(INFERENCE_PORT_OFFSET, index)),
+            log: DEFAULT_LOG.to_owned(),
+        };
+        self.config(&name, &NodeConfig::Inference(config))?;
+        Ok(InferenceSeat { id, payee })
+    }
+
+    fn gateway(&self) -> Result<(), NetworkError> {
+        self.folder("gateway")?;
+        let config = GatewayConfig {
+            genesis: "../genesis.json".into(),
+            data_dir: "data".into(),
+            listen: NetworkPlan::listen(self.plan.address(GATEWAY_PORT_OFFSET, 0)),
+            nodes: self.plan.inference_urls(),
+            rpc: self.plan.rpc_urls(),
+            log: DEFAULT_LOG.to_owned(),
+        };
+        self.config("gateway", &NodeConfig::Gateway(config))
+    }
+
+    fn accounts(&self, rng: &mut impl CryptoRng) -> Vec<Account> {
+        (0..self.plan.accounts)
+            .map(|_| {
+                let (private_key, address) = keys::random_account(rng);
+                Account {
+                    address,
+                    private_key,
+                }
+            })
+            .collect()
+    }
+
+    fn genesis(
+        &self,
+        seats: &[ValidatorSeat],
+        nodes: &[InferenceSeat],
+        accounts: &[Account],
+    ) -> Genesis {
+        let mut validators: Vec<_> = seats.iter().map(|seat| seat.genesis.clone()).collect();
+        validators.sort_by_key(|validator| validator.id);
+        let funded = GenesisAccount {
+            balance: U256::from(TOKENS_PER_ACCOUNT) * U256::from(UNITS_PER_TOKEN),
+            ..GenesisAccount::default()
+        };
+        let mut alloc: BTreeMap<_, _> = accounts
+            .iter()
+            .map(|account| (account.address, funded.clone()))
+            .collect();
+        alloc.insert(REGISTRY, registry(nodes));
+        Genesis {
+            version: 1,
+            network: self.plan.name.clone(),
+            chain_id: self.plan.chain_id,
+            timestamp_ms: self.plan.timestamp_ms,
+            epoch_length: self.plan.epoch_length,
+            gas_limit: self.plan.gas_limit,
+            base_fee_per_gas: self.plan.base_fee_per_gas,
+            validators,
+            alloc,
+        }
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf, NetworkError> {
+        let path = self.directory.join(name);
+        fs::create_dir_all(&path).map_err(|source| write_error(&path, source))?;
+        Ok(path)
+    }
+
+    fn config(&self, node: &str, config: &NodeConfig) -> Result<(), NetworkError> {
+        let path = self.directory.join(node).join("config.toml");
+        let text =
+            toml::to_string(config).map_err(|error| write_error(&path, io::Error::other(error)))?;
+        fs::write(&path, text).map_err(|source| write_error(&path, source))
+    }
+
+    fn json(&self, name: &str, value: &impl Serialize) -> Result<(), NetworkError> {
+        let path = self.directory.join(name);
+        fs::write(&path, to_json(&path, value)?).map_err(|source| write_error(&path, source))
+    }
+
+    /// Like [`json`](Self::json), for its owner's eyes only.
+    fn json_secret(&self, name: &str, value: &impl Serialize) -> Result<(), NetworkError> {
+        let path = self.directory.join(name);
+        Ok(keys::write_secret(&path, &to_json(&path, value)?)?)
+    }
+}
+
+/// The Registry with the network's nodes and the built-in model, which the first node's account owns.
+fn registry(nodes: &[InferenceSeat]) -> GenesisAccount {
+    let nodes: Vec<_> = nodes.iter().map(|node| (node.id, node.payee)).collect();
+    let owner = nodes.first().map_or(Address::ZERO, |(_, payee)| *payee);
+    predeploy(&nodes, &[model_id(DIGITS)], owner)
+}
+
+fn to_json(path: &Path, value: &impl Serialize) -> Result<String, NetworkError> {
+    serde_json::to_string_pretty(value).map_err(|source| write_error(path, source.into()))
+}
+
+fn write_error(path: &Path, source: io::Error) -> NetworkError {
+    NetworkError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}

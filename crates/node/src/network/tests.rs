@@ -1,0 +1,174 @@
+//! What a new network's folder holds, and which plans are refused.
+
+use super::*;
+use crate::keys;
+use std::collections::BTreeSet;
+
+fn plan() -> NetworkPlan {
+    NetworkPlan {
+        timestamp_ms: 1_800_000_000_000,
+        ..NetworkPlan::default()
+    }
+}
+
+fn create(directory: &Path, plan: &NetworkPlan) -> Result<Network, NetworkError> {
+    Network::create(directory, plan, &mut rand::rng())
+}
+
+#[test]
+fn a_new_network_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("devnet");
+    let network = create(&directory, &plan()).unwrap();
+
+    let names: Vec<_> = network.nodes.iter().map(|node| &*node.name).collect();
+    assert_eq!(
+        names,
+        [
+            "validator-0",
+            "validator-1",
+            "validator-2",
+            "validator-3",
+            "inference-0",
+            "gateway"
+        ]
+    );
+    let ports: BTreeSet<_> = network
+        .nodes
+        .iter()
+        .flat_map(|node| node.config.listens())
+        .map(|(_, address)| address.port())
+        .collect();
+    assert_eq!(
+        ports.into_iter().collect::<Vec<_>>(),
+        [8545, 8546, 8547, 8548, 8645, 8646, 8647, 8648, 8745, 8845]
+    );
+    assert_eq!(network.endpoints.rpc, "http://127.0.0.1:8545");
+    assert_eq!(network.endpoints.gateway, "http://127.0.0.1:8745");
+
+    let genesis = read_genesis(&network.genesis_path()).unwrap();
+    assert_eq!(genesis.chain_id, DEFAULT_CHAIN_ID);
+    og_chain::rules::Rules::new(genesis.clone()).unwrap();
+    let registry = &genesis.alloc[&og_chain::registry::REGISTRY];
+    let NodeConfig::Inference(config) = &network.nodes[4].config else {
+        panic!("another role");
+    };
+    let node = keys::read_node_key(&config.node_key).unwrap().id();
+    let slot: B256 = og_chain::registry::node_payee_slot(&node).into();
+    assert_eq!(registry.storage[&slot], config.payee.into_word());
+    let digits = og_crypto::model_id(og_engine::DIGITS);
+    let slot: B256 = og_chain::registry::model_owner_slot(&digits).into();
+    assert!(registry.storage.contains_key(&slot));
+    let accounts = network.accounts().unwrap();
+    assert_eq!(accounts.len(), 10);
+    for account in &accounts {
+        let signer: alloy_signer_local::PrivateKeySigner =
+            account.private_key.to_string().parse().unwrap();
+        assert_eq!(signer.address(), account.address);
+        assert_eq!(
+            genesis.alloc[&account.address].balance.to_string(),
+            "10000000000000000000000"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn secrets_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    create(folder.path(), &plan()).unwrap();
+    for secret in [
+        "accounts.json",
+        "validator-0/seat.key",
+        "validator-0/consensus.key",
+        "validator-0/account.key",
+        "inference-0/node.key",
+        "inference-0/account.key",
+    ] {
+        let mode = folder.path().join(secret).metadata().unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600, "{secret}");
+    }
+}
+
+#[test]
+fn several_hosts_take_turns_and_listen_on_all_their_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = ["10.0.0.1", "10.0.0.2"];
+    let plan = NetworkPlan {
+        hosts: hosts.map(|host| host.parse().unwrap()).to_vec(),
+        ..plan()
+    };
+    let network = create(folder.path(), &plan).unwrap();
+    assert_eq!(network.endpoints.rpcs[1], "http://10.0.0.2:8546");
+    let NodeConfig::Validator(config) = &network.nodes[0].config else {
+        panic!("another role");
+    };
+    assert_eq!(config.p2p_listen.to_string(), "0.0.0.0:8645");
+    assert_eq!(config.peers[0].address.to_string(), "10.0.0.2:8646");
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("thesis.txt");
+    fs::write(&file, "irreplaceable").unwrap();
+    let error = create(folder.path(), &plan()).unwrap_err();
+    assert!(matches!(error, NetworkError::NotEmpty(_)), "{error}");
+    assert_eq!(fs::read_to_string(file).unwrap(), "irreplaceable");
+    let error = Network::open(folder.path()).unwrap_err();
+    assert!(matches!(error, NetworkError::Missing(_)), "{error}");
+}
+
+#[test]
+fn plans_that_cannot_work_are_refused_and_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("devnet");
+    for chain_id in RESERVED_CHAIN_IDS {
+        let error = create(&directory, &NetworkPlan { chain_id, ..plan() }).unwrap_err();
+        assert!(error.to_string().contains(&chain_id.to_string()), "{error}");
+    }
+    for plan in [
+        NetworkPlan {
+            validators: 0,
+            ..plan()
+        },
+        NetworkPlan {
+            validators: 101,
+            ..plan()
+        },
+        NetworkPlan {
+            inference: 0,
+            ..plan()
+        },
+        NetworkPlan {
+            base_port: 65_500,
+            ..plan()
+        },
+        NetworkPlan {
+            epoch_length: 0,
+            ..plan()
+        },
+    ] {
+        let error = create(&directory, &plan).unwrap_err();
+        assert!(matches!(error, NetworkError::Range { .. }), "{error}");
+    }
+    let plan = NetworkPlan {
+        hosts: vec![],
+        ..plan()
+    };
+    assert!(matches!(
+        create(&directory, &plan),
+        Err(NetworkError::NoHosts)
+    ));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_damaged_genesis_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("genesis.json");
+    fs::write(&path, "{\"version\": 1,").unwrap();
+    let error = read_genesis(&path).unwrap_err();
+    assert!(error.to_string().contains("genesis.json"), "{error}");
+}

@@ -1,0 +1,354 @@
+//! The `eth_`, `net_` and `web3_` methods: enough of Ethereum's for wallets and libraries.
+
+use crate::{
+    calls::Calls,
+    chain::Chain,
+    error::{internal, invalid, server, transaction_error},
+    index::{Index, IndexError},
+    views,
+};
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256};
+use alloy_rpc_types_eth::{
+    Block as BlockJson, Transaction as TransactionJson, TransactionReceipt as ReceiptJson,
+    TransactionRequest,
+};
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    proc_macros::rpc,
+    types::ErrorObjectOwned,
+};
+use og_chain::{Account, Block, Key, Value, fees::next_base_fee};
+use og_types::BlockHash;
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// The tip per gas that is suggested: blocks are rarely full, and then any tip is enough.
+const SUGGESTED_TIP: u64 = 1_000_000;
+/// What `web3_clientVersion` says.
+const CLIENT_VERSION: &str = concat!("og/", env!("CARGO_PKG_VERSION"));
+
+/// Ethereum's methods.
+#[rpc(server)]
+pub(crate) trait EthereumApi {
+    /// The EIP-155 chain id.
+    #[method(name = "eth_chainId")]
+    async fn chain_id(&self) -> RpcResult<U64>;
+
+    /// The chain id in decimal.
+    #[method(name = "net_version")]
+    async fn network_version(&self) -> RpcResult<String>;
+
+    /// Name and version of this program.
+    #[method(name = "web3_clientVersion")]
+    async fn client_version(&self) -> RpcResult<String>;
+
+    /// Height of the newest final block.
+    #[method(name = "eth_blockNumber")]
+    async fn block_number(&self) -> RpcResult<U64>;
+
+    /// A block by height or tag.
+    #[method(name = "eth_getBlockByNumber")]
+    async fn block_by_number(
+        &self,
+        number: BlockNumberOrTag,
+        full: Option<bool>,
+    ) -> RpcResult<Option<BlockJson>>;
+
+    /// A block by hash.
+    #[method(name = "eth_getBlockByHash")]
+    async fn block_by_hash(&self, hash: B256, full: Option<bool>) -> RpcResult<Option<BlockJson>>;
+
+    /// An account's balance.
+    #[method(name = "eth_getBalance")]
+    async fn balance(&self, address: Address, block: Option<BlockId>) -> RpcResult<U256>;
+
+    /// An account's nonce; of `pending`, the one after those that wait.
+    #[method(name = "eth_getTransactionCount")]
+    async fn transaction_count(&self, address: Address, block: Option<BlockId>) -> RpcResult<U64>;
+
+    /// A contract's code.
+    #[method(name = "eth_getCode")]
+    async fn code(&self, address: Address, block: Option<BlockId>) -> RpcResult<Bytes>;
+
+    /// A contract's storage slot.
+    #[method(name = "eth_getStorageAt")]
+    async fn storage(
+        &self,
+        address: Address,
+        slot: U256,
+        block: Option<BlockId>,
+    ) -> RpcResult<B256>;
+
+    /// Runs a call on the newest state and forgets it.
+    #[method(name = "eth_call")]
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        overrides: Option<Json>,
+    ) -> RpcResult<Bytes>;
+
+    /// The gas that a transaction would need.
+    #[method(name = "eth_estimateGas")]
+    async fn estimate_gas(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        overrides: Option<Json>,
+    ) -> RpcResult<U64>;
+
+    /// A price per gas that the next block takes.
+    #[method(name = "eth_gasPrice")]
+    async fn gas_price(&self) -> RpcResult<U256>;
+
+    /// A tip per gas that the next block takes.
+    #[method(name = "eth_maxPriorityFeePerGas")]
+    async fn max_priority_fee_per_gas(&self) -> RpcResult<U256>;
+
+    /// Hands a signed transaction to the mempool.
+    #[method(name = "eth_sendRawTransaction")]
+    async fn send_raw_transaction(&self, raw: Bytes) -> RpcResult<B256>;
+
+    /// What a transaction did.
+    #[method(name = "eth_getTransactionReceipt")]
+    async fn transaction_receipt(&self, hash: B256) -> RpcResult<Option<ReceiptJson>>;
+
+    /// A transaction, final or waiting.
+    #[method(name = "eth_getTransactionByHash")]
+    async fn transaction_by_hash(&self, hash: B256) -> RpcResult<Option<TransactionJson>>;
+}
+
+/// Answers Ethereum's methods for one validator.
+pub(crate) struct Ethereum<C> {
+    chain: Arc<C>,
+    calls: Calls,
+}
+
+impl<C> Ethereum<C> {
+    pub(crate) fn new(chain: Arc<C>) -> Self {
+        Self {
+            chain,
+            calls: Calls::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl<C: Chain> EthereumApiServer for Ethereum<C> {
+    async fn chain_id(&self) -> RpcResult<U64> {
+        Ok(U64::from(self.chain.rules().chain_id()))
+    }
+
+    async fn network_version(&self) -> RpcResult<String> {
+        Ok(self.chain.rules().chain_id().to_string())
+    }
+
+    async fn client_version(&self) -> RpcResult<String> {
+        Ok(CLIENT_VERSION.to_owned())
+    }
+
+    async fn block_number(&self) -> RpcResult<U64> {
+        Ok(U64::from(head(&*self.chain).await?.header().height))
+    }
+
+    async fn block_by_number(
+        &self,
+        number: BlockNumberOrTag,
+        full: Option<bool>,
+    ) -> RpcResult<Option<BlockJson>> {
+        self.block_json(full, move |index| match number {
+            BlockNumberOrTag::Number(height) => index.block(height),
+            BlockNumberOrTag::Earliest => index.block(0),
+            // A block is executed before it is proposed, so none is pending; every block is final.
+            BlockNumberOrTag::Latest
+            | BlockNumberOrTag::Safe
+            | BlockNumberOrTag::Finalized
+            | BlockNumberOrTag::Pending => index.head(),
+        })
+        .await
+    }
+
+    async fn block_by_hash(&self, hash: B256, full: Option<bool>) -> RpcResult<Option<BlockJson>> {
+        self.block_json(full, move |index| index.block_by_hash(&BlockHash(hash.0)))
+            .await
+    }
+
+    async fn balance(&self, address: Address, block: Option<BlockId>) -> RpcResult<U256> {
+        Ok(self.account(address, block).await?.balance)
+    }
+
+    async fn transaction_count(&self, address: Address, block: Option<BlockId>) -> RpcResult<U64> {
+        let is_pending = block == Some(BlockId::Number(BlockNumberOrTag::Pending));
+        let nonce = self.account(address, block).await?.nonce;
+        let waiting = self.chain.pending_nonce(&address).filter(|_| is_pending);
+        Ok(U64::from(waiting.unwrap_or(nonce).max(nonce)))
+    }
+
+    async fn code(&self, address: Address, block: Option<BlockId>) -> RpcResult<Bytes> {
+        let code_hash = self.account(address, block).await?.code_hash;
+        if code_hash == KECCAK256_EMPTY {
+            return Ok(Bytes::new());
+        }
+        // Code is named by its hash and never deleted, so a newer state gives the same.
+        let code = self.value(Key::code(code_hash), None).await?;
+        Ok(code.unwrap_or_default())
+    }
+
+    async fn storage(
+        &self,
+        address: Address,
+        slot: U256,
+        block: Option<BlockId>,
+    ) -> RpcResult<B256> {
+        let value = self.value(Key::storage(address, slot), block).await?;
+        Ok(value.map_or(B256::ZERO, |value| B256::left_padding_from(&value)))
+    }
+
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        overrides: Option<Json>,
+    ) -> RpcResult<Bytes> {
+        check_overrides(overrides)?;
+        self.check_newest(block).await?;
+        self.calls.call(&*self.chain, request).await
+    }
+
+    async fn estimate_gas(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        overrides: Option<Json>,
+    ) -> RpcResult<U64> {
+        check_overrides(overrides)?;
+        self.check_newest(block).await?;
+        let gas = self.calls.estimate(&*self.chain, request).await?;
+        Ok(U64::from(gas))
+    }
+
+    async fn gas_price(&self) -> RpcResult<U256> {
+        let base_fee = next_base_fee(head(&*self.chain).await?.header());
+        Ok(U256::from(base_fee) + U256::from(SUGGESTED_TIP))
+    }
+
+    async fn max_priority_fee_per_gas(&self) -> RpcResult<U256> {
+        Ok(U256::from(SUGGESTED_TIP))
+    }
+
+    async fn send_raw_transaction(&self, raw: Bytes) -> RpcResult<B256> {
+        let taken = self.chain.submit_transaction(raw).await;
+        taken.map_err(transaction_error)
+    }
+
+    async fn transaction_receipt(&self, hash: B256) -> RpcResult<Option<ReceiptJson>> {
+        indexed(&*self.chain, move |index| {
+            let Some((block, position)) = index.transaction(&hash)? else {
+                return Ok(None);
+            };
+            let receipts = index.receipts(block.header().height)?;
+            Ok(views::receipt(&block, &receipts, position as usize))
+        })
+        .await
+    }
+
+    async fn transaction_by_hash(&self, hash: B256) -> RpcResult<Option<TransactionJson>> {
+        // The mempool first: between the two a transaction can only move into a block.
+        let waiting = self.chain.pending_transaction(&hash);
+        let found = indexed(&*self.chain, move |index| index.transaction(&hash)).await?;
+        let Some((block, position)) = found else {
+            return Ok(waiting.map(|transaction| views::pending(&transaction)));
+        };
+        let transactions = block.decoded_transactions().map_err(|e| internal(&e))?;
+        let position = position as usize;
+        let transaction = transactions.get(position);
+        Ok(transaction.map(|transaction| views::included(&block, position, transaction)))
+    }
+}
+
+impl<C: Chain> Ethereum<C> {
+    async fn block_json(
+        &self,
+        full: Option<bool>,
+        find: impl FnOnce(&Index) -> Result<Option<Block>, IndexError> + Send + 'static,
+    ) -> RpcResult<Option<BlockJson>> {
+        let found = indexed(&*self.chain, move |index| {
+            let Some(block) = find(index)? else {
+                return Ok(None);
+            };
+            let receipts = index.receipts(block.header().height)?;
+            Ok(Some((block, receipts)))
+        })
+        .await?;
+        let Some((block, receipts)) = found else {
+            return Ok(None);
+        };
+        views::block(self.chain.rules(), &block, &receipts, full.unwrap_or(false))
+            .map(Some)
+            .map_err(|error| internal(&error))
+    }
+
+    async fn account(&self, address: Address, block: Option<BlockId>) -> RpcResult<Account> {
+        let value = self.value(Key::account(address), block).await?;
+        Account::from_value(value.as_ref()).map_err(|error| internal(&error))
+    }
+
+    /// The value of `key` in the newest state, which must be the one that `block` means.
+    async fn value(&self, key: Key, block: Option<BlockId>) -> RpcResult<Option<Value>> {
+        self.check_newest(block).await?;
+        let view = self
+            .chain
+            .state(vec![key])
+            .await
+            .map_err(|e| internal(&e))?;
+        Ok(view.values.into_iter().next().flatten())
+    }
+
+    /// Checks that `block` means the newest block: no other's state is kept.
+    async fn check_newest(&self, block: Option<BlockId>) -> RpcResult<()> {
+        let newest = match block {
+            None => true,
+            Some(BlockId::Number(BlockNumberOrTag::Number(height))) => {
+                head(&*self.chain).await?.header().height == height
+            }
+            Some(BlockId::Number(BlockNumberOrTag::Earliest)) => {
+                head(&*self.chain).await?.header().height == 0
+            }
+            Some(BlockId::Number(_)) => true,
+            Some(BlockId::Hash(hash)) => head(&*self.chain).await?.hash().0 == hash.block_hash.0,
+        };
+        if newest {
+            return Ok(());
+        }
+        Err(server("historical state is not kept yet: ask for latest"))
+    }
+}
+
+fn check_overrides(overrides: Option<Json>) -> RpcResult<()> {
+    match overrides {
+        None | Some(Json::Null) => Ok(()),
+        Some(_) => Err(invalid(
+            "state overrides are not supported yet: leave them out",
+        )),
+    }
+}
+
+/// The newest final block.
+pub(crate) async fn head<C: Chain>(chain: &C) -> RpcResult<Block> {
+    indexed(chain, Index::head)
+        .await?
+        .ok_or_else(|| server("no block is final yet: try again"))
+}
+
+/// Reads the index where reading may block.
+pub(crate) async fn indexed<C: Chain, T: Send + 'static>(
+    chain: &C,
+    read: impl FnOnce(&Index) -> Result<T, IndexError> + Send + 'static,
+) -> RpcResult<T> {
+    let index = chain.index().clone();
+    match tokio::task::spawn_blocking(move || read(&index)).await {
+        Ok(result) => result.map_err(ErrorObjectOwned::from),
+        Err(error) => Err(internal(&error)),
+    }
+}

@@ -1,0 +1,398 @@
+//! What a validator remembers of every final block, so that it can be asked about it.
+//!
+//! Written once per block, durable before [`Index::append`] returns, read by whoever answers
+//! questions. The state is not here: it lives in the authenticated database of `og-state`.
+
+use alloy_primitives::{B256, Bytes};
+use og_chain::{
+    block::{Block, BlockDecodeError},
+    receipts::TransactionReceipt,
+};
+use og_crypto::merkle::prove_inclusion;
+use og_types::{
+    BlockHash, Canonical as _, DecodeError, Header, Inclusion, RequestId, SignedRecord,
+    limits::{MAX_DESCENDANTS, MAX_FINALIZATION_BYTES},
+};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition,
+    WriteTransaction,
+};
+use std::path::Path;
+
+/// Height to the block's canonical bytes.
+const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
+/// Block hash to height.
+const HEIGHTS: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("heights");
+/// Height to the finality certificate of the block there; a block may have none.
+const FINALIZATIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("finalizations");
+/// Transaction hash to height and position.
+const TRANSACTIONS: TableDefinition<'_, [u8; 32], (u64, u32)> =
+    TableDefinition::new("transactions");
+/// Height and position to the canonical bytes of a [`TransactionReceipt`].
+const RECEIPTS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("receipts");
+/// Request id to height and position of its newest record.
+const RECORDS: TableDefinition<'_, [u8; 32], (u64, u32)> = TableDefinition::new("records");
+
+/// Bytes of memory in which the database keeps what was read.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why the index could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Another block stands where this one should, or its parent does not.
+    #[error("block {hash} at height {height} does not continue the chain in the index")]
+    Conflict {
+        /// The block's height.
+        height: u64,
+        /// The block's hash.
+        hash: BlockHash,
+    },
+    /// Blocks are missing before this one.
+    #[error("block at height {found} where {expected} is next")]
+    Gap {
+        /// The height that is next.
+        expected: u64,
+        /// The block's height.
+        found: u64,
+    },
+    /// There is not one receipt per transaction.
+    #[error("{receipts} receipts for the {transactions} transactions at height {height}")]
+    Receipts {
+        /// The block's height.
+        height: u64,
+        /// Transactions in the block.
+        transactions: usize,
+        /// Receipts given.
+        receipts: usize,
+    },
+    /// A certificate longer than any can be.
+    #[error("a finality certificate of {0} bytes: at most {MAX_FINALIZATION_BYTES} are allowed")]
+    Certificate(usize),
+    /// What is on disk is not what was written there.
+    #[error("the index is damaged at height {height}: {reason}")]
+    Damaged {
+        /// Height of the block concerned.
+        height: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The database failed.
+    #[error("the index's database failed")]
+    Database(#[source] Box<redb::Error>),
+}
+
+impl<E: Into<redb::Error>> From<E> for IndexError {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+/// Proof that a record is final: all of a receipt that does not come from its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordProof {
+    /// The record.
+    pub record: SignedRecord,
+    /// Path from the record to the header.
+    pub inclusion: Inclusion,
+    /// Header of the block that admitted it.
+    pub header: Header,
+    /// Headers from that block's child to the one that the certificate names.
+    pub descendants: Vec<Header>,
+    /// Finality certificate of the last of `header` and `descendants`.
+    pub finalization: Bytes,
+}
+
+/// What the index knows about a request id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordLookup {
+    /// No final block has a record for it.
+    Unknown,
+    /// A final block has one, but no certificate that covers it has arrived yet.
+    Uncertified,
+    /// A final block has one, with proof.
+    Final(Box<RecordProof>),
+}
+
+/// The index of one chain's final blocks.
+#[derive(Debug)]
+pub struct Index {
+    database: Database,
+}
+
+impl Index {
+    /// Opens the index at `path`, creating it where there is none.
+    ///
+    /// # Errors
+    /// [`IndexError::Database`] if the file cannot be created, is in use or is no database.
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)?;
+        let transaction = database.begin_write()?;
+        transaction.open_table(BLOCKS)?;
+        transaction.open_table(HEIGHTS)?;
+        transaction.open_table(FINALIZATIONS)?;
+        transaction.open_table(TRANSACTIONS)?;
+        transaction.open_table(RECEIPTS)?;
+        transaction.open_table(RECORDS)?;
+        transaction.commit()?;
+        Ok(Self { database })
+    }
+
+    /// Appends a final block and its transactions' receipts. Appending a block that is already
+    /// there changes nothing; the first block may have any height, each later one the next.
+    ///
+    /// # Errors
+    /// [`IndexError::Conflict`], [`IndexError::Gap`] or [`IndexError::Receipts`] if the block is
+    /// not the next one, [`IndexError::Database`].
+    pub fn append(&self, block: &Block, receipts: &[TransactionReceipt]) -> Result<(), IndexError> {
+        let height = block.header().height;
+        if receipts.len() != block.transactions().len() {
+            return Err(IndexError::Receipts {
+                height,
+                transactions: block.transactions().len(),
+                receipts: receipts.len(),
+            });
+        }
+        let transaction = self.database.begin_write()?;
+        if !is_next(&transaction, block)? {
+            return Ok(());
+        }
+        transaction
+            .open_table(BLOCKS)?
+            .insert(height, block.bytes().as_ref())?;
+        transaction
+            .open_table(HEIGHTS)?
+            .insert(block.hash().0, height)?;
+        insert_transactions(&transaction, height, receipts)?;
+        insert_records(&transaction, height, block.records())?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Stores the finality certificate of the block at `height`, before or after the block. The
+    /// first certificate stays: any one proves the same.
+    ///
+    /// # Errors
+    /// [`IndexError::Certificate`] if it is too long, [`IndexError::Database`].
+    pub fn set_finalization(&self, height: u64, bytes: &[u8]) -> Result<(), IndexError> {
+        if bytes.len() > MAX_FINALIZATION_BYTES {
+            return Err(IndexError::Certificate(bytes.len()));
+        }
+        let transaction = self.database.begin_write()?;
+        {
+            let mut finalizations = transaction.open_table(FINALIZATIONS)?;
+            if finalizations.get(height)?.is_some() {
+                return Ok(());
+            }
+            finalizations.insert(height, bytes)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The newest block, or `None` of an empty index.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn head(&self) -> Result<Option<Block>, IndexError> {
+        let blocks = self.database.begin_read()?.open_table(BLOCKS)?;
+        let Some((height, bytes)) = blocks.last()? else {
+            return Ok(None);
+        };
+        decode_block(height.value(), bytes.value()).map(Some)
+    }
+
+    /// The block at `height`.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn block(&self, height: u64) -> Result<Option<Block>, IndexError> {
+        block_at(&self.database.begin_read()?, height)
+    }
+
+    /// The block with this hash.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn block_by_hash(&self, hash: &BlockHash) -> Result<Option<Block>, IndexError> {
+        let transaction = self.database.begin_read()?;
+        let height = transaction.open_table(HEIGHTS)?.get(hash.0)?;
+        match height {
+            Some(height) => block_at(&transaction, height.value()),
+            None => Ok(None),
+        }
+    }
+
+    /// The block with the transaction of this hash, and the transaction's position in it.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn transaction(&self, hash: &B256) -> Result<Option<(Block, u32)>, IndexError> {
+        let transaction = self.database.begin_read()?;
+        let Some(place) = transaction.open_table(TRANSACTIONS)?.get(hash.0)? else {
+            return Ok(None);
+        };
+        let (height, position) = place.value();
+        Ok(block_at(&transaction, height)?.map(|block| (block, position)))
+    }
+
+    /// The receipts of the transactions in the block at `height`, in order; none if there is no
+    /// such block.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn receipts(&self, height: u64) -> Result<Vec<TransactionReceipt>, IndexError> {
+        let receipts = self.database.begin_read()?.open_table(RECEIPTS)?;
+        let mut found = Vec::new();
+        for entry in receipts.range((height, 0)..=(height, u32::MAX))? {
+            let (_, bytes) = entry?;
+            let receipt = TransactionReceipt::from_bytes(bytes.value())
+                .map_err(|error| damaged(height, &error))?;
+            found.push(receipt);
+        }
+        Ok(found)
+    }
+
+    /// Proof that the record of a request is final, as far as there is one.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn record_proof(&self, id: &RequestId) -> Result<RecordLookup, IndexError> {
+        let transaction = self.database.begin_read()?;
+        let place = transaction.open_table(RECORDS)?.get(id.0)?;
+        let Some((height, position)) = place.map(|place| place.value()) else {
+            return Ok(RecordLookup::Unknown);
+        };
+        let Some((certified, finalization)) = certificate_from(&transaction, height)? else {
+            return Ok(RecordLookup::Uncertified);
+        };
+        let missing = |height| IndexError::Damaged {
+            height,
+            reason: "the block is missing".to_owned(),
+        };
+        let block = block_at(&transaction, height)?.ok_or_else(|| missing(height))?;
+        let mut descendants = Vec::new();
+        for next in height + 1..=certified {
+            match block_at(&transaction, next)? {
+                Some(block) => descendants.push(block.header().clone()),
+                // The certificate has arrived before its block.
+                None => return Ok(RecordLookup::Uncertified),
+            }
+        }
+        let encoded: Vec<_> = block.records().iter().map(|r| r.to_bytes()).collect();
+        let record = usize::try_from(position)
+            .ok()
+            .and_then(|position| block.records().get(position));
+        let (Some(record), Some(inclusion)) = (record, prove_inclusion(&encoded, position)) else {
+            return Err(missing(height));
+        };
+        Ok(RecordLookup::Final(Box::new(RecordProof {
+            record: record.clone(),
+            inclusion,
+            header: block.header().clone(),
+            descendants,
+            finalization,
+        })))
+    }
+}
+
+/// Whether `block` is to be appended; `false` if it is there already.
+fn is_next(transaction: &WriteTransaction, block: &Block) -> Result<bool, IndexError> {
+    let blocks = transaction.open_table(BLOCKS)?;
+    let header = block.header();
+    let conflict = || IndexError::Conflict {
+        height: header.height,
+        hash: block.hash(),
+    };
+    if let Some(stored) = blocks.get(header.height)? {
+        return if stored.value() == block.bytes().as_ref() {
+            Ok(false)
+        } else {
+            Err(conflict())
+        };
+    }
+    let Some((last, bytes)) = blocks.last()? else {
+        return Ok(true);
+    };
+    let last = last.value();
+    if header.height != last + 1 {
+        return Err(IndexError::Gap {
+            expected: last + 1,
+            found: header.height,
+        });
+    }
+    let parent = decode_block(last, bytes.value())?;
+    if header.parent != parent.hash() {
+        return Err(conflict());
+    }
+    Ok(true)
+}
+
+fn insert_transactions(
+    transaction: &WriteTransaction,
+    height: u64,
+    receipts: &[TransactionReceipt],
+) -> Result<(), IndexError> {
+    let mut places = transaction.open_table(TRANSACTIONS)?;
+    let mut rows = transaction.open_table(RECEIPTS)?;
+    for (position, receipt) in (0_u32..).zip(receipts) {
+        places.insert(receipt.transaction_hash.0, (height, position))?;
+        rows.insert((height, position), receipt.to_bytes().as_slice())?;
+    }
+    Ok(())
+}
+
+fn insert_records(
+    transaction: &WriteTransaction,
+    height: u64,
+    records: &[SignedRecord],
+) -> Result<(), IndexError> {
+    let mut places = transaction.open_table(RECORDS)?;
+    for (position, signed) in (0_u32..).zip(records) {
+        places.insert(signed.record.request_id.0, (height, position))?;
+    }
+    Ok(())
+}
+
+fn block_at(transaction: &ReadTransaction, height: u64) -> Result<Option<Block>, IndexError> {
+    let blocks = transaction.open_table(BLOCKS)?;
+    let Some(bytes) = blocks.get(height)? else {
+        return Ok(None);
+    };
+    decode_block(height, bytes.value()).map(Some)
+}
+
+/// The first certificate at `height` or among its descendants, with its own height.
+fn certificate_from(
+    transaction: &ReadTransaction,
+    height: u64,
+) -> Result<Option<(u64, Bytes)>, IndexError> {
+    let last = height.saturating_add(MAX_DESCENDANTS as u64);
+    let finalizations = transaction.open_table(FINALIZATIONS)?;
+    let Some(entry) = finalizations.range(height..=last)?.next() else {
+        return Ok(None);
+    };
+    let (height, bytes) = entry?;
+    Ok(Some((
+        height.value(),
+        Bytes::copy_from_slice(bytes.value()),
+    )))
+}
+
+fn decode_block(height: u64, bytes: &[u8]) -> Result<Block, IndexError> {
+    Block::from_bytes(bytes).map_err(|error: BlockDecodeError| IndexError::Damaged {
+        height,
+        reason: error.to_string(),
+    })
+}
+
+fn damaged(height: u64, error: &DecodeError) -> IndexError {
+    IndexError::Damaged {
+        height,
+        reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

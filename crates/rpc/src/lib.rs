@@ -1,0 +1,21 @@
+//! Answer Ethereum and network JSON-RPC.
+//!
+//! [`serve`] answers for whatever implements [`Chain`]; [`index`] is the store of final blocks
+//! that a validator keeps for it.
+//!
+//! Reading order: [`index`], [`chain`], `eth`, `network`, `calls`, `views`.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
+
+mod calls;
+pub mod chain;
+pub mod error;
+mod eth;
+pub mod index;
+mod network;
+pub mod server;
+mod views;
+
+pub use chain::{Chain, MempoolSize, ReadError, StateView, SubmitError};
+pub use index::Index;
+pub use server::{ServeError, serve};

@@ -1,0 +1,129 @@
+//! The `og_` methods: records in, proofs out, and how the validator is doing.
+
+use crate::{
+    chain::Chain,
+    error::{CODE_UNCERTIFIED, invalid, record_error, with_code},
+    eth::{head, indexed},
+    index::{RecordLookup, RecordProof},
+};
+use alloy_primitives::{B256, Bytes};
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    proc_macros::rpc,
+};
+use og_types::{BlockHash, Canonical as _, RequestId, SignedRecord};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A proof that a record is final: everything of a receipt that does not come from its node.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecordProofJson {
+    /// Canonical bytes of the [`SignedRecord`].
+    pub(crate) record: Bytes,
+    /// Canonical bytes of the path to the header.
+    pub(crate) inclusion: Bytes,
+    /// Canonical bytes of the header of the block that admitted the record.
+    pub(crate) header: Bytes,
+    /// Canonical bytes of the headers after it, up to the one that the certificate names.
+    pub(crate) descendants: Vec<Bytes>,
+    /// The finality certificate.
+    pub(crate) finalization: Bytes,
+}
+
+/// How a validator is doing.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StatusJson {
+    /// EIP-155 chain id.
+    pub(crate) chain_id: u64,
+    /// Hash of the genesis file.
+    pub(crate) genesis_hash: B256,
+    /// Height of the newest final block.
+    pub(crate) height: u64,
+    /// Its hash.
+    pub(crate) block_hash: BlockHash,
+    /// Its time, Unix milliseconds.
+    pub(crate) timestamp_ms: u64,
+    /// Seats that vote.
+    pub(crate) validators: usize,
+    /// Validators connected to this one; `null` where that is not known.
+    pub(crate) peers: Option<usize>,
+    /// Transactions that wait for a block.
+    pub(crate) pending_transactions: usize,
+    /// Records that wait for a block.
+    pub(crate) pending_records: usize,
+}
+
+/// The network's own methods.
+#[rpc(server)]
+pub(crate) trait NetworkApi {
+    /// Hands a record (canonical bytes) to the mempool and gives its request id.
+    #[method(name = "og_submitRecord")]
+    async fn submit_record(&self, record: Bytes) -> RpcResult<RequestId>;
+
+    /// Proof that the record of a request is final; `null` if no final block has one.
+    #[method(name = "og_getRecordProof")]
+    async fn record_proof(&self, id: RequestId) -> RpcResult<Option<RecordProofJson>>;
+
+    /// How the validator is doing.
+    #[method(name = "og_status")]
+    async fn status(&self) -> RpcResult<StatusJson>;
+}
+
+/// Answers the network's methods for one validator.
+pub(crate) struct Network<C>(pub(crate) Arc<C>);
+
+#[async_trait]
+impl<C: Chain> NetworkApiServer for Network<C> {
+    async fn submit_record(&self, record: Bytes) -> RpcResult<RequestId> {
+        let signed = SignedRecord::from_bytes(&record)
+            .map_err(|error| invalid(format!("record: {error}")))?;
+        let id = signed.record.request_id;
+        self.0.submit_record(signed).await.map_err(record_error)?;
+        Ok(id)
+    }
+
+    async fn record_proof(&self, id: RequestId) -> RpcResult<Option<RecordProofJson>> {
+        let lookup = indexed(&*self.0, move |index| index.record_proof(&id)).await?;
+        match lookup {
+            RecordLookup::Unknown => Ok(None),
+            RecordLookup::Uncertified => Err(with_code(
+                CODE_UNCERTIFIED,
+                "the record is final, but its certificate has not arrived yet: ask again",
+            )),
+            RecordLookup::Final(proof) => Ok(Some(proof_json(&proof))),
+        }
+    }
+
+    async fn status(&self) -> RpcResult<StatusJson> {
+        let head = head(&*self.0).await?;
+        let mempool = self.0.mempool_size();
+        let rules = self.0.rules();
+        Ok(StatusJson {
+            chain_id: rules.chain_id(),
+            genesis_hash: rules.genesis_hash(),
+            height: head.header().height,
+            block_hash: head.hash(),
+            timestamp_ms: head.header().timestamp_ms,
+            validators: rules.validators().members().len(),
+            peers: self.0.peers(),
+            pending_transactions: mempool.transactions,
+            pending_records: mempool.records,
+        })
+    }
+}
+
+fn proof_json(proof: &RecordProof) -> RecordProofJson {
+    RecordProofJson {
+        record: proof.record.to_bytes().into(),
+        inclusion: proof.inclusion.to_bytes().into(),
+        header: proof.header.to_bytes().into(),
+        descendants: proof
+            .descendants
+            .iter()
+            .map(|header| header.to_bytes().into())
+            .collect(),
+        finalization: proof.finalization.clone(),
+    }
+}

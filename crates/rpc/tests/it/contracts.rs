@@ -1,0 +1,177 @@
+//! A contract from a library's side: calls, reverts, estimates, events, code, storage.
+
+use crate::memory::{Client, MODEL, Memory, PAYEE, sign, signer, transaction};
+use alloy_primitives::{B256, Bytes, TxKind, U64};
+use alloy_rpc_types_eth::{Block, TransactionReceipt};
+use alloy_sol_types::{SolCall as _, SolError as _, SolEvent as _};
+use og_chain::registry::{
+    REGISTRY,
+    Registry::{ModelAlreadyRegistered, ModelRegistered, modelOwnerCall, registerModelCall},
+    model_owner_slot,
+};
+use og_types::ModelId;
+use serde_json::{Value, json};
+
+fn register(id: B256, name: &str) -> Bytes {
+    let name = name.to_owned();
+    registerModelCall { id, name }.abi_encode().into()
+}
+
+fn owner_of(id: B256) -> Value {
+    let data: Bytes = modelOwnerCall { id }.abi_encode().into();
+    json!({"to": REGISTRY, "data": data})
+}
+
+#[tokio::test]
+async fn a_call_reads_the_newest_state() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let known = B256::from(MODEL.0);
+    assert_eq!(
+        client.ok("eth_call", json!([owner_of(known)])).await,
+        json!(PAYEE.into_word())
+    );
+    let unknown = client
+        .ok("eth_call", json!([owner_of(B256::ZERO), "latest"]))
+        .await;
+    assert_eq!(unknown, json!(B256::ZERO));
+    let slot = model_owner_slot(&MODEL);
+    let stored = client
+        .ok("eth_getStorageAt", json!([REGISTRY, slot, "latest"]))
+        .await;
+    assert_eq!(stored, json!(PAYEE.into_word()));
+    let code: Bytes =
+        serde_json::from_value(client.ok("eth_getCode", json!([REGISTRY, "latest"])).await)
+            .unwrap();
+    assert!(code.len() > 100);
+    assert_eq!(
+        client.ok("eth_getCode", json!([PAYEE, "latest"])).await,
+        "0x"
+    );
+}
+
+#[tokio::test]
+async fn a_call_begins_anew_when_a_block_comes_in_between() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    memory.set_restless(3);
+    let height = memory.head().height;
+    let owner = client
+        .ok("eth_call", json!([owner_of(B256::from(MODEL.0))]))
+        .await;
+    assert_eq!(owner, json!(PAYEE.into_word()));
+    assert_eq!(memory.head().height, height + 3);
+    memory.set_restless(1_000);
+    let (code, message, _) = client
+        .error("eth_call", json!([owner_of(B256::ZERO)]))
+        .await;
+    assert_eq!(code, -32000);
+    assert!(message.contains("try again"), "{message}");
+}
+
+#[tokio::test]
+async fn a_revert_carries_its_data() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let id = B256::from(MODEL.0);
+    let request = json!({"from": PAYEE, "to": REGISTRY, "input": register(id, "again")});
+    for method in ["eth_call", "eth_estimateGas"] {
+        let (code, message, data) = client.error(method, json!([request])).await;
+        assert_eq!(code, 3);
+        assert!(message.starts_with("execution reverted"), "{message}");
+        let data: Bytes = serde_json::from_value(data).unwrap();
+        assert_eq!(ModelAlreadyRegistered::abi_decode(&data).unwrap().id, id);
+    }
+}
+
+#[tokio::test]
+async fn an_estimate_is_enough_and_not_much_more() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let from = signer(0).address();
+    let transfer = json!({"from": from, "to": PAYEE, "value": "0x1"});
+    assert_eq!(
+        client.ok("eth_estimateGas", json!([transfer])).await,
+        "0x5208"
+    );
+
+    let id = B256::repeat_byte(0x33);
+    let request = json!({"from": from, "to": REGISTRY, "data": register(id, "mine")});
+    let estimate = client.ok("eth_estimateGas", json!([request])).await;
+    let estimate: U64 = serde_json::from_value(estimate).unwrap();
+    let estimate: u64 = estimate.to();
+    let mut raw = transaction(0, 0, TxKind::Call(REGISTRY), 0, register(id, "mine"));
+    raw.gas_limit = estimate;
+    let hash = client
+        .ok("eth_sendRawTransaction", json!([sign(0, raw)]))
+        .await;
+    memory.mine();
+    let receipt = client.ok("eth_getTransactionReceipt", json!([hash])).await;
+    let receipt: TransactionReceipt = serde_json::from_value(receipt).unwrap();
+    assert!(receipt.status());
+    assert!(receipt.gas_used <= estimate && receipt.gas_used + 2_000 > estimate);
+}
+
+#[tokio::test]
+async fn events_are_in_receipt_and_bloom() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let mut hashes = Vec::new();
+    for index in 0..2 {
+        let data = register(B256::repeat_byte(0x40 + index), "model");
+        let raw = sign(
+            index,
+            transaction(index, 0, TxKind::Call(REGISTRY), 0, data),
+        );
+        hashes.push(client.ok("eth_sendRawTransaction", json!([raw])).await);
+    }
+    memory.mine();
+    let block = client
+        .ok("eth_getBlockByNumber", json!(["latest", false]))
+        .await;
+    let block: Block = serde_json::from_value(block).unwrap();
+    for (index, hash) in (0..).zip(&hashes) {
+        let receipt = client.ok("eth_getTransactionReceipt", json!([hash])).await;
+        let receipt: TransactionReceipt = serde_json::from_value(receipt).unwrap();
+        let [log] = receipt.inner.logs() else {
+            panic!("{receipt:?}")
+        };
+        let event = ModelRegistered::decode_log(&log.inner).unwrap();
+        assert_eq!(event.id, B256::repeat_byte(0x40 + index));
+        assert_eq!(event.owner, signer(index).address());
+        // Positions of logs count through the block.
+        assert_eq!(log.log_index, receipt.transaction_index);
+        assert_eq!(log.block_hash, Some(block.header.hash));
+        let bloom = receipt.inner.logs_bloom();
+        assert!(bloom.contains_raw_log(log.address(), log.topics()));
+        assert!(block.header.logs_bloom.contains(bloom));
+    }
+    let owner = client
+        .ok("eth_call", json!([owner_of(B256::repeat_byte(0x40))]))
+        .await;
+    assert_eq!(owner, json!(signer(0).address().into_word()));
+    assert_ne!(ModelId([0x40; 32]), MODEL);
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_run_is_told_why() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let poor = json!({"from": PAYEE, "to": REGISTRY, "value": "0xffffffff"});
+    let (code, message, _) = client.error("eth_call", json!([poor])).await;
+    assert_eq!(code, -32000);
+    assert!(message.contains("insufficient funds"), "{message}");
+    let foreign = json!({"to": REGISTRY, "chainId": "0x1"});
+    let twofold = json!({"to": REGISTRY, "data": "0x01", "input": "0x02"});
+    for request in [
+        json!([foreign]),
+        json!([twofold]),
+        json!([{"to": REGISTRY}, "latest", {"0x00": {}}]),
+    ] {
+        assert_eq!(client.error("eth_call", request).await.0, -32602);
+    }
+    // INVALID as init code.
+    let (code, message, _) = client.error("eth_call", json!([{"data": "0xfe"}])).await;
+    assert_eq!(code, -32000);
+    assert!(message.contains("execution failed"), "{message}");
+}

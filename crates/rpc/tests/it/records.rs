@@ -1,0 +1,114 @@
+//! A record from the gateway's side: submitting, waiting, proof.
+
+use crate::memory::{Client, Memory, record, sign_record};
+use alloy_primitives::{Address, Bytes};
+use og_crypto::merkle::verify_inclusion;
+use og_types::{Canonical as _, Header, Inclusion, ModelId, NodeId, SignedRecord};
+use serde_json::{Value, json};
+
+fn bytes(signed: &SignedRecord) -> Bytes {
+    signed.to_bytes().into()
+}
+
+fn decode<T: og_types::Canonical>(json: &Value) -> T {
+    let bytes: Bytes = serde_json::from_value(json.clone()).unwrap();
+    T::from_bytes(&bytes).unwrap()
+}
+
+#[tokio::test]
+async fn a_record_is_proven_once_its_block_is_certified() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let records: Vec<_> = (1..=3)
+        .map(|request| sign_record(&memory, record(&memory, request)))
+        .collect();
+    for signed in &records {
+        let id = client.ok("og_submitRecord", json!([bytes(signed)])).await;
+        assert_eq!(id, json!(signed.record.request_id));
+    }
+    let id = records[1].record.request_id;
+    assert_eq!(
+        client.ok("og_getRecordProof", json!([id])).await,
+        Value::Null
+    );
+    assert_eq!(client.ok("og_status", json!([])).await["pendingRecords"], 3);
+
+    memory.mine();
+    let (code, message, _) = client.error("og_getRecordProof", json!([id])).await;
+    assert_eq!(code, -32012, "{message}");
+    memory.mine();
+    let certified = memory.head().height;
+    memory
+        .index()
+        .set_finalization(certified, b"certificate")
+        .unwrap();
+
+    let proof = client.ok("og_getRecordProof", json!([id])).await;
+    assert_eq!(decode::<SignedRecord>(&proof["record"]), records[1]);
+    let header: Header = decode(&proof["header"]);
+    let inclusion: Inclusion = decode(&proof["inclusion"]);
+    verify_inclusion(&records[1].to_bytes(), &inclusion, &header.records_root).unwrap();
+    let descendants = proof["descendants"].as_array().unwrap();
+    assert_eq!(descendants.len(), 1);
+    assert_eq!(decode::<Header>(&descendants[0]).height, certified);
+    assert_eq!(
+        proof["finalization"],
+        json!(Bytes::from_static(b"certificate"))
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_taken_is_told_whether_to_come_back() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let settled = sign_record(&memory, record(&memory, 1));
+    client.ok("og_submitRecord", json!([bytes(&settled)])).await;
+    memory.mine();
+
+    let with = |change: fn(&mut og_types::Record)| {
+        let mut record = record(&memory, 2);
+        change(&mut record);
+        bytes(&sign_record(&memory, record))
+    };
+    let mut forged = sign_record(&memory, record(&memory, 2));
+    forged.record.input_units += 1;
+    let cases = [
+        (bytes(&settled), -32011, "settled"),
+        (
+            with(|record| record.valid_from_ms += 5_000),
+            -32011,
+            "valid from",
+        ),
+        (bytes(&forged), -32010, "signature"),
+        (
+            with(|record| record.node = NodeId([1; 32])),
+            -32010,
+            "not registered",
+        ),
+        (
+            with(|record| record.model = ModelId([1; 32])),
+            -32010,
+            "not registered",
+        ),
+        (with(|record| record.payee = Address::ZERO), -32010, "payee"),
+        (with(|record| record.chain_id = 1), -32010, "chain_id"),
+        (
+            with(|record| record.valid_until_ms += 3_600_000),
+            -32010,
+            "window",
+        ),
+        (
+            with(|record| (record.valid_from_ms, record.valid_until_ms) = (1, 2)),
+            -32010,
+            "valid from",
+        ),
+        (Bytes::new(), -32602, "record"),
+        (Bytes::from(vec![0xff; 100_000]), -32602, "record"),
+    ];
+    for (record, code, reason) in cases {
+        let (found, message, _) = client.error("og_submitRecord", json!([record])).await;
+        assert_eq!(found, code, "{message}");
+        assert!(message.contains(reason), "{message}");
+    }
+    assert_eq!(client.ok("og_status", json!([])).await["pendingRecords"], 0);
+}

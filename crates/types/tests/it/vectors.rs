@@ -1,0 +1,88 @@
+//! The committed vectors, read back as a stranger would read them.
+//!
+//! They are made in `crates/verify/tests/it/vectors.rs`, where there are keys to sign with.
+
+use alloy_primitives::hex;
+use og_types::{
+    Canonical, Checkpoint, Genesis, Header, Inclusion, InferenceRequest, InferenceResponse,
+    Receipt, SignedRecord,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt::Debug;
+
+fn bytes(name: &str) -> Vec<u8> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
+    std::fs::read(format!("{directory}/{name}")).unwrap()
+}
+
+fn json(name: &str) -> Value {
+    serde_json::from_slice(&bytes(name)).unwrap()
+}
+
+fn canonical(vector: &Value) -> Vec<u8> {
+    hex::decode(vector["canonical"].as_str().unwrap()).unwrap()
+}
+
+/// The vector's value and its bytes must be each other's.
+fn agrees<T: Canonical + DeserializeOwned + PartialEq + Debug>(name: &str) {
+    let vector = json(name);
+    let value: T = serde_json::from_value(vector["value"].clone()).unwrap();
+    assert_eq!(value.to_bytes(), canonical(&vector), "{name}");
+    assert_eq!(T::from_bytes(&canonical(&vector)), Ok(value), "{name}");
+}
+
+#[test]
+fn values_and_bytes_agree() {
+    agrees::<Header>("header.json");
+    agrees::<SignedRecord>("record.json");
+    agrees::<InferenceRequest>("request.json");
+    agrees::<InferenceResponse>("response.json");
+}
+
+#[test]
+fn the_genesis_file_has_its_canonical_bytes() {
+    let genesis: Genesis = serde_json::from_slice(&bytes("genesis.json")).unwrap();
+    let canonical = canonical(&json("genesis_hash.json"));
+    assert_eq!(genesis.to_bytes(), canonical);
+    assert_eq!(Genesis::from_bytes(&canonical), Ok(genesis));
+}
+
+#[test]
+fn the_checkpoint_names_the_receipts_block() {
+    let checkpoint: Checkpoint = serde_json::from_slice(&bytes("checkpoint.json")).unwrap();
+    let genesis: Genesis = serde_json::from_slice(&bytes("genesis.json")).unwrap();
+    assert_eq!(checkpoint.validators, genesis.validators);
+    assert_eq!(
+        checkpoint.block.to_string(),
+        json("header.json")["hash"].as_str().unwrap()
+    );
+}
+
+#[test]
+fn the_receipts_are_made_of_the_other_vectors() {
+    let receipt = Receipt::from_bytes(&bytes("receipt.bin")).unwrap();
+    assert_eq!(receipt.header.to_bytes(), canonical(&json("header.json")));
+    assert_eq!(receipt.record.to_bytes(), canonical(&json("record.json")));
+    assert_eq!(receipt.opening.request, canonical(&json("request.json")));
+    assert_eq!(receipt.opening.response, canonical(&json("response.json")));
+    assert_eq!(receipt.finalization, canonical(&json("certificate.json")));
+    let longer = Receipt::from_bytes(&bytes("receipt_descendants.bin")).unwrap();
+    assert_eq!(longer.record, receipt.record);
+    assert_eq!(longer.descendants.len(), 2);
+}
+
+#[test]
+fn paths_agree() {
+    for path in json("list.json")["paths"].as_array().unwrap() {
+        let inclusion = Inclusion::from_bytes(&canonical(path)).unwrap();
+        assert_eq!(Value::from(inclusion.position), path["position"]);
+        assert_eq!(Value::from(inclusion.leaf_count), path["leaf_count"]);
+        let siblings: Vec<Value> = inclusion
+            .siblings
+            .iter()
+            .map(|sibling| sibling.to_string().into())
+            .collect();
+        assert_eq!(Value::from(siblings), path["siblings"]);
+    }
+}
