@@ -156,7 +156,8 @@ fn a_genesis_file_that_no_chain_can_start_from_is_refused() {
         mutate(&mut genesis);
         Rules::new(genesis).unwrap_err()
     };
-    let ranges: [(fn(&mut Genesis), &str); 8] = [
+    type Case = (fn(&mut Genesis), &'static str);
+    let ranges: [Case; 8] = [
         (|g| g.version = 2, "version"),
         (|g| g.network.clear(), "network"),
         (|g| g.chain_id = 0, "chain_id"),
