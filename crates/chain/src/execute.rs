@@ -2,23 +2,25 @@
 
 use crate::{
     block::{Block, BlockTransactionError},
-    evm::{Machine, RunError, block_environment, configuration, machine, run},
-    genesis, nullifiers,
-    receipts::{Log, TransactionReceipt, receipts_root},
+    evm::RunError,
+    genesis,
+    header::HeaderError,
+    nullifiers,
+    receipts::{TransactionReceipt, receipts_root},
     records::{self, RecordError},
-    rules::{HeaderError, Rules},
+    rules::Rules,
+    runner::{Runner, TransactionRunError},
     state::{Attempt, Cache, Key},
     transaction::Transaction,
     view::{StateError, View, Writes},
 };
 use alloy_primitives::{Address, B256};
 use og_types::{
-    Amount, Header,
+    Header,
     limits::{
         MAX_BLOCK_BYTES, MAX_RECORDS_PER_BLOCK, MAX_TRANSACTION_BYTES, MAX_TRANSACTIONS_PER_BLOCK,
     },
 };
-use revm::context::result::ExecutionResult;
 
 /// Why a block is not valid, or cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -178,7 +180,7 @@ fn run_block(
     let mut runner = Runner::new(rules, header, fee_recipient, view);
     for (index, transaction) in transactions.iter().enumerate() {
         if let Err(error) = runner.run(transaction) {
-            first_error.get_or_insert(error.into_block_error(index));
+            first_error.get_or_insert(transaction_error(index, error));
         }
     }
     let (receipts, gas_used) = runner.finish();
@@ -189,6 +191,19 @@ fn run_block(
         }
     }
     first_error.map_or(Ok((receipts, gas_used)), Err)
+}
+
+fn transaction_error(index: usize, error: TransactionRunError) -> BlockError {
+    match error {
+        TransactionRunError::Gas { needed, left } => BlockError::InvalidTransaction {
+            index,
+            reason: format!("its gas limit is {needed}, the block has {left} left"),
+        },
+        TransactionRunError::Run(RunError::Invalid { reason, .. }) => {
+            BlockError::InvalidTransaction { index, reason }
+        }
+        TransactionRunError::Run(RunError::State(error)) => BlockError::State(error),
+    }
 }
 
 fn record_error(index: usize, error: RecordError) -> BlockError {
@@ -241,118 +256,4 @@ pub(crate) fn prologue(header: &Header, view: &mut View<'_>) -> Result<(), State
         Some(header.parent.0.to_vec().into()),
     );
     nullifiers::forget(view, header.timestamp_ms)
-}
-
-/// Runs transactions one after another and collects their receipts.
-pub(crate) struct Runner<'view, 'cache> {
-    machine: Machine<'view, 'cache>,
-    base_fee_per_gas: u64,
-    gas_left: u64,
-    gas_used: u64,
-    receipts: Vec<TransactionReceipt>,
-}
-
-/// Why a transaction is not part of a block.
-pub(crate) enum TransactionRunError {
-    /// It may use more gas than the block has left.
-    Gas { needed: u64, left: u64 },
-    /// It is not valid in this state, or the state could not be read.
-    Run(RunError),
-}
-
-impl TransactionRunError {
-    fn into_block_error(self, index: usize) -> BlockError {
-        match self {
-            Self::Gas { needed, left } => BlockError::InvalidTransaction {
-                index,
-                reason: format!("its gas limit is {needed}, the block has {left} left"),
-            },
-            Self::Run(RunError::Invalid { reason, .. }) => {
-                BlockError::InvalidTransaction { index, reason }
-            }
-            Self::Run(RunError::State(error)) => BlockError::State(error),
-        }
-    }
-}
-
-impl<'view, 'cache> Runner<'view, 'cache> {
-    pub(crate) fn new(
-        rules: &Rules,
-        header: &Header,
-        fee_recipient: Address,
-        view: &'view mut View<'cache>,
-    ) -> Self {
-        Self {
-            machine: machine(
-                view,
-                configuration(rules.chain_id()),
-                block_environment(header, fee_recipient),
-            ),
-            base_fee_per_gas: header.base_fee_per_gas,
-            gas_left: header.gas_limit,
-            gas_used: 0,
-            receipts: Vec::new(),
-        }
-    }
-
-    /// Gas that transactions may still ask for.
-    pub(crate) const fn gas_left(&self) -> u64 {
-        self.gas_left
-    }
-
-    pub(crate) fn run(&mut self, transaction: &Transaction) -> Result<(), TransactionRunError> {
-        if transaction.gas_limit() > self.gas_left {
-            return Err(TransactionRunError::Gas {
-                needed: transaction.gas_limit(),
-                left: self.gas_left,
-            });
-        }
-        let result =
-            run(&mut self.machine, transaction.to_evm()).map_err(TransactionRunError::Run)?;
-        let gas_used = result.tx_gas_used();
-        self.gas_left = self.gas_left.saturating_sub(gas_used);
-        self.gas_used = self.gas_used.saturating_add(gas_used);
-        let receipt = self.receipt(transaction, result);
-        self.receipts.push(receipt);
-        Ok(())
-    }
-
-    fn receipt(&self, transaction: &Transaction, result: ExecutionResult) -> TransactionReceipt {
-        TransactionReceipt {
-            transaction_hash: transaction.hash(),
-            transaction_index: u32::try_from(self.receipts.len()).unwrap_or(u32::MAX),
-            transaction_type: transaction.transaction_type(),
-            from: transaction.sender(),
-            to: transaction.to(),
-            contract_address: result.created_address(),
-            success: result.is_success(),
-            gas_used: result.tx_gas_used(),
-            cumulative_gas_used: self.gas_used,
-            effective_gas_price: Amount(transaction.effective_gas_price(self.base_fee_per_gas)),
-            logs: logs(result),
-        }
-    }
-
-    pub(crate) fn finish(self) -> (Vec<TransactionReceipt>, u64) {
-        (self.receipts, self.gas_used)
-    }
-}
-
-/// The events of a transaction; one that failed has none.
-fn logs(result: ExecutionResult) -> Vec<Log> {
-    if !result.is_success() {
-        return Vec::new();
-    }
-    result
-        .into_logs()
-        .into_iter()
-        .map(|log| {
-            let (topics, data) = log.data.split();
-            Log {
-                address: log.address,
-                topics,
-                data,
-            }
-        })
-        .collect()
 }

@@ -6,7 +6,7 @@
 //! does not hold comes back as [`Attempt::Missing`], is fetched by the caller, and the computation
 //! runs again. Roots of the state are the caller's to check: the database computes them.
 //!
-//! Reading order: [`state`], [`block`], [`rules`], [`transaction`], [`execute`](mod@execute),
+//! Reading order: [`state`], [`block`], [`rules`], [`header`], [`transaction`], [`execute`](mod@execute),
 //! [`records`], [`registry`], [`mempool`].
 
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ mod evm;
 pub mod execute;
 pub mod fees;
 pub mod genesis;
+pub mod header;
 pub mod mempool;
 pub mod nullifiers;
 pub mod prefetch;
@@ -35,6 +36,7 @@ pub mod receipts;
 pub mod records;
 pub mod registry;
 pub mod rules;
+mod runner;
 pub mod state;
 pub mod transaction;
 mod view;
@@ -46,11 +48,12 @@ pub use block::{Block, BlockDecodeError};
 pub use build::{Built, Candidates, build};
 pub use call::{CallError, CallOutcome, CallRequest, call};
 pub use execute::{BlockError, Executed, execute};
+pub use header::{HeaderError, Slot};
 pub use mempool::Mempool;
 pub use prefetch::{prefetch_block, prefetch_candidates};
 pub use receipts::{Log, TransactionReceipt};
 pub use records::RecordError;
-pub use rules::{HeaderError, Rules, RulesError, Slot};
+pub use rules::{Rules, RulesError};
 pub use state::{Account, Attempt, Cache, Key, StateCommitment, Value};
 pub use transaction::{Transaction, TransactionError};
 pub use view::{StateError, Writes};

@@ -3,6 +3,7 @@
 //! Time is that of blocks. Nothing here judges a record (see [`crate::records::check`]) or reads
 //! the state: the caller brings the sender's account.
 
+mod eviction;
 mod records;
 mod transactions;
 

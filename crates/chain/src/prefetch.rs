@@ -4,9 +4,10 @@ use crate::{
     block::Block,
     build::Candidates,
     execute::fee_recipient,
+    header::Slot,
     nullifiers,
     registry::{REGISTRY, model_owner_slot, node_payee_slot},
-    rules::{Rules, Slot},
+    rules::Rules,
     state::Key,
     transaction::Transaction,
 };

@@ -132,7 +132,7 @@ impl Fleet {
             }
         }
         for (index, url) in endpoints.inference.iter().enumerate() {
-            if !is_well(url, "/v1/models").await {
+            if !is_well(url, "/health").await {
                 waiting.push(format!("inference-{index}"));
             }
         }

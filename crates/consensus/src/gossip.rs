@@ -172,6 +172,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn the_vector_is_what_we_send() {
+        let message = Message {
+            version: 1,
+            transactions: vec![Bytes::from_static(&[2, 0xc0])],
+            records: vec![Bytes::from_static(&[0x82, 0x80, 0x40])],
+        };
+        let vector = include_str!("gossip/vector.hex").trim();
+        assert_eq!(alloy_primitives::hex::encode(message.to_bytes()), vector);
+    }
+
     proptest! {
         #[test]
         fn every_item_is_sent_once_and_no_message_is_too_large(

@@ -193,6 +193,10 @@ fn prepare(offers: &Offers, body: &[u8]) -> Result<(InferenceRequest, Job), ApiE
 
 fn parse(body: &[u8]) -> Result<InferRequest, ApiError> {
     let invalid = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
+    // Serde would take an array for a structure, field by field.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(invalid("the body must be a JSON object".to_owned()));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let request = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -1,9 +1,9 @@
 //! Serve inference over HTTP and hand out receipts.
 //!
-//! A request goes to an inference node, whose answer is judged, stored
-//! and only then passed on; its record then travels to the validators in the background, and its
-//! receipt is kept from the moment it is final. The gateway decides nothing about truth: what it
-//! hands out, anyone can verify without it.
+//! A request goes to an inference node, whose answer is judged, stored and only then passed on;
+//! its record then travels to the validators in the background, and its receipt is kept from the
+//! moment it is final. The gateway decides nothing about truth: what it hands out, anyone can
+//! verify without it.
 //!
 //! Reading order: `api`, `infer`, `nodes`, `check`, `store`, `settle`, `chain`.
 

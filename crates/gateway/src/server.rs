@@ -51,11 +51,7 @@ pub async fn serve(
         return Err(ServeError::Missing("validator"));
     }
     let client = client()?;
-    let store = Arc::new(Store::open(
-        &config.database,
-        &config.genesis_hash,
-        config.retained_bytes,
-    )?);
+    let store = Arc::new(Store::open(&config.database, config.retained_bytes)?);
     let validators: Vec<_> = config
         .validators
         .iter()

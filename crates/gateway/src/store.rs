@@ -4,7 +4,6 @@
 //! still owes, and still delivers, the receipt.
 
 use crate::config::MAX_PENDING;
-use alloy_primitives::B256;
 use og_types::{Canonical as _, DecodeError, JobResult, Receipt, RequestId};
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
@@ -18,10 +17,11 @@ const PENDING: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("pend
 const SETTLED: TableDefinition<'_, [u8; 32], (u8, &[u8])> = TableDefinition::new("settled");
 /// Order in which answers settled: sequence number to request id and bytes stored for it.
 const ORDER: TableDefinition<'_, u64, ([u8; 32], u64)> = TableDefinition::new("order");
-/// The one row holds the hash of the chain's genesis file.
-const GENESIS: TableDefinition<'_, (), [u8; 32]> = TableDefinition::new("genesis");
 /// The one row holds the sum of the bytes in [`ORDER`].
 const STORED_BYTES: TableDefinition<'_, (), u64> = TableDefinition::new("stored_bytes");
+
+/// Bytes of memory in which the database keeps what was read.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 const TAG_FINAL: u8 = 0;
 const TAG_FAILED: u8 = 1;
@@ -46,17 +46,6 @@ pub enum StoreError {
     /// Too many answers wait for their records to become final.
     #[error("{MAX_PENDING} answers wait for the chain: try again when it has caught up")]
     Full,
-    /// The database was made for another chain.
-    #[error(
-        "the gateway's database belongs to the chain with genesis {stored}, not {expected}: \
-         give the gateway another file or the genesis it was made with"
-    )]
-    OtherChain {
-        /// Genesis hash in the database.
-        stored: B256,
-        /// Genesis hash of this gateway's chain.
-        expected: B256,
-    },
     /// What is on disk is not what was written there.
     #[error("the gateway's database is damaged at request {0}: {1}")]
     Damaged(RequestId, DecodeError),
@@ -79,33 +68,16 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the database at `path` of the chain with this genesis hash, creating it where there
-    /// is none. `retained_bytes` bounds what is kept of settled answers.
+    /// Opens the database at `path`, creating it where there is none. `retained_bytes` bounds what
+    /// is kept of settled answers.
     ///
     /// # Errors
-    /// [`StoreError::OtherChain`]; [`StoreError::Database`] if the file cannot be created, is in
-    /// use or is no database.
-    pub(crate) fn open(
-        path: &Path,
-        genesis: &B256,
-        retained_bytes: u64,
-    ) -> Result<Self, StoreError> {
-        let database = Database::create(path)?;
+    /// [`StoreError::Database`] if the file cannot be created, is in use or is no database.
+    pub(crate) fn open(path: &Path, retained_bytes: u64) -> Result<Self, StoreError> {
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)?;
         let transaction = database.begin_write()?;
-        {
-            let mut row = transaction.open_table(GENESIS)?;
-            let stored = row.get(())?.map(|stored| B256::from(stored.value()));
-            match stored {
-                Some(stored) if stored != *genesis => {
-                    return Err(StoreError::OtherChain {
-                        stored,
-                        expected: *genesis,
-                    });
-                }
-                Some(_) => {}
-                None => drop(row.insert((), genesis.0)?),
-            }
-        }
         transaction.open_table(PENDING)?;
         transaction.open_table(SETTLED)?;
         transaction.open_table(ORDER)?;

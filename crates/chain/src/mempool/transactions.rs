@@ -59,18 +59,18 @@ pub enum AddTransactionError {
 
 /// A transaction that waits.
 #[derive(Clone, Debug)]
-struct Waiting {
-    transaction: Transaction,
-    arrival: u64,
+pub(super) struct Waiting {
+    pub(super) transaction: Transaction,
+    pub(super) arrival: u64,
     since_ms: u64,
 }
 
 /// What one sender has waiting.
 #[derive(Clone, Debug, Default)]
-struct Sender {
+pub(super) struct Sender {
     /// The account's nonce as last heard: the first that a block can take.
     account_nonce: u64,
-    by_nonce: BTreeMap<u64, Waiting>,
+    pub(super) by_nonce: BTreeMap<u64, Waiting>,
 }
 
 impl Sender {
@@ -85,9 +85,9 @@ impl Sender {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pool {
-    limits: MempoolLimits,
-    senders: BTreeMap<Address, Sender>,
-    by_hash: BTreeMap<B256, (Address, u64)>,
+    pub(super) limits: MempoolLimits,
+    pub(super) senders: BTreeMap<Address, Sender>,
+    pub(super) by_hash: BTreeMap<B256, (Address, u64)>,
     bytes: usize,
     next_arrival: u64,
 }
@@ -185,67 +185,6 @@ impl Pool {
             return Ok(());
         }
         Err(AddTransactionError::SenderLimit(waiting))
-    }
-
-    /// Evicts what tips least until `transaction` fits, or nothing at all if it never would.
-    ///
-    /// Only the last nonce of a sender is ever evicted: what is before it would leave a gap.
-    fn make_room(
-        &mut self,
-        transaction: &Transaction,
-        replaced: Option<B256>,
-    ) -> Result<(), AddTransactionError> {
-        let freed = replaced
-            .and_then(|hash| self.get(&hash))
-            .map_or(0, |old| old.raw().len());
-        let mut count = self.len().saturating_sub(usize::from(replaced.is_some()));
-        let mut bytes = self.bytes.saturating_sub(freed);
-        let mut evicted = Vec::new();
-        let mut tails = self.tails(transaction.sender());
-        let length = transaction.raw().len();
-        while count >= self.limits.transactions
-            || bytes.saturating_add(length) > self.limits.transaction_bytes
-        {
-            let Some(Reverse((tip, _, hash))) = tails.pop() else {
-                return Err(AddTransactionError::Full);
-            };
-            if tip >= transaction.max_tip_per_gas() {
-                return Err(AddTransactionError::Full);
-            }
-            let Some(tail) = self.get(&hash) else {
-                return Err(AddTransactionError::Full);
-            };
-            count = count.saturating_sub(1);
-            bytes = bytes.saturating_sub(tail.raw().len());
-            evicted.push(hash);
-            tails.extend(self.before(&hash).map(Reverse));
-        }
-        for hash in evicted {
-            self.remove(&hash);
-        }
-        Ok(())
-    }
-
-    /// The last transaction of every sender but one, the one that tips least on top; of equals
-    /// the latest.
-    fn tails(&self, except: Address) -> BinaryHeap<Reverse<(u128, Reverse<u64>, B256)>> {
-        self.senders
-            .iter()
-            .filter(|(address, _)| **address != except)
-            .filter_map(|(_, sender)| sender.by_nonce.values().next_back())
-            .map(|waiting| Reverse(rank(waiting)))
-            .collect()
-    }
-
-    /// The transaction before `hash` among its sender's.
-    fn before(&self, hash: &B256) -> Option<(u128, Reverse<u64>, B256)> {
-        let (address, nonce) = self.by_hash.get(hash)?;
-        let sender = self.senders.get(address)?;
-        sender
-            .by_nonce
-            .range(..nonce)
-            .next_back()
-            .map(|(_, waiting)| rank(waiting))
     }
 
     fn insert(&mut self, transaction: Transaction, account_nonce: u64, now_ms: u64) {
@@ -370,15 +309,6 @@ impl Pool {
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-/// What makes a transaction go first when room is needed: the least tip, of equals the latest.
-fn rank(waiting: &Waiting) -> (u128, Reverse<u64>, B256) {
-    (
-        waiting.transaction.max_tip_per_gas(),
-        Reverse(waiting.arrival),
-        waiting.transaction.hash(),
-    )
 }
 
 /// Whether `new` is at least [`REPLACEMENT_BUMP_PERCENT`] above `old`, and above it at all.

@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::{
-    Block, BlockError, Candidates, HeaderError, Rules, RulesError, rules::MAX_TIMESTAMP_STEP_MS,
+    Block, BlockError, Candidates, HeaderError, Rules, RulesError, header::MAX_TIMESTAMP_STEP_MS,
 };
 use alloy_primitives::{Address, B256, U256};
 use og_types::{BlockHash, Genesis, GenesisAccount, Header, ValidatorId};

@@ -105,7 +105,8 @@ fn a_sound_result_passes() {
 
 #[test]
 fn every_term_is_compared() {
-    let cases: [(fn(&mut Record), &str); 8] = [
+    type Change = fn(&mut Record);
+    let cases: [(Change, &str); 8] = [
         (|record| record.version = 2, "version"),
         (|record| record.chain_id = 8, "chain id"),
         (

@@ -1,10 +1,9 @@
 use super::*;
+use alloy_primitives::B256;
 use og_types::{
     Amount, Computed, Header, Inclusion, ModelId, NodeId, Opening, Record, Signature, SignedRecord,
     Tier,
 };
-
-const GENESIS_HASH: B256 = B256::repeat_byte(1);
 
 fn result(id: u8) -> JobResult {
     JobResult {
@@ -62,7 +61,7 @@ fn receipt(id: u8) -> Receipt {
 }
 
 fn open(directory: &tempfile::TempDir, retained_bytes: u64) -> Store {
-    Store::open(&directory.path().join("db"), &GENESIS_HASH, retained_bytes).unwrap()
+    Store::open(&directory.path().join("db"), retained_bytes).unwrap()
 }
 
 fn id(id: u8) -> RequestId {
@@ -131,12 +130,4 @@ fn the_oldest_receipts_make_room() {
     store.settle(&id(11), &receipt(11)).unwrap();
     assert!(store.answer(&id(11)).unwrap().is_some());
     assert!(store.answer(&id(10)).unwrap().is_none());
-}
-
-#[test]
-fn another_chain_s_database_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(open(&directory, 1));
-    let other = Store::open(&directory.path().join("db"), &B256::ZERO, 1);
-    assert!(matches!(other, Err(StoreError::OtherChain { .. })));
 }

@@ -79,7 +79,7 @@ async fn bodies_that_are_no_calls_are_told_so() {
         ("\u{0}".to_owned(), -32700),
         ("[".repeat(100_000), -32700),
         ("[]".to_owned(), -32600),
-        ("{}".to_owned(), -32600),
+        ("{}".to_owned(), -32700),
         (
             json!({"jsonrpc": "2.0", "id": 1, "method": "eth_mine"}).to_string(),
             -32601,
@@ -115,4 +115,17 @@ async fn what_is_too_large_is_refused() {
     let (_, answer) = client.post(batch(MAX_BATCH + 1).to_string()).await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert!(answer["error"]["code"].is_i64(), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_stops_when_it_is_told_to() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = async { drop(stopped.await) };
+    let server = tokio::spawn(og_rpc::serve(listener, Memory::new(), shutdown));
+    assert!(tokio::net::TcpStream::connect(address).await.is_ok());
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
