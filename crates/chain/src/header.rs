@@ -176,9 +176,9 @@ impl Rules {
             },
         )?;
         self.check_gas(parent, header)?;
-        if header.next_validators != self.validators.hash() {
+        if header.next_validators != self.validators().hash() {
             return Err(HeaderError::NextValidators {
-                expected: self.validators.hash(),
+                expected: self.validators().hash(),
                 found: header.next_validators,
             });
         }
@@ -186,9 +186,9 @@ impl Rules {
     }
 
     fn check_gas(&self, parent: &Header, header: &Header) -> Result<(), HeaderError> {
-        if header.gas_limit != self.genesis.gas_limit {
+        if header.gas_limit != self.genesis().gas_limit {
             return Err(HeaderError::GasLimit {
-                expected: self.genesis.gas_limit,
+                expected: self.genesis().gas_limit,
                 found: header.gas_limit,
             });
         }
@@ -240,7 +240,7 @@ impl Rules {
                 found: slot.timestamp_ms,
             });
         }
-        self.validators
+        self.validators()
             .get(&slot.proposer)
             .map(|seat| seat.fee_recipient)
             .ok_or(HeaderError::Proposer(slot.proposer))

@@ -4,6 +4,7 @@ use crate::{
     check::ResultChecker,
     error::ApiError,
     http::excerpt,
+    in_flight::{Claim, InFlight},
     nodes::{Nodes, Offers, RunError},
     settle::{Queue, blocking},
     store::{Store, StoreError},
@@ -19,8 +20,7 @@ use og_types::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 use utoipa::ToSchema;
@@ -283,37 +283,4 @@ pub(crate) fn now_ms() -> u64 {
         .map_or(0, |elapsed| {
             u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
         })
-}
-
-/// The request ids being answered right now; their number is bounded by the requests in flight.
-#[derive(Debug, Default)]
-pub(crate) struct InFlight(Mutex<BTreeSet<RequestId>>);
-
-/// A request id that nobody else can claim until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Claim<'a> {
-    in_flight: &'a InFlight,
-    id: RequestId,
-}
-
-impl InFlight {
-    /// Claims `id`, or returns `None` if it is being answered already.
-    fn claim(&self, id: RequestId) -> Option<Claim<'_>> {
-        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.insert(id).then(|| Claim {
-            in_flight: self,
-            id,
-        })
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        let mut ids = self
-            .in_flight
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        ids.remove(&self.id);
-    }
 }

@@ -16,6 +16,7 @@ pub mod config;
 mod connections;
 mod error;
 mod http;
+mod in_flight;
 mod infer;
 mod models;
 mod nodes;

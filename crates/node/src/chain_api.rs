@@ -9,7 +9,7 @@ use og_consensus::{Intake, Observer, Pool, epochs::Marshal, intake::IntakeError}
 use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError};
 use og_state::{Databases, read_latest};
 use og_types::SignedRecord;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tracing::{error, warn};
 
@@ -17,6 +17,8 @@ use tracing::{error, warn};
 const STATE_RETRY: Duration = Duration::from_millis(1);
 /// Reads before giving up: a block is applied within milliseconds.
 const MAX_STATE_RETRIES: usize = 2000;
+/// Pause before a certificate that was not there is asked for again.
+const CERTIFICATE_RETRY: Duration = Duration::from_millis(50);
 /// Heights below the newest block whose certificate may still arrive.
 const CERTIFICATE_DEPTH: u64 = 64;
 
@@ -59,13 +61,20 @@ pub(crate) async fn keep_certificates(
     marshal: Marshal,
     mut heights: watch::Receiver<u64>,
 ) {
-    let mut wanted: std::collections::BTreeSet<u64> = std::collections::BTreeSet::new();
+    let mut wanted = BTreeSet::new();
     let mut known = index
         .head()
         .ok()
         .flatten()
         .map_or(0, |block| block.header().height.saturating_sub(CERTIFICATE_DEPTH));
-    while heights.changed().await.is_ok() {
+    loop {
+        tokio::select! {
+            changed = heights.changed() => if changed.is_err() {
+                return;
+            },
+            // The newest block's certificate may come just after it, and the next block late.
+            () = tokio::time::sleep(CERTIFICATE_RETRY), if wanted.contains(&known) => {}
+        }
         let head = *heights.borrow_and_update();
         wanted.extend(known.saturating_add(1)..=head);
         known = known.max(head);

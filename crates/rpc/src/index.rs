@@ -3,21 +3,23 @@
 //! Written once per block, durable before [`Index::append`] returns, read by whoever answers
 //! questions. The state is not here: it lives in the authenticated database of `og-state`.
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use og_chain::{
     block::{Block, BlockDecodeError},
     receipts::TransactionReceipt,
 };
-use og_crypto::merkle::prove_inclusion;
 use og_types::{
-    BlockHash, Canonical as _, DecodeError, Header, Inclusion, RequestId, SignedRecord,
-    limits::{MAX_DESCENDANTS, MAX_FINALIZATION_BYTES},
+    BlockHash, Canonical as _, DecodeError, SignedRecord, limits::MAX_FINALIZATION_BYTES,
 };
 use redb::{
     Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition,
     WriteTransaction,
 };
 use std::path::Path;
+
+mod proof;
+
+pub use proof::{RecordLookup, RecordProof};
 
 /// Height to the block's canonical bytes.
 const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
@@ -85,32 +87,6 @@ impl<E: Into<redb::Error>> From<E> for IndexError {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
     }
-}
-
-/// Proof that a record is final: all of a receipt that does not come from its node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordProof {
-    /// The record.
-    pub record: SignedRecord,
-    /// Path from the record to the header.
-    pub inclusion: Inclusion,
-    /// Header of the block that admitted it.
-    pub header: Header,
-    /// Headers from that block's child to the one that the certificate names.
-    pub descendants: Vec<Header>,
-    /// Finality certificate of the last of `header` and `descendants`.
-    pub finalization: Bytes,
-}
-
-/// What the index knows about a request id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RecordLookup {
-    /// No final block has a record for it.
-    Unknown,
-    /// A final block has one, but no certificate that covers it has arrived yet.
-    Uncertified,
-    /// A final block has one, with proof.
-    Final(Box<RecordProof>),
 }
 
 /// The index of one chain's final blocks.
@@ -253,48 +229,6 @@ impl Index {
         }
         Ok(found)
     }
-
-    /// Proof that the record of a request is final, as far as there is one.
-    ///
-    /// # Errors
-    /// [`IndexError::Damaged`], [`IndexError::Database`].
-    pub fn record_proof(&self, id: &RequestId) -> Result<RecordLookup, IndexError> {
-        let transaction = self.database.begin_read()?;
-        let place = transaction.open_table(RECORDS)?.get(id.0)?;
-        let Some((height, position)) = place.map(|place| place.value()) else {
-            return Ok(RecordLookup::Unknown);
-        };
-        let Some((certified, finalization)) = certificate_from(&transaction, height)? else {
-            return Ok(RecordLookup::Uncertified);
-        };
-        let missing = |height| IndexError::Damaged {
-            height,
-            reason: "the block is missing".to_owned(),
-        };
-        let block = block_at(&transaction, height)?.ok_or_else(|| missing(height))?;
-        let mut descendants = Vec::new();
-        for next in height + 1..=certified {
-            match block_at(&transaction, next)? {
-                Some(block) => descendants.push(block.header().clone()),
-                // The certificate has arrived before its block.
-                None => return Ok(RecordLookup::Uncertified),
-            }
-        }
-        let encoded: Vec<_> = block.records().iter().map(|r| r.to_bytes()).collect();
-        let record = usize::try_from(position)
-            .ok()
-            .and_then(|position| block.records().get(position));
-        let (Some(record), Some(inclusion)) = (record, prove_inclusion(&encoded, position)) else {
-            return Err(missing(height));
-        };
-        Ok(RecordLookup::Final(Box::new(RecordProof {
-            record: record.clone(),
-            inclusion,
-            header: block.header().clone(),
-            descendants,
-            finalization,
-        })))
-    }
 }
 
 /// Whether `block` is to be appended; `false` if it is there already.
@@ -361,23 +295,6 @@ fn block_at(transaction: &ReadTransaction, height: u64) -> Result<Option<Block>,
         return Ok(None);
     };
     decode_block(height, bytes.value()).map(Some)
-}
-
-/// The first certificate at `height` or among its descendants, with its own height.
-fn certificate_from(
-    transaction: &ReadTransaction,
-    height: u64,
-) -> Result<Option<(u64, Bytes)>, IndexError> {
-    let last = height.saturating_add(MAX_DESCENDANTS as u64);
-    let finalizations = transaction.open_table(FINALIZATIONS)?;
-    let Some(entry) = finalizations.range(height..=last)?.next() else {
-        return Ok(None);
-    };
-    let (height, bytes) = entry?;
-    Ok(Some((
-        height.value(),
-        Bytes::copy_from_slice(bytes.value()),
-    )))
 }
 
 fn decode_block(height: u64, bytes: &[u8]) -> Result<Block, IndexError> {

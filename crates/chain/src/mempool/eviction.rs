@@ -18,7 +18,7 @@ impl Pool {
             .and_then(|hash| self.get(&hash))
             .map_or(0, |old| old.raw().len());
         let mut count = self.len().saturating_sub(usize::from(replaced.is_some()));
-        let mut bytes = self.bytes.saturating_sub(freed);
+        let mut bytes = self.bytes().saturating_sub(freed);
         let mut evicted = Vec::new();
         let mut tails = self.tails(transaction.sender());
         let length = transaction.raw().len();

@@ -1,7 +1,10 @@
 use super::*;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, Bytes};
 use og_crypto::merkle::verify_inclusion;
-use og_types::{Amount, Computed, ModelId, NodeId, Record, Signature, Tier};
+use og_types::{
+    Amount, Computed, Header, ModelId, NodeId, Record, RequestId, Signature, Tier,
+    limits::MAX_DESCENDANTS,
+};
 
 fn record(id: u8) -> SignedRecord {
     SignedRecord {

@@ -1,0 +1,40 @@
+//! The request ids being answered right now, so that none is answered twice at once.
+
+use og_types::RequestId;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
+/// The request ids being answered right now; their number is bounded by the requests in flight.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight(Mutex<BTreeSet<RequestId>>);
+
+/// A request id that nobody else can claim until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
+    in_flight: &'a InFlight,
+    id: RequestId,
+}
+
+impl InFlight {
+    /// Claims `id`, or returns `None` if it is being answered already.
+    pub(crate) fn claim(&self, id: RequestId) -> Option<Claim<'_>> {
+        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(id).then(|| Claim {
+            in_flight: self,
+            id,
+        })
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut ids = self
+            .in_flight
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        ids.remove(&self.id);
+    }
+}
