@@ -158,7 +158,10 @@ impl<O: Observer> Application<O> {
         })
         .await?;
         match built {
-            Ok(built) => Ok(Some(built)),
+            Ok(built) => {
+                self.pool.with(|pool| pool.remove_transactions(&built.invalid));
+                Ok(Some(built))
+            }
             Err(BlockError::State(error)) => Err(StateError::Corrupt(error)),
             Err(error) => {
                 error!(%error, height = parent.height, "cannot build a block");

@@ -119,6 +119,19 @@ fn a_full_pool_trades_its_cheapest_tail_for_a_better_tip_or_stays() {
 }
 
 #[test]
+fn the_default_pool_takes_transactions_and_records() {
+    let mut pool = Mempool::default();
+    pool.add_transaction(priced(0, 0, 10, 1), &rich(0), NOW_MS)
+        .unwrap();
+    pool.add_record(sign_record(record(0, NOW_MS))).unwrap();
+    let candidates = pool.candidates(BASE_FEE, NOW_MS);
+    assert_eq!(
+        (candidates.transactions.len(), candidates.records.len()),
+        (1, 1)
+    );
+}
+
+#[test]
 fn bytes_are_bounded_too() {
     let one = priced(0, 0, 10, 1);
     let mut pool = Mempool::new(MempoolLimits {

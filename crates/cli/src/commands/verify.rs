@@ -139,7 +139,7 @@ fn text(line: &Line) -> String {
         Status::Claimed => WARN,
     };
     format!(
-        "{} {:<11} {}",
+        "{} {:<12} {}",
         paint(style, line.status),
         line.subject,
         line.detail

@@ -37,6 +37,26 @@ fn a_network_from_its_start_to_its_end() {
     a_data_directory_of_another_genesis_is_refused(&network);
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn nodes_end_with_the_command_that_they_are_attached_to_even_if_it_is_killed() {
+    let _one = one_network();
+    let network = Devnet::unstarted();
+    let port = network.base_port.to_string();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_og"))
+        .args(["devnet", "--dir", &network.dir(), "--base-port", &port])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("network", || network.path().exists().then_some(()));
+    let running = || network.og(&["devnet", "status"])["running"].as_u64();
+    wait_for("start", || (running() == Some(6)).then_some(()));
+    command.kill().unwrap();
+    command.wait().unwrap();
+    wait_for("end", || (running() == Some(0)).then_some(()));
+}
+
 /// Asks for the digit in one of the examples; the outcome, which must be right.
 fn infer(network: &Devnet, digit: u64, more: &[&str]) -> Value {
     let picture = format!("{EXAMPLES}/{digit}-1.png");

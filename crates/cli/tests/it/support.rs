@@ -71,11 +71,16 @@ pub(crate) struct Devnet {
 }
 
 impl Devnet {
-    pub(crate) fn start() -> Self {
-        let network = Self {
+    /// A place for a network, where none has been made yet.
+    pub(crate) fn unstarted() -> Self {
+        Self {
             folder: tempfile::tempdir().unwrap(),
             base_port: free_base_port(),
-        };
+        }
+    }
+
+    pub(crate) fn start() -> Self {
+        let network = Self::unstarted();
         let port = network.base_port.to_string();
         og_json([
             "devnet",
