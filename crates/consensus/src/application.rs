@@ -159,7 +159,8 @@ impl<O: Observer> Application<O> {
         .await?;
         match built {
             Ok(built) => {
-                self.pool.with(|pool| pool.remove_transactions(&built.invalid));
+                self.pool
+                    .with(|pool| pool.remove_transactions(&built.invalid));
                 Ok(Some(built))
             }
             Err(BlockError::State(error)) => Err(StateError::Corrupt(error)),
@@ -287,8 +288,7 @@ where
             let time = UNIX_EPOCH + Duration::from_millis(block.header().timestamp_ms);
             wait_until(&runtime, time - CLOCK_TOLERANCE).await;
         }
-        let (merkleized, executed) =
-            unless_fatal(self.execute::<E>(parent, block, batch).await)??;
+        let (merkleized, executed) = unless_fatal(self.execute::<E>(parent, block, batch).await)??;
         self.receipts
             .keep(block.header(), block.hash(), executed.receipts);
         Some(merkleized)
@@ -336,7 +336,9 @@ fn claimed(header: &Header) -> StateCommitment {
 
 pub(crate) fn now_ms(clock: &impl Clock) -> u64 {
     let since_epoch = clock.current().duration_since(UNIX_EPOCH);
-    since_epoch.map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    since_epoch.map_or(0, |elapsed| {
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 async fn wait_until(clock: &impl Clock, time: SystemTime) {

@@ -13,7 +13,6 @@ use commonware_cryptography::{Digestible, ed25519::PublicKey, keccak256::Digest}
 use og_chain::block::Block;
 use og_types::{BlockHash, limits::MAX_BLOCK_BYTES};
 
-
 /// Bytes of the length that precedes a block on the wire (a varint of 32 bits).
 const LENGTH_BYTES: usize = 5;
 
@@ -39,10 +38,7 @@ impl ConsensusBlock {
     pub fn new(block: Block) -> Option<Self> {
         let key = Bytes::copy_from_slice(&block.header().proposer.0);
         let proposer = PublicKey::decode(key).ok()?;
-        Some(Self {
-            block,
-            proposer,
-        })
+        Some(Self { block, proposer })
     }
 
     /// The block itself.

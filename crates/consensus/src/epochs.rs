@@ -21,9 +21,7 @@ use commonware_consensus::{
     types::{Epoch, Epocher as _, FixedEpocher, Height, ViewDelta},
 };
 use commonware_cryptography::{
-    Digested, Digestible as _, Keccak256,
-    certificate::Provider as _,
-    ed25519::PublicKey,
+    Digested, Digestible as _, Keccak256, certificate::Provider as _, ed25519::PublicKey,
     keccak256::Digest,
 };
 use commonware_macros::select_loop;
@@ -33,8 +31,7 @@ use commonware_p2p::{
 };
 use commonware_parallel::Sequential;
 use commonware_runtime::{
-    Clock, ContextCell, Handle, Metrics, Spawner, Storage,
-    buffer::paged::CacheRef, spawn_cell,
+    Clock, ContextCell, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef, spawn_cell,
 };
 use commonware_utils::{
     Acknowledgement as _, NZDuration, NZUsize, acknowledgement::Exact, channel::mpsc,
@@ -100,7 +97,10 @@ impl Reporter for EpochsMailbox {
 }
 
 /// What every epoch's engine is made of.
-#[expect(missing_debug_implementations, reason = "commonware's mailboxes have none")]
+#[expect(
+    missing_debug_implementations,
+    reason = "commonware's mailboxes have none"
+)]
 pub struct Config<B, A> {
     /// Blocks peers that prove to be faulty.
     pub blocker: B,
@@ -199,7 +199,12 @@ where
         let mut channels = self.multiplex(votes, certificates, resolver);
         let processed = self.config.marshal.get_processed().await;
         let next = processed.map_or(Height::zero(), |processed| processed.height().next());
-        let Some(epoch) = self.config.epocher.containing(next).map(|info| info.epoch()) else {
+        let Some(epoch) = self
+            .config
+            .epocher
+            .containing(next)
+            .map(|info| info.epoch())
+        else {
             error!(%next, "no epoch contains this height");
             return;
         };
@@ -313,7 +318,10 @@ where
         Some(ActiveEpoch { epoch, handle })
     }
 
-    #[expect(clippy::type_complexity, reason = "the engine names all that it is made of")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the engine names all that it is made of"
+    )]
     fn engine(
         &self,
         epoch: Epoch,

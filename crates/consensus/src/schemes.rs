@@ -32,8 +32,7 @@ impl Schemes {
     pub fn signer(rules: &Rules, key: &ConsensusKey) -> Result<Self, UnknownKey> {
         let namespace = consensus_namespace(&rules.genesis_hash());
         let keys = rules.validators().keys().clone();
-        let scheme =
-            ConsensusScheme::signer(&namespace, keys, key.0.clone()).ok_or(UnknownKey)?;
+        let scheme = ConsensusScheme::signer(&namespace, keys, key.0.clone()).ok_or(UnknownKey)?;
         Ok(Self {
             scheme: Arc::new(scheme),
         })

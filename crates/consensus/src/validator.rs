@@ -21,13 +21,13 @@ use commonware_consensus::{
     },
     types::{FixedEpocher, ViewDelta},
 };
-use commonware_cryptography::{Digested, Digestible as _, certificate::Verifier as _, ed25519::PublicKey};
+use commonware_cryptography::{
+    Digested, Digestible as _, certificate::Verifier as _, ed25519::PublicKey,
+};
 use commonware_glue::stateful::{self, Stateful, SyncPlan, db::SyncEngineConfig};
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
-use commonware_runtime::{
-    Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef,
-};
+use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef};
 use commonware_storage::{archive::prunable, translator::EightCap};
 use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, channel::mpsc};
 use og_chain::rules::Rules;
@@ -190,10 +190,8 @@ where
                 marshal::Config {
                     provider: config.schemes.clone(),
                     epocher: epocher.clone(),
-                    start: plan.marshal_start(Digested::precomputed(
-                        genesis.clone(),
-                        genesis.digest(),
-                    )),
+                    start: plan
+                        .marshal_start(Digested::precomputed(genesis.clone(), genesis.digest())),
                     partition_prefix: format!("{prefix}-marshal"),
                     mailbox_size: NZUsize!(MAILBOX),
                     view_retention: ViewDelta::new(VIEW_RETENTION),

@@ -62,11 +62,9 @@ pub(crate) async fn keep_certificates(
     mut heights: watch::Receiver<u64>,
 ) {
     let mut wanted = BTreeSet::new();
-    let mut known = index
-        .head()
-        .ok()
-        .flatten()
-        .map_or(0, |block| block.header().height.saturating_sub(CERTIFICATE_DEPTH));
+    let mut known = index.head().ok().flatten().map_or(0, |block| {
+        block.header().height.saturating_sub(CERTIFICATE_DEPTH)
+    });
     loop {
         tokio::select! {
             changed = heights.changed() => if changed.is_err() {

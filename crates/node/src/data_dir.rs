@@ -133,10 +133,11 @@ fn check_identity(directory: &Path, genesis_hash: B256) -> Result<(), DataDirErr
         }
         Err(source) => return Err(DataDirError::Io { path, source }),
     };
-    let identity: Identity = serde_json::from_str(&text).map_err(|error| DataDirError::Damaged {
-        path,
-        reason: error.to_string(),
-    })?;
+    let identity: Identity =
+        serde_json::from_str(&text).map_err(|error| DataDirError::Damaged {
+            path,
+            reason: error.to_string(),
+        })?;
     if identity.format_version > FORMAT_VERSION {
         return Err(DataDirError::NewerFormat {
             path: directory.to_owned(),

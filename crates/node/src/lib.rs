@@ -44,13 +44,17 @@ pub enum NodeError {
     #[error("{0} is not a validator of this chain: check seat_key and genesis")]
     NoSeat(ValidatorId),
     /// The consensus key is no validator's.
-    #[error("the consensus key is not that of a validator of this chain: check consensus_key and genesis")]
+    #[error(
+        "the consensus key is not that of a validator of this chain: check consensus_key and genesis"
+    )]
     NoVote,
     /// A validator of the chain has no address in the configuration.
     #[error("the address of validator {0} is not known: add it to peers")]
     UnknownPeer(ValidatorId),
     /// A port cannot be listened on.
-    #[error("cannot listen on {address} for {purpose}: {source}. Stop what uses the port, or configure another")]
+    #[error(
+        "cannot listen on {address} for {purpose}: {source}. Stop what uses the port, or configure another"
+    )]
     Listen {
         /// What for.
         purpose: &'static str,

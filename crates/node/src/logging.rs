@@ -5,7 +5,9 @@ use tracing_subscriber::EnvFilter;
 
 /// A log filter that cannot be understood.
 #[derive(Debug, thiserror::Error)]
-#[error("log: {text:?} is not a filter: {source}. Write for example \"info\" or \"warn,og_consensus=debug\"")]
+#[error(
+    "log: {text:?} is not a filter: {source}. Write for example \"info\" or \"warn,og_consensus=debug\""
+)]
 pub struct LogFilterError {
     text: String,
     source: tracing_subscriber::filter::ParseError,

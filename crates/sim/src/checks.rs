@@ -65,7 +65,10 @@ impl Checker {
     /// The canonical state root that the finalized block at `height` commits to.
     pub(crate) fn state_root(&self, height: u64) -> Option<alloy_primitives::B256> {
         let history = self.history.lock();
-        history.blocks.get(&height).map(|block| block.header().state_root)
+        history
+            .blocks
+            .get(&height)
+            .map(|block| block.header().state_root)
     }
 
     fn check(&self, validator: usize, block: &Block) {
@@ -79,8 +82,15 @@ impl Checker {
             );
             return;
         }
-        if let Some(parent) = height.checked_sub(1).and_then(|below| history.blocks.get(&below)) {
-            assert_eq!(block.header().parent, parent.hash(), "a gap below height {height}");
+        if let Some(parent) = height
+            .checked_sub(1)
+            .and_then(|below| history.blocks.get(&below))
+        {
+            assert_eq!(
+                block.header().parent,
+                parent.hash(),
+                "a gap below height {height}"
+            );
         }
         self.check_records(&mut history, block);
         history.transactions += block.transactions().len();
@@ -95,10 +105,18 @@ impl Checker {
         let mut seen = BTreeSet::new();
         for signed in block.records() {
             let record = &signed.record;
-            assert!(seen.insert(record.request_id), "twice in one block: {record:?}");
-            let settled = history.settled.insert(record.request_id, block.header().height);
+            assert!(
+                seen.insert(record.request_id),
+                "twice in one block: {record:?}"
+            );
+            let settled = history
+                .settled
+                .insert(record.request_id, block.header().height);
             assert_eq!(settled, None, "settled twice: {record:?}");
-            assert!(world.rules.record_verifier().verify(signed), "forged: {record:?}");
+            assert!(
+                world.rules.record_verifier().verify(signed),
+                "forged: {record:?}"
+            );
             assert_eq!(record.node, world.node.id(), "unknown node");
             assert_eq!(record.model, crate::world::MODEL, "unknown model");
             assert_eq!(record.payee, crate::world::PAYEE, "wrong payee");
@@ -118,7 +136,11 @@ impl Watch {
 
 impl Observer for Watch {
     async fn finalized(&self, block: &Block, receipts: &[TransactionReceipt]) {
-        assert_eq!(receipts.len(), block.transactions().len(), "a receipt for each transaction");
+        assert_eq!(
+            receipts.len(),
+            block.transactions().len(),
+            "a receipt for each transaction"
+        );
         self.checker.check(self.validator, block);
         let mut height = self.height.lock();
         *height = (*height).max(block.header().height);

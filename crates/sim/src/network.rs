@@ -7,11 +7,12 @@ use crate::{
 };
 use commonware_cryptography::{Signer as _, ed25519::PublicKey};
 use commonware_p2p::simulated::{self, Link, Network, Oracle};
-use commonware_runtime::{Clock as _, Handle, Runner as _, Spawner as _, Supervisor as _, deterministic};
+use commonware_runtime::{
+    Clock as _, Handle, Runner as _, Spawner as _, Supervisor as _, deterministic,
+};
 use commonware_utils::{NZUsize, Probability};
 use og_consensus::{
-    Channels, Config, Intake, NETWORK_CHANNELS, Pool, Schemes, Timing, Validator,
-    max_message_bytes,
+    Channels, Config, Intake, NETWORK_CHANNELS, Pool, Schemes, Timing, Validator, max_message_bytes,
 };
 use og_state::Databases;
 use std::{
@@ -179,7 +180,10 @@ impl Simulation {
             assert!(
                 self.context.current() < deadline,
                 "no progress: heights {:?}",
-                self.nodes.iter().map(|node| node.watch.height()).collect::<Vec<_>>()
+                self.nodes
+                    .iter()
+                    .map(|node| node.watch.height())
+                    .collect::<Vec<_>>()
             );
             self.context.sleep(Duration::from_millis(100)).await;
             self.submit(&mut workload).await;
@@ -200,11 +204,19 @@ impl Simulation {
     }
 
     fn lowest(&self) -> u64 {
-        self.nodes.iter().map(|node| node.watch.height()).min().unwrap_or(0)
+        self.nodes
+            .iter()
+            .map(|node| node.watch.height())
+            .min()
+            .unwrap_or(0)
     }
 
     fn highest(&self) -> u64 {
-        self.nodes.iter().map(|node| node.watch.height()).max().unwrap_or(0)
+        self.nodes
+            .iter()
+            .map(|node| node.watch.height())
+            .max()
+            .unwrap_or(0)
     }
 
     /// Hands one submission to a validator that is up. What is bad must be refused.
@@ -237,7 +249,12 @@ impl Simulation {
         let control = self.oracle.control(node.key.clone());
         let mut ends = Vec::new();
         for (channel, quota) in NETWORK_CHANNELS {
-            ends.push(control.register(channel, quota).await.expect("a channel registers"));
+            ends.push(
+                control
+                    .register(channel, quota)
+                    .await
+                    .expect("a channel registers"),
+            );
         }
         let mut ends = ends.into_iter();
         let mut next = || ends.next().expect("there are six channels");
@@ -320,8 +337,11 @@ fn link(context: &mut Context, options: &Options) -> Link {
     Link {
         latency,
         jitter: latency / 5,
-        success_rate: Probability::new(u64::from(options.loss_one_in) - 1, options.loss_one_in.into())
-            .expect("fewer are lost than sent"),
+        success_rate: Probability::new(
+            u64::from(options.loss_one_in) - 1,
+            options.loss_one_in.into(),
+        )
+        .expect("fewer are lost than sent"),
     }
 }
 

@@ -44,7 +44,10 @@ impl Workload {
                 self.last = Some(record.clone());
                 (Submission::Record(record), true)
             }
-            6 => (Submission::Record(self.bad_record(world, rng, now_ms)), false),
+            6 => (
+                Submission::Record(self.bad_record(world, rng, now_ms)),
+                false,
+            ),
             _ => (bad_transaction(world, rng), false),
         }
     }
@@ -57,18 +60,37 @@ impl Workload {
         Submission::Transaction(transfer(world, from, to, nonce, CHAIN_ID))
     }
 
-    fn bad_record(
-        &self,
-        world: &World,
-        rng: &mut impl CryptoRng,
-        now_ms: u64,
-    ) -> SignedRecord {
+    fn bad_record(&self, world: &World, rng: &mut impl CryptoRng, now_ms: u64) -> SignedRecord {
         let good = record(world, rng, now_ms);
         match rng.next_u32() % 6 {
-            0 => sign(world, Record { chain_id: 1, ..good }),
-            1 => sign(world, Record { model: ModelId([8; 32]), ..good }),
-            2 => sign(world, Record { valid_until_ms: now_ms - 1, ..good }),
-            3 => sign(world, Record { payee: Address::ZERO, ..good }),
+            0 => sign(
+                world,
+                Record {
+                    chain_id: 1,
+                    ..good
+                },
+            ),
+            1 => sign(
+                world,
+                Record {
+                    model: ModelId([8; 32]),
+                    ..good
+                },
+            ),
+            2 => sign(
+                world,
+                Record {
+                    valid_until_ms: now_ms - 1,
+                    ..good
+                },
+            ),
+            3 => sign(
+                world,
+                Record {
+                    payee: Address::ZERO,
+                    ..good
+                },
+            ),
             4 => {
                 let stranger = NodeKey::from_seed(random(rng));
                 let mut forged = stranger.sign(&world.rules.genesis_hash(), good);
@@ -81,7 +103,14 @@ impl Workload {
                     .last
                     .as_ref()
                     .map_or(good.request_id, |last| last.record.request_id);
-                sign(world, Record { request_id, price: Amount(1), ..good })
+                sign(
+                    world,
+                    Record {
+                        request_id,
+                        price: Amount(1),
+                        ..good
+                    },
+                )
             }
         }
     }

@@ -17,7 +17,10 @@ fn every_seed_keeps_the_rules_and_makes_progress() {
     for seed in seeds() {
         let outcome = simulate(seed, Options::default());
         println!("seed {seed}: {outcome:?}");
-        assert!(outcome.transactions > 0, "seed {seed} finalized no transaction");
+        assert!(
+            outcome.transactions > 0,
+            "seed {seed} finalized no transaction"
+        );
         assert!(outcome.records > 0, "seed {seed} finalized no record");
     }
 }

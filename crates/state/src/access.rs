@@ -37,7 +37,10 @@ pub async fn read_many<E: Context + Spawner>(
     let stored: Vec<_> = keys.iter().map(stored_key).collect();
     let references: Vec<_> = stored.iter().collect();
     let values = batch.get_many(&references).await?;
-    Ok(values.into_iter().map(|value| value.map(Value::from)).collect())
+    Ok(values
+        .into_iter()
+        .map(|value| value.map(Value::from))
+        .collect())
 }
 
 /// Reads `keys` from the latest finalized state.
@@ -51,7 +54,10 @@ pub async fn read_latest<E: Context + Spawner>(
     let stored: Vec<_> = keys.iter().map(stored_key).collect();
     let references: Vec<_> = stored.iter().collect();
     let values = databases.read().await.get_many(&references).await?;
-    Ok(values.into_iter().map(|value| value.map(Value::from)).collect())
+    Ok(values
+        .into_iter()
+        .map(|value| value.map(Value::from))
+        .collect())
 }
 
 /// Runs `function` on the state that `batch` builds on until it has all that it reads.

@@ -30,9 +30,6 @@ use og_types::Header;
 /// Bytes per chunk of the database's bitmap of active operations.
 const BITMAP_CHUNK_BYTES: usize = 32;
 
-
-
-
 /// A key as the database stores it.
 type StoredKey = FixedBytes<32>;
 
@@ -40,16 +37,8 @@ type StoredKey = FixedBytes<32>;
 pub type Operation = OrderedOperation<mmr::Family, StoredKey, Bytes>;
 
 /// The state of the chain in the runtime `E`.
-pub type Database<E> = Db<
-    mmr::Family,
-    E,
-    StoredKey,
-    Bytes,
-    Sha256,
-    EightCap,
-    BITMAP_CHUNK_BYTES,
-    Sequential,
->;
+pub type Database<E> =
+    Db<mmr::Family, E, StoredKey, Bytes, Sha256, EightCap, BITMAP_CHUNK_BYTES, Sequential>;
 
 /// The databases of one node: a single one.
 pub type Databases<E> = Shared<Database<E>>;

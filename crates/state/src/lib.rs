@@ -12,7 +12,7 @@ mod sync;
 
 pub use access::{StateError, read_latest, read_many, resolve};
 pub use database::{
-    Batch, Database, DatabaseConfig, Databases, Merkleized, Operation,
-    commitment, database_config, empty_commitment, merkleize, sync_target,
+    Batch, Database, DatabaseConfig, Databases, Merkleized, Operation, commitment, database_config,
+    empty_commitment, merkleize, sync_target,
 };
 pub use sync::BlocksOnly;
