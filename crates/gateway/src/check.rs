@@ -3,15 +3,15 @@
 use crate::config::MAX_CLOCK_SKEW_MS;
 use og_crypto::{RecordVerifier, commit_input, commit_output};
 use og_types::{
-    Canonical as _, InferenceRequest, InferenceResponse, Job, JobResult,
+    Canonical as _, InferenceRequest, InferenceResponse, Job, JobResult, Tensor, count_elements,
     limits::MAX_VALIDITY_WINDOW_MS,
 };
 
 /// Why a node's answer is not passed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ResultError {
-    /// The record is about another job, or another chain.
-    #[error("the record's {0} is not the job's")]
+    /// The record is about another job, another answer, or another chain.
+    #[error("the record's {0} is not what the job and its answer have")]
     Mismatch(&'static str),
     /// A commitment does not open to what came with it.
     #[error("the record's {0} commitment does not open")]
@@ -74,7 +74,10 @@ impl ResultChecker {
         if !self.verifier.verify(&result.record) {
             return Err(ResultError::Signature);
         }
-        read_response(&opening.response)
+        let response = read_response(&opening.response)?;
+        check_units("input_units", record.input_units, &request.inputs)?;
+        check_units("output_units", record.output_units, &response.outputs)?;
+        Ok(response)
     }
 
     fn check_terms(
@@ -120,15 +123,17 @@ fn check_window(result: &JobResult, now_ms: u64) -> Result<(), ResultError> {
 fn read_response(bytes: &[u8]) -> Result<InferenceResponse, ResultError> {
     let response = InferenceResponse::from_bytes(bytes)
         .map_err(|error| ResultError::Response(error.to_string()))?;
-    for tensor in &response.outputs {
-        if tensor.expected_bytes() != Some(tensor.data.len()) {
-            return Err(ResultError::Response(format!(
-                "output {}: its data does not have the size of its shape",
-                tensor.name
-            )));
-        }
-    }
     Ok(response)
+}
+
+/// Checks that the record counts the elements that there are, as whoever judges the receipt will.
+fn check_units(field: &'static str, claimed: u32, tensors: &[Tensor]) -> Result<(), ResultError> {
+    let counted =
+        count_elements(tensors).map_err(|error| ResultError::Response(error.to_string()))?;
+    if u32::try_from(counted).unwrap_or(u32::MAX) == claimed {
+        return Ok(());
+    }
+    Err(ResultError::Mismatch(field))
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn a_sound_result_passes() {
 #[test]
 fn every_term_is_compared() {
     type Change = fn(&mut Record);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 10] = [
         (|record| record.version = 2, "version"),
         (|record| record.chain_id = 8, "chain id"),
         (
@@ -117,6 +117,8 @@ fn every_term_is_compared() {
         (|record| record.price = Amount(1), "price"),
         (|record| record.model = ModelId([0; 32]), "model"),
         (|record| record.seed = 5, "seed"),
+        (|record| record.input_units = 1, "input_units"),
+        (|record| record.output_units = 3, "output_units"),
         (|record| record.evidence = Some(B256::ZERO), "evidence"),
     ];
     for (change, name) in cases {
