@@ -13,7 +13,6 @@ mod api;
 mod chain;
 mod check;
 pub mod config;
-mod connections;
 mod error;
 mod http;
 mod in_flight;

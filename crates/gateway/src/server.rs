@@ -5,7 +5,6 @@ use crate::{
     chain::Validator,
     check::ResultChecker,
     config::{GatewayConfig, MAX_CONNECTIONS, MAX_IN_FLIGHT},
-    connections::BoundedListener,
     http::client,
     in_flight::InFlight,
     infer::Service,
@@ -15,6 +14,7 @@ use crate::{
 };
 use futures::FutureExt as _;
 use og_crypto::RecordVerifier;
+use og_http::BoundedListener;
 use std::{future::Future, io, sync::Arc};
 use tokio::{net::TcpListener, sync::Semaphore};
 

@@ -5,7 +5,6 @@
 //! admitted. [`serve`] offers it over HTTP: `POST /v1/jobs`, `GET /v1/models`, `GET /health`.
 
 mod ledger;
-mod listener;
 mod server;
 mod worker;
 

@@ -1,9 +1,6 @@
 //! The worker over HTTP: jobs and results as canonical CBOR, everything else as JSON.
 
-use crate::{
-    listener::BoundedListener,
-    worker::{JobError, Worker},
-};
+use crate::worker::{JobError, Worker};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -12,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use og_http::BoundedListener;
 use og_types::{Canonical as _, Job, JobResult};
 use serde_json::json;
 use std::{io, sync::Arc, time::Duration};

@@ -4,15 +4,19 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// What each crate may use of the others: arrows point down only.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("og-types", &[]),
     ("og-crypto", &["og-types"]),
     ("og-verify", &["og-types", "og-crypto"]),
     ("og-chain", &["og-types", "og-crypto"]),
     ("og-state", &["og-types", "og-crypto", "og-chain"]),
     ("og-engine", &["og-types", "og-crypto"]),
-    ("og-inference", &["og-types", "og-crypto", "og-engine"]),
-    ("og-gateway", &["og-types", "og-crypto"]),
+    ("og-http", &[]),
+    (
+        "og-inference",
+        &["og-types", "og-crypto", "og-engine", "og-http"],
+    ),
+    ("og-gateway", &["og-types", "og-crypto", "og-http"]),
     ("og-rpc", &["og-types", "og-crypto", "og-chain"]),
     (
         "og-consensus",

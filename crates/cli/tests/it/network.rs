@@ -267,10 +267,10 @@ fn requests_that_cannot_be_answered_are_explained(network: &Devnet) {
         (
             json!({ "model": "oracle", "inputs": {} }).to_string(),
             404,
-            "oracle\\|no node offers",
+            "no node offers",
         ),
-        ("{\"model\": ".to_owned(), 400, "EOF"),
-        ("".to_owned(), 400, "EOF"),
+        ("{\"model\": ".to_owned(), 400, "invalid_json"),
+        ("".to_owned(), 400, "invalid_json"),
         (
             json!({ "model": "digits", "inputs": {}, "tier": "certain" }).to_string(),
             400,
@@ -287,12 +287,7 @@ fn requests_that_cannot_be_answered_are_explained(network: &Devnet) {
         assert_eq!(found, status, "{shown}: {answer}");
         let error: Value = serde_json::from_str(&answer).unwrap();
         let message = error["error"].to_string();
-        assert!(
-            expected
-                .split("\\|")
-                .any(|expected| message.contains(expected)),
-            "{shown}: {message}"
-        );
+        assert!(message.contains(expected), "{shown}: {message}");
     }
 }
 
@@ -302,18 +297,13 @@ fn pictures_and_files_that_are_none_are_explained(network: &Devnet) {
         ("text.png", b"not a picture", "PNG"),
         ("broken.json", b"{\"image\": [", "not JSON"),
         ("wrong.json", b"{\"image\": [1, 2]}", "shape"),
-        ("list.json", b"[1, 2]", "map\\|object"),
+        ("list.json", b"[1, 2]", "inputs"),
         ("picture.jpeg", b"", "neither"),
     ] {
         let path = network.beside(name);
         fs::write(&path, bytes).unwrap();
         let error = network.og_fails(&["infer", "--model", "digits", "--input", &path]);
-        assert!(
-            expected
-                .split("\\|")
-                .any(|expected| error.contains(expected)),
-            "{name}: {error}"
-        );
+        assert!(error.contains(expected), "{name}: {error}");
     }
     let picture = format!("{EXAMPLES}/7-1.png");
     let error = network.og_fails(&["infer", "--model", "oracle", "--input", &picture]);

@@ -1,4 +1,4 @@
-//! A listener that holds only so many connections at once; more wait in the system's queue.
+//! A listener that keeps the number of open connections bounded.
 
 use axum::serve::Listener;
 use std::{
@@ -14,14 +14,17 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-/// Accepts a connection when fewer than the maximum are open.
-pub(crate) struct BoundedListener {
+/// Accepts a connection only while fewer than a maximum are open.
+#[derive(Debug)]
+pub struct BoundedListener {
     listener: TcpListener,
     permits: Arc<Semaphore>,
 }
 
 impl BoundedListener {
-    pub(crate) fn new(listener: TcpListener, maximum: usize) -> Self {
+    /// Accepts from `listener`, at most `maximum` connections at once; more wait in the system's
+    /// queue.
+    pub fn new(listener: TcpListener, maximum: usize) -> Self {
         Self {
             listener,
             permits: Arc::new(Semaphore::new(maximum)),
@@ -34,16 +37,14 @@ impl Listener for BoundedListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // The semaphore is never closed; `None` would only lift the bound.
+        // The semaphore is never closed; without a permit the connection would be unbounded.
         let permit = self.permits.clone().acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (
-            Connection {
-                stream,
-                _permit: permit,
-            },
-            address,
-        )
+        let connection = Connection {
+            stream,
+            _permit: permit,
+        };
+        (connection, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -51,8 +52,9 @@ impl Listener for BoundedListener {
     }
 }
 
-/// An accepted connection; its place is free again when it is dropped.
-pub(crate) struct Connection {
+/// A connection that makes room for another when it is dropped.
+#[derive(Debug)]
+pub struct Connection {
     stream: TcpStream,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -71,9 +73,9 @@ impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        bytes: &[u8],
+        buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, buffer)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -82,5 +84,17 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
