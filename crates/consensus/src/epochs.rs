@@ -358,7 +358,7 @@ where
                 timeout_retry: timing.retry,
                 view_retention: ViewDelta::new(VIEW_RETENTION),
                 skip: SkipPolicy::Enabled {
-                    timeout: timing.certification * 2 + timing.retry,
+                    timeout: timing.certification + timing.retry,
                     budget: SkipBudget::Participants,
                 },
                 fetch_timeout: NZDuration!(Duration::from_secs(2)),

@@ -16,7 +16,7 @@ const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 /// Default of [`ValidatorConfig::empty_block_interval_ms`].
 pub const DEFAULT_EMPTY_BLOCK_INTERVAL_MS: u64 = 1000;
 /// Default of [`ValidatorConfig::leader_timeout_ms`].
-pub const DEFAULT_LEADER_TIMEOUT_MS: u64 = 2500;
+pub const DEFAULT_LEADER_TIMEOUT_MS: u64 = 2000;
 /// Default of what a node logs.
 pub const DEFAULT_LOG: &str = "info";
 

@@ -173,8 +173,8 @@ fn timing(config: &ValidatorConfig) -> Timing {
     Timing {
         empty_block_interval: Duration::from_millis(config.empty_block_interval_ms),
         leader,
-        certification: leader * 2,
-        retry: leader,
+        certification: leader * 3 / 2,
+        retry: leader / 2,
     }
 }
 

@@ -43,7 +43,7 @@ fn a_short_configuration_gets_the_defaults_and_paths_beside_the_file() {
         panic!("another role");
     };
     assert_eq!(config.empty_block_interval_ms, 1000);
-    assert_eq!(config.leader_timeout_ms, 2500);
+    assert_eq!(config.leader_timeout_ms, 2000);
     assert_eq!(config.log, "info");
     assert_eq!(config.data_dir, folder.path().join("data"));
     assert_eq!(config.genesis, folder.path().join("../genesis.json"));
