@@ -61,7 +61,9 @@ impl<O> std::fmt::Debug for Application<O> {
 
 /// Receipts of blocks that were executed and are not final yet, by height and hash.
 #[derive(Clone, Default)]
-struct Receipts(Arc<Mutex<BTreeMap<(u64, BlockHash), Vec<TransactionReceipt>>>>);
+struct Receipts(Arc<Mutex<ByBlock>>);
+
+type ByBlock = BTreeMap<(u64, BlockHash), Vec<TransactionReceipt>>;
 
 impl Receipts {
     fn keep(&self, header: &Header, hash: BlockHash, receipts: Vec<TransactionReceipt>) {

@@ -317,11 +317,6 @@ where
         info!(%epoch, "entered epoch");
         Some(ActiveEpoch { epoch, handle })
     }
-
-    #[expect(
-        clippy::type_complexity,
-        reason = "the engine names all that it is made of"
-    )]
     fn engine(
         &self,
         epoch: Epoch,
