@@ -317,6 +317,7 @@ where
         info!(%epoch, "entered epoch");
         Some(ActiveEpoch { epoch, handle })
     }
+
     fn engine(
         &self,
         epoch: Epoch,
