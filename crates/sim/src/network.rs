@@ -234,7 +234,7 @@ impl Simulation {
         let (submission, good) = workload.next(&self.world, &mut self.context, now);
         let result = match submission.clone() {
             Submission::Transaction(raw) => intake.submit_transaction(raw).await.map(drop),
-            Submission::Record(record) => intake.submit_record(record).await,
+            Submission::Record(record) => intake.submit_record(*record).await,
         };
         if good {
             result.unwrap_or_else(|error| panic!("refused {submission:?}: {error}"));

@@ -13,7 +13,7 @@ use rand_core::CryptoRng;
 #[derive(Clone, Debug)]
 pub(crate) enum Submission {
     Transaction(Bytes),
-    Record(SignedRecord),
+    Record(Box<SignedRecord>),
 }
 
 /// Makes submissions, remembering the accounts' nonces.
@@ -42,7 +42,7 @@ impl Workload {
             3..6 => {
                 let record = sign(world, record(world, rng, now_ms));
                 self.last = Some(record.clone());
-                (Submission::Record(record), true)
+                (Submission::Record(Box::new(record)), true)
             }
             6 => (
                 Submission::Record(self.bad_record(world, rng, now_ms)),
