@@ -45,7 +45,7 @@ impl Workload {
                 (Submission::Record(Box::new(record)), true)
             }
             6 => (
-                Submission::Record(self.bad_record(world, rng, now_ms)),
+                Submission::Record(Box::new(self.bad_record(world, rng, now_ms))),
                 false,
             ),
             _ => (bad_transaction(world, rng), false),
