@@ -332,6 +332,3 @@ fn check_urls(field: &'static str, urls: &[String]) -> Result<(), ConfigError> {
         None => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -263,6 +263,3 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, NetworkError> {
         source,
     })
 }
-
-#[cfg(test)]
-mod tests;

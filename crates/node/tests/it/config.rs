@@ -1,6 +1,10 @@
 //! What a configuration accepts, and how it refuses the rest.
 
-use super::*;
+use og_node::{
+    config::{ConfigError, NodeConfig},
+    keys,
+};
+use og_types::ValidatorId;
 use std::fs;
 
 const VALIDATOR: &str = r#"

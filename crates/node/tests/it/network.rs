@@ -1,8 +1,14 @@
 //! What a new network's folder holds, and which plans are refused.
 
-use super::*;
-use crate::keys;
-use std::collections::BTreeSet;
+use alloy_primitives::B256;
+use og_node::{
+    config::NodeConfig,
+    keys,
+    network::{
+        DEFAULT_CHAIN_ID, Network, NetworkError, NetworkPlan, RESERVED_CHAIN_IDS, read_genesis,
+    },
+};
+use std::{collections::BTreeSet, fs, path::Path};
 
 fn plan() -> NetworkPlan {
     NetworkPlan {
