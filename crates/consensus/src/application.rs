@@ -50,7 +50,7 @@ pub struct Application<O> {
     pool: Pool,
     proposing: Proposing,
     observer: O,
-    receipts: Receipts,
+    undecided: Undecided,
 }
 
 impl<O> std::fmt::Debug for Application<O> {
@@ -60,12 +60,17 @@ impl<O> std::fmt::Debug for Application<O> {
 }
 
 /// Receipts of blocks that were executed and are not final yet, by height and hash.
-#[derive(Clone, Default)]
-struct Receipts(Arc<Mutex<ByBlock>>);
+#[derive(Clone, Debug, Default)]
+pub struct Undecided(Arc<Mutex<ByBlock>>);
 
 type ByBlock = BTreeMap<(u64, BlockHash), Vec<TransactionReceipt>>;
 
-impl Receipts {
+impl Undecided {
+    /// Blocks that were executed and are not final yet.
+    pub fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
     fn keep(&self, header: &Header, hash: BlockHash, receipts: Vec<TransactionReceipt>) {
         self.0.lock().insert((header.height, hash), receipts);
     }
@@ -95,8 +100,13 @@ impl<O: Observer> Application<O> {
             pool,
             proposing,
             observer,
-            receipts: Receipts::default(),
+            undecided: Undecided::default(),
         }
+    }
+
+    /// What was executed and is not final yet.
+    pub fn undecided(&self) -> Undecided {
+        self.undecided.clone()
     }
 
     /// Builds on `parent` as soon as there is work, or empty when `deadline` has come.
@@ -263,7 +273,7 @@ where
             records = block.records().len(),
             "proposing"
         );
-        self.receipts.keep(block.header(), block.hash(), receipts);
+        self.undecided.keep(block.header(), block.hash(), receipts);
         Some(Proposed {
             block: ConsensusBlock::new(block)?,
             merkleized,
@@ -291,7 +301,7 @@ where
             wait_until(&runtime, time - CLOCK_TOLERANCE).await;
         }
         let (merkleized, executed) = unless_fatal(self.execute::<E>(parent, block, batch).await)??;
-        self.receipts
+        self.undecided
             .keep(block.header(), block.hash(), executed.receipts);
         Some(merkleized)
     }
@@ -314,7 +324,7 @@ where
     ) {
         let block = block.block();
         let receipts = self
-            .receipts
+            .undecided
             .take(block.header(), block.hash())
             .unwrap_or_default();
         self.observer.finalized(block, &receipts).await;

@@ -142,6 +142,11 @@ impl<E: StorageContext + Spawner + Clock> Intake<E> {
         Ok(())
     }
 
+    /// Transactions and records that wait to be sent to peers.
+    pub fn waiting_for_peers(&self) -> usize {
+        self.outgoing.max_capacity() - self.outgoing.capacity()
+    }
+
     fn pass_on(&self, item: Outgoing) {
         // Not lost where the queue is full: it is in our own mempool and we propose in our turn.
         if self.outgoing.try_send(item).is_err() {

@@ -21,7 +21,7 @@ pub mod pool;
 pub mod schemes;
 pub mod validator;
 
-pub use application::{Application, Observer, Proposing};
+pub use application::{Application, Observer, Proposing, Undecided};
 pub use block::ConsensusBlock;
 pub use channels::{Channels, NETWORK_CHANNELS, max_message_bytes};
 pub use intake::Intake;

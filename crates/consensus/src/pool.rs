@@ -1,6 +1,6 @@
 //! The mempool, shared between those who fill it and the proposer who empties it.
 
-use og_chain::mempool::Mempool;
+use og_chain::mempool::{Mempool, MempoolLimits};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -24,6 +24,17 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
+    /// An empty pool with these maxima; [`Default`] has the network's.
+    pub fn new(limits: MempoolLimits) -> Self {
+        let inner = Inner {
+            mempool: Mutex::new(Mempool::new(limits)),
+            changed: Notify::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
     /// Looks into the mempool, or takes out of it.
     pub fn with<T>(&self, look: impl FnOnce(&mut Mempool) -> T) -> T {
         look(&mut self.inner.mempool.lock())

@@ -1,7 +1,7 @@
 //! A whole validator: every actor, wired to the others.
 
 use crate::{
-    application::{Application, Observer, Proposing},
+    application::{Application, Observer, Proposing, Undecided},
     block::ConsensusBlock,
     channels::Channels,
     epochs::{self, EngineTiming, Epochs, Marshal},
@@ -98,6 +98,8 @@ pub struct Validator<E: Spawner + Storage + Clock + Metrics> {
     pub databases: Databases<E>,
     /// Finalized blocks and certificates.
     pub marshal: Marshal,
+    /// What was executed and is not final yet.
+    pub undecided: Undecided,
     /// The actors: the validator has failed when one of them ends.
     pub handles: Vec<Handle<()>>,
 }
@@ -217,6 +219,7 @@ where
             },
             config.observer,
         );
+        let undecided = application.undecided();
         let (stateful, state) = Stateful::new(
             context.child("stateful"),
             stateful::Config {
@@ -287,6 +290,7 @@ where
             intake,
             databases,
             marshal,
+            undecided,
             handles: vec![broadcast, marshal_handle, stateful, epochs, gossip],
         }
     }

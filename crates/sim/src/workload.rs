@@ -11,122 +11,154 @@ use rand_core::CryptoRng;
 
 /// What a client hands to a validator.
 #[derive(Clone, Debug)]
-pub(crate) enum Submission {
+pub enum Submission {
+    /// A raw transaction.
     Transaction(Bytes),
+    /// A signed record.
     Record(Box<SignedRecord>),
 }
 
-/// Makes submissions, remembering the accounts' nonces.
-pub(crate) struct Workload {
-    nonces: Vec<u64>,
+/// What validators must make of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It may stand in a block, unless something else has taken its place meanwhile.
+    May,
+    /// No block may ever hold it, so it must be refused.
+    Never,
+}
+
+/// Makes submissions, remembering what could be repeated.
+#[derive(Debug, Default)]
+pub struct Workload {
     last: Option<SignedRecord>,
 }
 
 impl Workload {
-    pub(crate) fn new(world: &World) -> Self {
-        Self {
-            nonces: vec![0; world.accounts.len()],
-            last: None,
+    /// The next submission: one in four is something that no block may admit.
+    ///
+    /// `nonces` are those of the accounts in the newest final block.
+    pub fn next(
+        &mut self,
+        world: &World,
+        rng: &mut impl CryptoRng,
+        nonces: &[u64],
+        now_ms: u64,
+    ) -> (Submission, Expected) {
+        match rng.next_u32() % 8 {
+            0..3 => {
+                let from = rng.next_u32() as usize % world.accounts.len();
+                let to = Address::from_slice(&random(rng)[12..]);
+                let raw = transfer(world, from, to, nonces[from], CHAIN_ID);
+                (Submission::Transaction(raw), Expected::May)
+            }
+            3..5 => (self.good_record(world, rng, now_ms), Expected::May),
+            5 => (self.rival(world, rng, now_ms), Expected::May),
+            6 => (
+                Submission::Record(Box::new(forged_record(world, rng, now_ms))),
+                Expected::Never,
+            ),
+            _ => (
+                Submission::Transaction(bad_transaction(world, rng)),
+                Expected::Never,
+            ),
         }
     }
 
-    /// The next submission: one in four is something that no block may admit.
-    pub(crate) fn next(
+    /// A record that any block of the next minutes may hold.
+    pub fn good_record(
         &mut self,
         world: &World,
         rng: &mut impl CryptoRng,
         now_ms: u64,
-    ) -> (Submission, bool) {
-        match rng.next_u32() % 8 {
-            0..3 => (self.transfer(world, rng), true),
-            3..6 => {
-                let record = sign(world, record(world, rng, now_ms));
-                self.last = Some(record.clone());
-                (Submission::Record(Box::new(record)), true)
-            }
-            6 => (
-                Submission::Record(Box::new(self.bad_record(world, rng, now_ms))),
-                false,
-            ),
-            _ => (bad_transaction(world, rng), false),
-        }
+    ) -> Submission {
+        let record = sign(world, record(world, rng, now_ms));
+        self.last = Some(record.clone());
+        Submission::Record(Box::new(record))
     }
 
-    fn transfer(&mut self, world: &World, rng: &mut impl CryptoRng) -> Submission {
-        let from = rng.next_u32() as usize % world.accounts.len();
-        let to = Address::from_slice(&random(rng)[12..]);
-        let nonce = self.nonces[from];
-        self.nonces[from] += 1;
-        Submission::Transaction(transfer(world, from, to, nonce, CHAIN_ID))
-    }
-
-    fn bad_record(&self, world: &World, rng: &mut impl CryptoRng, now_ms: u64) -> SignedRecord {
-        let good = record(world, rng, now_ms);
-        match rng.next_u32() % 6 {
-            0 => sign(
-                world,
-                Record {
-                    chain_id: 1,
-                    ..good
-                },
-            ),
-            1 => sign(
-                world,
-                Record {
-                    model: ModelId([8; 32]),
-                    ..good
-                },
-            ),
-            2 => sign(
-                world,
-                Record {
-                    valid_until_ms: now_ms - 1,
-                    ..good
-                },
-            ),
-            3 => sign(
-                world,
-                Record {
-                    payee: Address::ZERO,
-                    ..good
-                },
-            ),
-            4 => {
-                let stranger = NodeKey::from_seed(random(rng));
-                let mut forged = stranger.sign(&world.rules.genesis_hash(), good);
-                forged.record.node = world.node.id();
-                forged
-            }
-            // A second record for a request that has one.
-            _ => {
-                let request_id = self
-                    .last
-                    .as_ref()
-                    .map_or(good.request_id, |last| last.record.request_id);
-                sign(
-                    world,
-                    Record {
-                        request_id,
-                        price: Amount(1),
-                        ..good
-                    },
-                )
-            }
+    /// Another record of a request that has one already: at most one of them may settle.
+    fn rival(&self, world: &World, rng: &mut impl CryptoRng, now_ms: u64) -> Submission {
+        let mut rival = record(world, rng, now_ms);
+        if let Some(last) = &self.last {
+            rival.request_id = last.record.request_id;
         }
+        Submission::Record(Box::new(sign(world, rival)))
     }
 }
 
-fn bad_transaction(world: &World, rng: &mut impl CryptoRng) -> Submission {
+/// A record that breaks a rule whatever the state and the time.
+pub fn forged_record(world: &World, rng: &mut impl CryptoRng, now_ms: u64) -> SignedRecord {
+    let good = record(world, rng, now_ms);
+    let bad = match rng.next_u32() % 11 {
+        0 => Record {
+            chain_id: 1,
+            ..good
+        },
+        1 => Record {
+            model: ModelId([8; 32]),
+            ..good
+        },
+        2 => Record {
+            valid_from_ms: 0,
+            valid_until_ms: 1,
+            ..good
+        },
+        3 => Record {
+            valid_until_ms: good.valid_from_ms + 600_001,
+            ..good
+        },
+        4 => Record {
+            payee: Address::ZERO,
+            ..good
+        },
+        5 => Record {
+            price: Amount(1),
+            ..good
+        },
+        6 => Record {
+            payer: PAYEE,
+            ..good
+        },
+        7 => Record {
+            finished_at_ms: good.started_at_ms - 1,
+            ..good
+        },
+        8 => Record {
+            evidence: Some(B256::repeat_byte(1)),
+            ..good
+        },
+        // Signed by somebody who is not the node.
+        9 => {
+            let stranger = NodeKey::from_seed(random(rng));
+            let mut forged = stranger.sign(&world.rules.genesis_hash(), good);
+            forged.record.node = world.node.id();
+            return forged;
+        }
+        // By a node that is not registered.
+        _ => {
+            let stranger = NodeKey::from_seed(random(rng));
+            let own = Record {
+                node: stranger.id(),
+                ..good
+            };
+            return stranger.sign(&world.rules.genesis_hash(), own);
+        }
+    };
+    sign(world, bad)
+}
+
+/// A transaction that no block of this chain may ever hold.
+pub fn bad_transaction(world: &World, rng: &mut impl CryptoRng) -> Bytes {
     let to = Address::from_slice(&random(rng)[12..]);
-    let raw = match rng.next_u32() % 3 {
+    match rng.next_u32() % 3 {
         0 => transfer(world, 0, to, u64::MAX - 1, CHAIN_ID),
         1 => transfer(world, 0, to, 0, CHAIN_ID + 1),
         _ => Bytes::copy_from_slice(&random(rng)),
-    };
-    Submission::Transaction(raw)
+    }
 }
 
-fn transfer(world: &World, from: usize, to: Address, nonce: u64, chain_id: u64) -> Bytes {
+/// A transfer of one unit.
+pub fn transfer(world: &World, from: usize, to: Address, nonce: u64, chain_id: u64) -> Bytes {
     let transaction = TxEip1559 {
         chain_id,
         nonce,
@@ -145,11 +177,13 @@ fn transfer(world: &World, from: usize, to: Address, nonce: u64, chain_id: u64) 
         .into()
 }
 
-fn sign(world: &World, record: Record) -> SignedRecord {
+/// Signs a record as the registered node.
+pub fn sign(world: &World, record: Record) -> SignedRecord {
     world.node.sign(&world.rules.genesis_hash(), record)
 }
 
-fn record(world: &World, rng: &mut impl CryptoRng, now_ms: u64) -> Record {
+/// An admissible record of a new request, not signed.
+pub fn record(world: &World, rng: &mut impl CryptoRng, now_ms: u64) -> Record {
     let salt = B256::from(random(rng));
     Record {
         version: 1,
@@ -175,7 +209,8 @@ fn record(world: &World, rng: &mut impl CryptoRng, now_ms: u64) -> Record {
     }
 }
 
-fn random(rng: &mut impl CryptoRng) -> [u8; 32] {
+/// 32 bytes of chance.
+pub fn random(rng: &mut impl CryptoRng) -> [u8; 32] {
     let mut bytes = [0; 32];
     rng.fill_bytes(&mut bytes);
     bytes

@@ -6,37 +6,47 @@ use og_chain::{Rules, registry};
 use og_crypto::{ConsensusKey, NodeKey, SeatKey, validators::genesis_validator};
 use og_types::{Genesis, GenesisAccount, ModelId};
 use rand_core::CryptoRng;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Chain id of simulated networks.
-pub(crate) const CHAIN_ID: u64 = 770_077;
+pub const CHAIN_ID: u64 = 770_077;
 /// Model that is registered.
-pub(crate) const MODEL: ModelId = ModelId([7; 32]);
+pub const MODEL: ModelId = ModelId([7; 32]);
 /// Payee of the registered inference node.
-pub(crate) const PAYEE: Address = Address::repeat_byte(0x9a);
+pub const PAYEE: Address = Address::repeat_byte(0x9a);
 /// Blocks per epoch, few enough that a run crosses several epochs.
-const EPOCH_LENGTH: u64 = 12;
+pub const EPOCH_LENGTH: u64 = 12;
 const ACCOUNTS: usize = 4;
 
 /// One validator's secrets.
-#[derive(Clone)]
-pub(crate) struct Seat {
-    pub(crate) key: SeatKey,
-    pub(crate) consensus: ConsensusKey,
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Names the seat on the network.
+    pub key: SeatKey,
+    /// Votes.
+    pub consensus: ConsensusKey,
 }
 
 /// Everything that exists before the first block.
-pub(crate) struct World {
-    pub(crate) rules: Arc<Rules>,
+#[derive(Debug)]
+pub struct World {
+    /// The chain.
+    pub rules: Arc<Rules>,
     /// Sorted by id, as in the genesis file.
-    pub(crate) seats: Vec<Seat>,
-    pub(crate) node: NodeKey,
-    pub(crate) accounts: Vec<PrivateKeySigner>,
+    pub seats: Vec<Seat>,
+    /// The one inference node that is registered.
+    pub node: NodeKey,
+    /// Clients with money.
+    pub accounts: Vec<PrivateKeySigner>,
 }
 
 impl World {
     /// A world of `validators` validators at `timestamp_ms`.
-    pub(crate) fn new(rng: &mut impl CryptoRng, validators: usize, timestamp_ms: u64) -> Self {
+    pub fn new(rng: &mut impl CryptoRng, validators: usize, timestamp_ms: u64) -> Self {
         let mut seats: Vec<_> = (0..validators)
             .map(|_| Seat {
                 key: SeatKey::random(rng),
@@ -80,6 +90,12 @@ impl World {
             accounts,
         }
     }
+}
+
+/// Milliseconds since 1970.
+pub fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_millis() as u64)
 }
 
 fn rich() -> GenesisAccount {

@@ -1,0 +1,408 @@
+//! One seat of a simulated network: starting what its role says, and ending it at any moment.
+
+use crate::{
+    adversary::{InvalidBlocks, Liar, Noise, contradict, forge, make_noise, nullify_and_finalize},
+    checks::{Checker, Load, MAX_WAITING, Violation},
+    clock::Local,
+    outlet::{Letter, Lines, Outlet, Tamper, Traffic},
+    plan::{Plan, Role},
+    world::World,
+};
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_p2p::{
+    Recipients,
+    simulated::{self, Oracle, SplitTarget},
+};
+use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic::Context};
+use futures::{channel::oneshot, future::select_all};
+use og_chain::{Block, TransactionReceipt, mempool::MempoolLimits};
+use og_consensus::{
+    Channels, Config, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing, Undecided,
+    Validator,
+    channels::{BACKFILL, BLOCKS, CERTIFICATES, GOSSIP, RESOLVER, VOTES},
+    epochs::Marshal,
+};
+use og_state::Databases;
+use parking_lot::Mutex;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+type Receiver = simulated::Receiver<PublicKey>;
+
+/// The checker, and the first thing that it found wrong.
+#[derive(Clone)]
+pub(crate) struct Court(Arc<Mutex<(Checker, Option<Violation>)>>);
+
+impl Court {
+    pub(crate) fn new(checker: Checker) -> Self {
+        Self(Arc::new(Mutex::new((checker, None))))
+    }
+
+    /// Asks the checker something.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&mut Checker) -> T) -> T {
+        question(&mut self.0.lock().0)
+    }
+
+    /// Brings something before the checker.
+    pub(crate) fn hear(&self, case: impl FnOnce(&mut Checker) -> Result<(), Violation>) {
+        let mut court = self.0.lock();
+        if let Err(violation) = case(&mut court.0) {
+            court.1.get_or_insert(violation);
+        }
+    }
+
+    /// The first violation.
+    pub(crate) fn verdict(&self) -> Result<(), Violation> {
+        self.0.lock().1.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Brings one process's final blocks before the court.
+#[derive(Clone)]
+struct Watch {
+    process: usize,
+    court: Court,
+}
+
+impl Observer for Watch {
+    async fn finalized(&self, block: &Block, receipts: &[TransactionReceipt]) {
+        self.court
+            .hear(|checker| checker.finalized(self.process, block, receipts.len()));
+    }
+}
+
+/// What all seats of a network share.
+pub(crate) struct Ground {
+    pub(crate) context: Context,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) world: Arc<World>,
+    pub(crate) oracle: Oracle<PublicKey, Context>,
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) court: Court,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// A running validator, honest or not.
+pub(crate) struct Process {
+    pub(crate) number: usize,
+    pub(crate) intake: Intake<Local>,
+    pub(crate) databases: Databases<Local>,
+    pub(crate) marshal: Marshal,
+    pool: Pool,
+    undecided: Undecided,
+}
+
+impl Process {
+    pub(crate) fn load(&self) -> Load {
+        let (transactions, records) = self
+            .pool
+            .with(|pool| (pool.transaction_count(), pool.record_count()));
+        Load {
+            transactions,
+            records,
+            outgoing: self.intake.waiting_for_peers(),
+            undecided: self.undecided.count(),
+        }
+    }
+}
+
+/// One seat that is up.
+#[derive(Default)]
+pub(crate) struct Seat {
+    /// Validators with the seat's key: one, none, or two.
+    pub(crate) processes: Vec<Process>,
+    tasks: Vec<Handle<()>>,
+}
+
+impl Seat {
+    /// Ends everything at once; what was not synced is lost.
+    pub(crate) fn crash(self) {
+        drop(self.processes);
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Ground {
+    /// Starts a seat with what its role says.
+    pub(crate) async fn start(&self, seat: usize, start: usize) -> Seat {
+        let role = self.plan.seats[seat].role;
+        let seed = self.plan.seed ^ (seat as u64) << 32 ^ start as u64;
+        let context = self
+            .context
+            .child("seat")
+            .with_attribute("seat", seat)
+            .with_attribute("start", start);
+        if role == Role::Absent {
+            return Seat::default();
+        }
+        let (lines, receivers) = self.connect(seat).await;
+        let mut running = Seat::default();
+        let world = Arc::clone(&self.world);
+        let scheme = self.scheme(seat);
+        match role {
+            Role::Absent => {}
+            Role::Honest => {
+                self.run(&mut running, context, seat, 0, &lines, receivers, None)
+                    .await;
+            }
+            Role::InvalidBlocks => {
+                let key = self.keys[seat].clone();
+                let tamper = InvalidBlocks::new(world, key, scheme, seed);
+                let tamper: Arc<dyn Tamper> = Arc::new(tamper);
+                self.run(
+                    &mut running,
+                    context,
+                    seat,
+                    0,
+                    &lines,
+                    receivers,
+                    Some(tamper),
+                )
+                .await;
+            }
+            Role::Liar => {
+                let tamper: Arc<dyn Tamper> = Arc::new(Liar::new(seed));
+                self.run(
+                    &mut running,
+                    context,
+                    seat,
+                    0,
+                    &lines,
+                    receivers,
+                    Some(tamper),
+                )
+                .await;
+            }
+            Role::Forger => {
+                let task = context.child("forger");
+                let forged = lines.clone();
+                running
+                    .tasks
+                    .push(task.spawn(move |context| forge(context, world, forged)));
+                self.run(&mut running, context, seat, 0, &lines, receivers, None)
+                    .await;
+            }
+            Role::Noise => {
+                let noise = Arc::new(Noise::default());
+                let task = context.child("noise");
+                let (memory, noisy) = (Arc::clone(&noise), lines.clone());
+                running
+                    .tasks
+                    .push(task.spawn(move |context| make_noise(context, world, memory, noisy)));
+                self.run(
+                    &mut running,
+                    context,
+                    seat,
+                    0,
+                    &lines,
+                    receivers,
+                    Some(noise),
+                )
+                .await;
+            }
+            Role::Conflicter | Role::Nuller => {
+                let mut receivers = receivers;
+                let votes = receivers.swap_remove(VOTES as usize);
+                running.tasks.push(context.spawn(move |_| async move {
+                    if role == Role::Conflicter {
+                        contradict(votes, lines, scheme).await;
+                    } else {
+                        nullify_and_finalize(votes, lines, scheme).await;
+                    }
+                }));
+            }
+            Role::Twins => {
+                self.twins(&mut running, context, seat, seed, &lines, receivers)
+                    .await
+            }
+        }
+        running
+    }
+
+    fn scheme(&self, seat: usize) -> og_consensus::ConsensusScheme {
+        use commonware_consensus::types::Epoch;
+        use commonware_cryptography::certificate::Provider as _;
+        let schemes = self.schemes(seat);
+        let scheme = schemes.scheme(Epoch::zero());
+        scheme.expect("every epoch has a scheme").as_ref().clone()
+    }
+
+    fn schemes(&self, seat: usize) -> Schemes {
+        Schemes::signer(&self.world.rules, &self.world.seats[seat].consensus)
+            .expect("the key has a seat")
+    }
+
+    async fn connect(&self, seat: usize) -> (Lines, Vec<Receiver>) {
+        let control = self.oracle.control(self.keys[seat].clone());
+        let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+        for (channel, quota) in NETWORK_CHANNELS {
+            let registered = control.register(channel, quota).await;
+            let (sender, receiver) = registered.expect("a channel registers");
+            senders.push(sender);
+            receivers.push(receiver);
+        }
+        let mut peers = self.keys.clone();
+        peers.remove(seat);
+        let lines = Lines {
+            senders,
+            peers: Arc::new(peers),
+            traffic: Arc::clone(&self.traffic),
+        };
+        (lines, receivers)
+    }
+
+    /// Two validators with one key, each of which hears of and speaks to a part of the others.
+    async fn twins(
+        &self,
+        running: &mut Seat,
+        context: Context,
+        seat: usize,
+        seed: u64,
+        lines: &Lines,
+        receivers: Vec<Receiver>,
+    ) {
+        let mut parts = [BTreeSet::new(), BTreeSet::new()];
+        for (index, key) in self.keys.iter().enumerate() {
+            // To the one, the other, or both.
+            let choice = seed.rotate_right(3 * index as u32) % 3;
+            if choice != 1 {
+                parts[0].insert(key.clone());
+            }
+            if choice != 0 {
+                parts[1].insert(key.clone());
+            }
+        }
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for (channel, receiver) in receivers.into_iter().enumerate() {
+            let [one, other] = parts.clone();
+            let context = context.child("split").with_attribute("channel", channel);
+            let (to_one, to_other) = receiver.split_with(context, move |(from, _)| {
+                match (one.contains(from), other.contains(from)) {
+                    (true, true) => SplitTarget::Both,
+                    (true, false) => SplitTarget::Primary,
+                    (false, true) => SplitTarget::Secondary,
+                    (false, false) => SplitTarget::None,
+                }
+            });
+            first.push(to_one);
+            second.push(to_other);
+        }
+        for ((twin, part), receivers) in parts.into_iter().enumerate().zip([first, second]) {
+            let context = context.child("twin").with_attribute("twin", twin);
+            let only: Arc<dyn Tamper> = Arc::new(Only(part));
+            self.run(running, context, seat, twin, lines, receivers, Some(only))
+                .await;
+        }
+    }
+
+    /// Starts a validator's own code, whose messages `tamper` may rewrite.
+    #[expect(clippy::too_many_arguments, reason = "all of them differ by role")]
+    async fn run(
+        &self,
+        running: &mut Seat,
+        context: Context,
+        seat: usize,
+        twin: usize,
+        lines: &Lines,
+        receivers: Vec<Receiver>,
+        tamper: Option<Arc<dyn Tamper>>,
+    ) {
+        let number = seat + twin * self.keys.len();
+        self.court.ask(|checker| checker.started(number));
+        let pool = Pool::new(MempoolLimits {
+            transactions: MAX_WAITING,
+            records: MAX_WAITING,
+            ..MempoolLimits::default()
+        });
+        let config = Config {
+            rules: Arc::clone(&self.world.rules),
+            seat: self.keys[seat].clone(),
+            schemes: self.schemes(seat),
+            peers: self.oracle.manager(),
+            blocker: self.oracle.control(self.keys[seat].clone()),
+            pool: pool.clone(),
+            observer: Watch {
+                process: number,
+                court: self.court.clone(),
+            },
+            timing: Timing {
+                empty_block_interval: Duration::from_millis(500),
+                leader: Duration::from_millis(1500),
+                certification: Duration::from_secs(3),
+                retry: Duration::from_millis(1500),
+            },
+            partition_prefix: format!("validator-{number}"),
+        };
+        let channels = channels(lines, receivers, tamper.as_ref());
+        let ahead_ms = self.plan.seats[seat].clock_ahead_ms;
+        let honest = self.plan.is_honest(seat);
+        let court = self.court.clone();
+        let (sender, receiver) = oneshot::channel();
+        // The validator lives in a task of its own: ending that ends all its actors.
+        let task = context.spawn(move |context| async move {
+            let context = Local::new(context, ahead_ms);
+            let validator = Validator::start(context, config, channels).await;
+            let handles = validator.handles;
+            let _ = sender.send(Process {
+                number,
+                intake: validator.intake,
+                databases: validator.databases,
+                marshal: validator.marshal,
+                pool,
+                undecided: validator.undecided,
+            });
+            select_all(handles).await.0.ok();
+            if honest {
+                court.hear(|_| Err(Violation::Stopped { process: number }));
+            }
+        });
+        running.tasks.push(task);
+        if let Ok(process) = receiver.await {
+            running.processes.push(process);
+        }
+    }
+}
+
+fn channels(
+    lines: &Lines,
+    receivers: Vec<Receiver>,
+    tamper: Option<&Arc<dyn Tamper>>,
+) -> Channels<Outlet, Receiver> {
+    let mut receivers = receivers.into_iter();
+    let mut next = |channel| {
+        let receiver = receivers.next().expect("a receiver for each channel");
+        (lines.outlet(channel, tamper.cloned()), receiver)
+    };
+    Channels {
+        votes: next(VOTES),
+        certificates: next(CERTIFICATES),
+        resolver: next(RESOLVER),
+        blocks: next(BLOCKS),
+        backfill: next(BACKFILL),
+        gossip: next(GOSSIP),
+    }
+}
+
+/// Sends to some of the others only.
+struct Only(BTreeSet<PublicKey>);
+
+impl Tamper for Only {
+    fn rewrite(&self, letter: Letter) -> Vec<Letter> {
+        let wanted: Vec<_> = match letter.recipients {
+            Recipients::All => self.0.iter().cloned().collect(),
+            Recipients::Some(peers) => peers
+                .into_iter()
+                .filter(|peer| self.0.contains(peer))
+                .collect(),
+            Recipients::One(peer) => Some(peer)
+                .filter(|peer| self.0.contains(peer))
+                .into_iter()
+                .collect(),
+        };
+        vec![Letter {
+            recipients: Recipients::Some(wanted),
+            ..letter
+        }]
+    }
+}

@@ -1,0 +1,1 @@
+//! Each checker, shown the fault that it is there for.

@@ -1,0 +1,4 @@
+//! Whole networks from seeds, and that every checker catches its fault.
+
+mod checkers;
+mod seeds;
