@@ -4,7 +4,7 @@ mod gateway;
 mod rpc;
 
 pub(crate) use gateway::{Answer, Gateway, GatewayArgs, OfferedModel, is_well};
-pub(crate) use rpc::{Block, Rpc};
+pub(crate) use rpc::{Block, Rpc, RpcError};
 
 use anyhow::{Context as _, ensure};
 use std::time::Duration;

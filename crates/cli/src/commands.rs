@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod demo;
 mod devnet;
 mod infer;
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Model(model::Model),
     Node(node::Node),
     Network(network::Network),
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -34,6 +36,7 @@ impl Command {
             Self::Model(command) => wait_for(command.run(output)),
             Self::Node(command) => command.run(),
             Self::Network(command) => command.run(output),
+            Self::Bench(command) => wait_for(command.run(output)),
         }
     }
 }

@@ -196,6 +196,11 @@ impl Fleet {
         self.children.is_empty()
     }
 
+    /// The process of a node that runs.
+    pub(crate) fn pid(&self, name: &str) -> Option<u32> {
+        self.children.get(name).map(Child::id)
+    }
+
     /// Kills one node, as a power cut would.
     pub(crate) fn kill_node(&mut self, name: &str) -> anyhow::Result<()> {
         let mut child = self

@@ -39,6 +39,16 @@ impl Output {
         Ok(())
     }
 
+    /// One of several results, each a line of text or of JSON.
+    pub(crate) fn item<T: Serialize + Display>(&self, item: &T) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string(item)?);
+        } else {
+            println!("{item}");
+        }
+        Ok(())
+    }
+
     /// A line of a story that people follow; programs wait for the result.
     pub(crate) fn line(&self, text: impl Display) {
         if !self.json {

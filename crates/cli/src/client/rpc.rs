@@ -7,7 +7,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -46,13 +46,17 @@ struct TransactionOutcome {
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
+    id: usize,
+    #[serde(default)]
     result: Value,
     error: Option<RpcError>,
 }
 
-#[derive(Deserialize)]
-struct RpcError {
-    code: i64,
+/// What a validator refuses, and why.
+#[derive(Clone, Debug, Deserialize, thiserror::Error)]
+#[error("{message} (code {code})")]
+pub(crate) struct RpcError {
+    pub(crate) code: i64,
     message: String,
 }
 
@@ -64,12 +68,49 @@ impl Rpc {
         }
     }
 
-    async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> anyhow::Result<T> {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> anyhow::Result<T> {
+        let answer: Answer = self.post(&request(0, method, &params)).await?;
+        if let Some(error) = answer.error {
+            return Err(error).with_context(|| format!("{method} was refused"));
+        }
+        serde_json::from_value(answer.result)
+            .with_context(|| format!("{method} was answered with something else than expected"))
+    }
+
+    /// Calls one method with each of `params` in one batch; the answers in the same order.
+    pub(crate) async fn batch(
+        &self,
+        method: &str,
+        params: &[Value],
+    ) -> anyhow::Result<Vec<Result<Value, RpcError>>> {
+        let requests: Vec<_> = params
+            .iter()
+            .enumerate()
+            .map(|(id, params)| request(id, method, params))
+            .collect();
+        let mut answers: Vec<Answer> = self.post(&Value::Array(requests)).await?;
+        answers.sort_by_key(|answer| answer.id);
+        ensure!(
+            answers.len() == params.len(),
+            "{} answers to {} calls of {method}",
+            answers.len(),
+            params.len()
+        );
+        let outcomes = answers
+            .into_iter()
+            .map(|answer| answer.error.map_or(Ok(answer.result), Err));
+        Ok(outcomes.collect())
+    }
+
+    async fn post<T: DeserializeOwned>(&self, request: &Value) -> anyhow::Result<T> {
         let response = self
             .http
             .post(&self.url)
-            .json(&request)
+            .json(request)
             .send()
             .await
             .map_err(|error| {
@@ -79,17 +120,8 @@ impl Rpc {
                 )
             })?;
         let bytes = body(response).await?;
-        let answer: Answer = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{} does not speak JSON-RPC", self.url))?;
-        if let Some(error) = answer.error {
-            bail!(
-                "{method} was refused: {} (code {})",
-                error.message,
-                error.code
-            );
-        }
-        serde_json::from_value(answer.result)
-            .with_context(|| format!("{method} was answered with something else than expected"))
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} does not speak JSON-RPC", self.url))
     }
 
     pub(crate) async fn block_number(&self) -> anyhow::Result<u64> {
@@ -174,4 +206,8 @@ impl Rpc {
         }
         Ok(())
     }
+}
+
+fn request(id: usize, method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }

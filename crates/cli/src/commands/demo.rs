@@ -2,21 +2,17 @@
 
 mod story;
 
+use super::network::SizeArgs;
 use crate::{
     failure::failure,
     fleet::{Fleet, Lifetime},
     output::{Output, TITLE, paint},
 };
 use anyhow::Context as _;
-use og_node::network::{Network, NetworkPlan};
-use rand::RngExt as _;
-use std::{net::TcpListener, path::PathBuf, time::Instant};
+use og_node::network::Network;
+use std::{path::PathBuf, time::Instant};
 use story::Story;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Ports that are tried: below those that systems give to outgoing connections.
-const BASE_PORTS: std::ops::Range<u16> = 10_000..30_000;
-const BASE_PORT_ATTEMPTS: u32 = 100;
 
 /// See what this is: a network stands up, answers, proves it, and loses a validator on the way.
 ///
@@ -72,7 +68,11 @@ fn interrupted() -> anyhow::Error {
 async fn tell(directory: PathBuf, output: &Output) -> anyhow::Result<()> {
     let started = Instant::now();
     output.line(paint(TITLE, "1. A network stands up"));
-    let network = Network::create(&directory, &plan()?, &mut rand::rng())?;
+    let network = Network::create(
+        &directory,
+        &SizeArgs::default().plan_on_free_ports("demo")?,
+        &mut rand::rng(),
+    )?;
     let mut fleet = Fleet::start(network, Lifetime::Attached)?;
     fleet.wait_ready(output).await?;
     let mut story = Story::begin(&fleet.network, output).await?;
@@ -104,24 +104,4 @@ async fn tell(directory: PathBuf, output: &Output) -> anyhow::Result<()> {
     output.line(paint(TITLE, "\n5. What was shown"));
     fleet.stop();
     output.result(&story.summary(started.elapsed()))
-}
-
-/// The usual network, on ports that are free.
-fn plan() -> anyhow::Result<NetworkPlan> {
-    let mut plan = super::network::SizeArgs::default().plan();
-    "demo".clone_into(&mut plan.name);
-    for _ in 0..BASE_PORT_ATTEMPTS {
-        plan.base_port = rand::rng().random_range(BASE_PORTS);
-        let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-        if plan.ports().iter().all(is_free) {
-            return Ok(plan);
-        }
-    }
-    Err(failure(
-        format!(
-            "no free ports between {} and {}",
-            BASE_PORTS.start, BASE_PORTS.end
-        ),
-        "stop what holds them, or run this in a container",
-    ))
 }

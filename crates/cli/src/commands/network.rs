@@ -1,14 +1,22 @@
 //! `og network init`: the files of a new network, for one host or several.
 
-use crate::output::{Output, TITLE, paint};
+use crate::{
+    failure::failure,
+    output::{Output, TITLE, paint},
+};
 use og_node::network::{DEFAULT_CHAIN_ID, Network as Folder, NetworkPlan};
+use rand::RngExt as _;
 use serde::Serialize;
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, TcpListener},
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+/// Ports that are tried: below those that systems give to outgoing connections.
+const BASE_PORTS: std::ops::Range<u16> = 10_000..30_000;
+const BASE_PORT_ATTEMPTS: u32 = 100;
 
 /// Make networks.
 #[derive(Debug, clap::Args)]
@@ -90,6 +98,28 @@ impl SizeArgs {
             base_port: self.base_port.unwrap_or(usual.base_port),
             ..usual
         }
+    }
+
+    /// The same plan, on ports that are free now.
+    pub(crate) fn plan_on_free_ports(&self, name: &str) -> anyhow::Result<NetworkPlan> {
+        let mut plan = NetworkPlan {
+            name: name.to_owned(),
+            ..self.plan()
+        };
+        for _ in 0..BASE_PORT_ATTEMPTS {
+            plan.base_port = rand::rng().random_range(BASE_PORTS);
+            let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+            if plan.ports().iter().all(is_free) {
+                return Ok(plan);
+            }
+        }
+        Err(failure(
+            format!(
+                "no free ports between {} and {}",
+                BASE_PORTS.start, BASE_PORTS.end
+            ),
+            "stop what holds them, or run this in a container",
+        ))
     }
 }
 

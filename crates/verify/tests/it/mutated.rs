@@ -4,6 +4,8 @@ use crate::fixture::{Draft, Network};
 use og_types::{Canonical as _, Receipt, limits::MAX_RECEIPT_BYTES};
 use og_verify::{TrustAnchor, verify};
 use proptest::prelude::*;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha20Rng;
 use std::sync::LazyLock;
 
 struct Case {
@@ -127,5 +129,45 @@ proptest! {
         bytes.copy_within(from..from + length, to);
         prop_assume!(bytes != CASE.bytes);
         rejected_field(&bytes);
+    }
+}
+
+/// Mutated receipts that are tried; `OG_MUTATED_RECEIPTS=1000000` takes a quarter of an hour.
+const MUTATED_RECEIPTS: u64 = 5_000;
+
+#[test]
+fn no_mutated_receipt_is_accepted() {
+    let count = std::env::var("OG_MUTATED_RECEIPTS")
+        .map_or(MUTATED_RECEIPTS, |count| count.parse().unwrap());
+    let mut rng = ChaCha20Rng::seed_from_u64(count);
+    for _ in 0..count {
+        let mut bytes = CASE.bytes.clone();
+        for _ in 0..rng.random_range(1..=4) {
+            mutate(&mut bytes, &mut rng);
+        }
+        if bytes != CASE.bytes {
+            rejected_field(&bytes);
+        }
+    }
+}
+
+/// One change of the kinds that an editor, a bad disk or a forger makes.
+fn mutate(bytes: &mut Vec<u8>, rng: &mut ChaCha20Rng) {
+    if bytes.is_empty() {
+        return;
+    }
+    let position = rng.random_range(0..bytes.len());
+    let length = rng.random_range(1..=64).min(bytes.len() - position);
+    match rng.random_range(0..7) {
+        0 => bytes[position] ^= 1 << rng.random_range(0..8),
+        1 => bytes[position] = rng.random(),
+        2 => rng.fill(&mut bytes[position..position + length]),
+        3 => drop(bytes.drain(position..position + length)),
+        4 => bytes.insert(position, rng.random()),
+        5 => bytes.truncate(position),
+        _ => {
+            let from = rng.random_range(0..=bytes.len() - length);
+            bytes.copy_within(from..from + length, position);
+        }
     }
 }
