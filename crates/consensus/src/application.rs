@@ -1,6 +1,6 @@
 //! Proposing and verifying blocks: the chain's rules, run against the database.
 
-use crate::{block::ConsensusBlock, pool::Pool, schemes::ConsensusScheme};
+use crate::{block::ConsensusBlock, pool::Pool, schemes::ConsensusScheme, throttle::EmptyFrom};
 use commonware_consensus::{marshal::ancestry::Ancestry, simplex::types::Context};
 use commonware_cryptography::{ed25519::PublicKey, keccak256::Digest};
 use commonware_glue::stateful::{self, Finality, Input, Proposed, db::DatabaseSet};
@@ -35,20 +35,12 @@ pub trait Observer: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send;
 }
 
-/// When to propose.
-#[derive(Clone, Copy, Debug)]
-pub struct Proposing {
-    /// How long a proposer waits for work before it proposes an empty block.
-    pub empty_block_interval: Duration,
-}
-
 /// The chain as commonware's stateful machine drives it.
 #[derive(Clone)]
 pub struct Application<O> {
     rules: Arc<Rules>,
     genesis: ConsensusBlock,
     pool: Pool,
-    proposing: Proposing,
     observer: O,
     undecided: Undecided,
 }
@@ -87,18 +79,11 @@ impl Undecided {
 
 impl<O: Observer> Application<O> {
     /// The chain of `rules`, which starts at `genesis`.
-    pub fn new(
-        rules: Arc<Rules>,
-        genesis: ConsensusBlock,
-        pool: Pool,
-        proposing: Proposing,
-        observer: O,
-    ) -> Self {
+    pub fn new(rules: Arc<Rules>, genesis: ConsensusBlock, pool: Pool, observer: O) -> Self {
         Self {
             rules,
             genesis,
             pool,
-            proposing,
             observer,
             undecided: Undecided::default(),
         }
@@ -109,10 +94,11 @@ impl<O: Observer> Application<O> {
         self.undecided.clone()
     }
 
-    /// Builds on `parent` as soon as there is work, or empty when `deadline` has come.
+    /// Builds on `parent` as soon as there is work that can be included, or empty when that is due.
     async fn build<E>(
         &self,
         runtime: &E,
+        empty_from: EmptyFrom,
         parent: &Header,
         context: &Context<Digest, PublicKey>,
         batch: &Batch<E>,
@@ -120,11 +106,8 @@ impl<O: Observer> Application<O> {
     where
         E: Clock + StorageContext + Spawner,
     {
-        let empty_allowed = runtime.sleep(self.proposing.empty_block_interval);
-        futures::pin_mut!(empty_allowed);
-        // The first block carries the genesis accounts and never waits.
-        let mut may_be_empty = parent.height == 0;
         loop {
+            let may_be_empty = runtime.current() >= empty_from.0;
             let changed = self.pool.changed();
             let slot = self.slot(parent, context, now_ms(runtime));
             let candidates = self
@@ -143,9 +126,7 @@ impl<O: Observer> Application<O> {
             }
             select! {
                 _ = changed => {},
-                _ = &mut empty_allowed => {
-                    may_be_empty = true;
-                },
+                _ = runtime.sleep_until(empty_from.0) => {},
             }
         }
     }
@@ -243,7 +224,7 @@ where
     type Databases = Databases<E>;
     type Captured = ();
     type Provider = ();
-    type Input = ();
+    type Input = EmptyFrom;
 
     fn sync_targets(block: &ConsensusBlock) -> <Databases<E> as DatabaseSet<E>>::SyncTargets {
         og_state::sync_target(block.block().header())
@@ -258,12 +239,15 @@ where
         (runtime, context): (E, Self::Context),
         ancestry: impl Ancestry<ConsensusBlock>,
         batch: Batch<E>,
-        _: Input<(), ()>,
+        input: Input<EmptyFrom, ()>,
     ) -> Option<Proposed<Self, E>> {
         let mut ancestry = Box::pin(ancestry);
         let parent = ancestry.next().await?;
         let parent = parent.inner().block().header();
-        let (slot, built) = unless_fatal(self.build(&runtime, parent, &context, &batch).await)??;
+        let (slot, built) = unless_fatal(
+            self.build(&runtime, input.upstream, parent, &context, &batch)
+                .await,
+        )??;
         let receipts = built.executed.receipts.clone();
         let merkleized = unless_fatal(merkleize::<E>(batch, &built.executed.writes).await)?;
         let block = built.into_block(&self.rules, parent, &slot, &commitment::<E>(&merkleized));

@@ -19,9 +19,10 @@ pub mod gossip;
 pub mod intake;
 pub mod pool;
 pub mod schemes;
+pub mod throttle;
 pub mod validator;
 
-pub use application::{Application, Observer, Proposing, Undecided};
+pub use application::{Application, Observer, Undecided};
 pub use block::ConsensusBlock;
 pub use channels::{Channels, NETWORK_CHANNELS, max_message_bytes};
 pub use intake::Intake;

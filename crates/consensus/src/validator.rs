@@ -1,7 +1,7 @@
 //! A whole validator: every actor, wired to the others.
 
 use crate::{
-    application::{Application, Observer, Proposing, Undecided},
+    application::{Application, Observer, Undecided},
     block::ConsensusBlock,
     channels::Channels,
     epochs::{self, EngineTiming, Epochs, Marshal},
@@ -9,6 +9,7 @@ use crate::{
     intake::Intake,
     pool::Pool,
     schemes::{ConsensusScheme, Schemes},
+    throttle::Throttle,
 };
 use commonware_broadcast::buffered;
 use commonware_consensus::{
@@ -214,9 +215,6 @@ where
             Arc::clone(&config.rules),
             genesis,
             config.pool.clone(),
-            Proposing {
-                empty_block_interval: config.timing.empty_block_interval,
-            },
             config.observer,
         );
         let undecided = application.undecided();
@@ -241,7 +239,11 @@ where
         );
         let automaton = Deferred::new(
             context.child("deferred"),
-            state.clone(),
+            Throttle::new(
+                state.clone(),
+                config.pool.clone(),
+                config.timing.empty_block_interval,
+            ),
             marshal.clone(),
             epocher.clone(),
         );

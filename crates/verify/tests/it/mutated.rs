@@ -4,7 +4,7 @@ use crate::fixture::{Draft, Network};
 use og_types::{Canonical as _, Receipt, limits::MAX_RECEIPT_BYTES};
 use og_verify::{TrustAnchor, verify};
 use proptest::prelude::*;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 use std::sync::LazyLock;
 

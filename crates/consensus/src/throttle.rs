@@ -1,0 +1,114 @@
+//! Waiting for work before a block is proposed: this is where empty blocks are throttled.
+
+use crate::{block::ConsensusBlock, pool::Pool};
+use commonware_consensus::{Application, Epochable, marshal::ancestry::Ancestry};
+use commonware_cryptography::Digested;
+use commonware_macros::select;
+use commonware_runtime::Clock;
+use futures::StreamExt as _;
+use og_chain::{Block, fees::next_base_fee};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+/// When a proposal may be an empty block.
+#[derive(Clone, Copy, Debug)]
+pub struct EmptyFrom(pub SystemTime);
+
+/// Holds each proposal back until there is work for it, or an empty block is due.
+///
+/// The stateful machine does not apply a finalized block while a proposal is being built on it.
+/// So the wait belongs here, before the machine sees the proposal: inside, it would hold up the
+/// finality of the block before.
+#[derive(Clone, Debug)]
+pub struct Throttle<A> {
+    inner: A,
+    pool: Pool,
+    empty_block_interval: Duration,
+}
+
+impl<A> Throttle<A> {
+    /// Proposals of `inner`, from what waits in `pool`.
+    pub const fn new(inner: A, pool: Pool, empty_block_interval: Duration) -> Self {
+        Self {
+            inner,
+            pool,
+            empty_block_interval,
+        }
+    }
+
+    /// Whether something waits that is not in `parent` already. What an ancestor before it has
+    /// taken, and this node has not applied yet, counts as work: the builder sees to that.
+    fn has_work(&self, parent: &Block, now_ms: u64) -> bool {
+        let candidates = self
+            .pool
+            .with(|pool| pool.candidates(next_base_fee(parent.header()), now_ms));
+        let taken: BTreeSet<_> = parent
+            .records()
+            .iter()
+            .map(|signed| signed.record.request_id)
+            .collect();
+        let included = parent.decoded_transactions().unwrap_or_default();
+        let included: BTreeSet<_> = included
+            .iter()
+            .map(|transaction| transaction.hash())
+            .collect();
+        candidates
+            .records
+            .iter()
+            .any(|signed| !taken.contains(&signed.record.request_id))
+            || candidates
+                .transactions
+                .iter()
+                .any(|transaction| !included.contains(&transaction.hash()))
+    }
+}
+
+impl<E, A> Application<E> for Throttle<A>
+where
+    E: Clock,
+    A: Application<E, Block = ConsensusBlock, Input = EmptyFrom> + Sync,
+    A::Context: Epochable + Send,
+{
+    type SigningScheme = A::SigningScheme;
+    type Context = A::Context;
+    type Block = ConsensusBlock;
+    type Input = ();
+
+    async fn propose(
+        &mut self,
+        (runtime, context): (E, Self::Context),
+        ancestry: impl Ancestry<ConsensusBlock>,
+        (): (),
+    ) -> Option<Digested<ConsensusBlock>> {
+        let parent = ancestry.clone().next().await?;
+        let parent = parent.inner().block();
+        let mut empty_from = runtime.current();
+        // The first block carries the genesis accounts and never waits.
+        if parent.header().height > 0 {
+            empty_from += self.empty_block_interval;
+        }
+        while runtime.current() < empty_from {
+            let changed = self.pool.changed();
+            if self.has_work(parent, crate::application::now_ms(&runtime)) {
+                break;
+            }
+            select! {
+                _ = changed => {},
+                _ = runtime.sleep_until(empty_from) => {},
+            }
+        }
+        self.inner
+            .propose((runtime, context), ancestry, EmptyFrom(empty_from))
+            .await
+    }
+
+    async fn verify(
+        &mut self,
+        context: (E, Self::Context),
+        ancestry: impl Ancestry<ConsensusBlock>,
+    ) -> bool {
+        self.inner.verify(context, ancestry).await
+    }
+}
