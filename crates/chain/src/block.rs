@@ -2,9 +2,12 @@
 
 use crate::transaction::{Transaction, TransactionError};
 use alloy_primitives::{B256, Bytes};
-use og_crypto::{block_hash, merkle::list_root};
+use og_crypto::{
+    block_hash,
+    merkle::{ListTree, list_root},
+};
 use og_types::{
-    BlockHash, Canonical, DecodeError, Header, SignedRecord, canonical_struct,
+    BlockHash, Canonical, DecodeError, Header, Inclusion, SignedRecord, canonical_struct,
     limits::{
         MAX_BLOCK_BYTES, MAX_RECORDS_PER_BLOCK, MAX_TRANSACTION_BYTES, MAX_TRANSACTIONS_PER_BLOCK,
     },
@@ -34,6 +37,7 @@ struct Inner {
     parts: Parts,
     bytes: Bytes,
     hash: BlockHash,
+    records_tree: ListTree,
     /// Decoded on first use: recovering senders is most of the cost of a transfer.
     decoded: OnceLock<Result<Vec<Transaction>, BlockTransactionError>>,
 }
@@ -85,10 +89,15 @@ pub fn transactions_root(transactions: &[Bytes]) -> B256 {
     list_root(transactions)
 }
 
-/// The root of a list of records; each leaf is a [`SignedRecord`]'s canonical bytes.
-pub fn records_root(records: &[SignedRecord]) -> B256 {
+/// The tree of a list of records; each leaf is a [`SignedRecord`]'s canonical bytes.
+fn records_tree(records: &[SignedRecord]) -> ListTree {
     let encoded: Vec<_> = records.iter().map(Canonical::to_bytes).collect();
-    list_root(&encoded)
+    ListTree::new(&encoded)
+}
+
+/// The root of a list of records.
+pub fn records_root(records: &[SignedRecord]) -> B256 {
+    records_tree(records).root()
 }
 
 impl Block {
@@ -96,14 +105,15 @@ impl Block {
     /// were, so that no block disagrees with itself.
     pub fn new(mut header: Header, transactions: Vec<Bytes>, records: Vec<SignedRecord>) -> Self {
         header.transactions_root = transactions_root(&transactions);
-        header.records_root = records_root(&records);
+        let records_tree = records_tree(&records);
+        header.records_root = records_tree.root();
         let parts = Parts {
             header,
             transactions,
             records,
         };
         let bytes = parts.to_bytes().into();
-        Self::from_parts(parts, bytes)
+        Self::from_parts(parts, bytes, records_tree)
     }
 
     /// Decodes a block and checks that the body is what the header commits to.
@@ -125,20 +135,23 @@ impl Block {
         if found != expected {
             return Err(BlockDecodeError::TransactionsRoot { expected, found });
         }
-        let found = records_root(&parts.records);
+        let records_tree = records_tree(&parts.records);
+        let found = records_tree.root();
         let expected = parts.header.records_root;
         if found != expected {
             return Err(BlockDecodeError::RecordsRoot { expected, found });
         }
-        Ok(Self::from_parts(parts, Bytes::copy_from_slice(bytes)))
+        let bytes = Bytes::copy_from_slice(bytes);
+        Ok(Self::from_parts(parts, bytes, records_tree))
     }
 
-    fn from_parts(parts: Parts, bytes: Bytes) -> Self {
+    fn from_parts(parts: Parts, bytes: Bytes, records_tree: ListTree) -> Self {
         let hash = block_hash(&parts.header);
         Self(Arc::new(Inner {
             parts,
             bytes,
             hash,
+            records_tree,
             decoded: OnceLock::new(),
         }))
     }
@@ -166,6 +179,12 @@ impl Block {
     /// The records, in order.
     pub fn records(&self) -> &[SignedRecord] {
         &self.0.parts.records
+    }
+
+    /// The path from the record at `position` to the header's `records_root`, or `None` if there
+    /// are not so many.
+    pub fn prove_record(&self, position: u32) -> Option<Inclusion> {
+        self.0.records_tree.prove(position)
     }
 
     /// The transactions decoded, with their senders.

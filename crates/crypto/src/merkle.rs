@@ -14,31 +14,43 @@ use og_types::{Inclusion, limits::MAX_PROOF_SIBLINGS};
 #[error("the Merkle path does not lead to the root: {0}")]
 pub struct InclusionError(String);
 
-fn tree<I: AsRef<[u8]>>(items: &[I]) -> Tree<Digest> {
-    let mut builder = Builder::<Keccak256>::new(items.len());
-    for item in items {
-        builder.add(&Digest(keccak256(&[item.as_ref()]).0));
+/// The Merkle tree of a list, from which any item's path is quickly taken.
+#[derive(Clone, Debug)]
+pub struct ListTree(Tree<Digest>);
+
+impl ListTree {
+    /// The tree of a list of encoded items.
+    pub fn new<I: AsRef<[u8]>>(items: &[I]) -> Self {
+        let mut builder = Builder::<Keccak256>::new(items.len());
+        for item in items {
+            builder.add(&Digest(keccak256(&[item.as_ref()]).0));
+        }
+        Self(builder.build())
     }
-    builder.build()
+
+    /// The list's root.
+    pub fn root(&self) -> B256 {
+        B256::from(self.0.root().0)
+    }
+
+    /// The path from the item at `position` to the root, or `None` past the list's end.
+    pub fn prove(&self, position: u32) -> Option<Inclusion> {
+        let proof = self.0.proof(position).ok()?;
+        Some(Inclusion {
+            position,
+            leaf_count: proof.leaf_count,
+            siblings: proof
+                .siblings
+                .iter()
+                .map(|digest| B256::from(digest.0))
+                .collect(),
+        })
+    }
 }
 
 /// The root of a list of encoded items.
 pub fn list_root<I: AsRef<[u8]>>(items: &[I]) -> B256 {
-    B256::from(tree(items).root().0)
-}
-
-/// The path from the item at `position` to the list's root, or `None` past the list's end.
-pub fn prove_inclusion<I: AsRef<[u8]>>(items: &[I], position: u32) -> Option<Inclusion> {
-    let proof = tree(items).proof(position).ok()?;
-    Some(Inclusion {
-        position,
-        leaf_count: proof.leaf_count,
-        siblings: proof
-            .siblings
-            .iter()
-            .map(|digest| B256::from(digest.0))
-            .collect(),
-    })
+    ListTree::new(items).root()
 }
 
 /// Checks that `item` stands where `inclusion` says in the list that has `root`.
@@ -80,7 +92,7 @@ mod tests {
             let items: Vec<_> = (0..count).map(|i| i.to_be_bytes()).collect();
             let root = list_root(&items);
             for position in 0..count {
-                let inclusion = prove_inclusion(&items, position).unwrap();
+                let inclusion = ListTree::new(&items).prove(position).unwrap();
                 verify_inclusion(&items[position as usize], &inclusion, &root).unwrap();
                 for other in (0..count).filter(|other| *other != position) {
                     verify_inclusion(&items[other as usize], &inclusion, &root).unwrap_err();
@@ -89,7 +101,7 @@ mod tests {
                 moved.leaf_count += 1;
                 verify_inclusion(&items[position as usize], &moved, &root).unwrap_err();
             }
-            assert!(prove_inclusion(&items, count).is_none());
+            assert!(ListTree::new(&items).prove(count).is_none());
         }
     }
 
@@ -97,6 +109,6 @@ mod tests {
     fn the_empty_list_has_a_root_and_no_members() {
         let items: [[u8; 1]; 0] = [];
         assert_ne!(list_root(&items), B256::ZERO);
-        assert!(prove_inclusion(&items, 0).is_none());
+        assert!(ListTree::new(&items).prove(0).is_none());
     }
 }

@@ -18,6 +18,9 @@ use redb::{
 use std::path::Path;
 
 mod proof;
+mod recent;
+
+use recent::Recent;
 
 pub use proof::{RecordLookup, RecordProof};
 
@@ -93,6 +96,7 @@ impl<E: Into<redb::Error>> From<E> for IndexError {
 #[derive(Debug)]
 pub struct Index {
     database: Database,
+    recent: Recent,
 }
 
 impl Index {
@@ -112,7 +116,10 @@ impl Index {
         transaction.open_table(RECEIPTS)?;
         transaction.open_table(RECORDS)?;
         transaction.commit()?;
-        Ok(Self { database })
+        Ok(Self {
+            database,
+            recent: Recent::default(),
+        })
     }
 
     /// Appends a final block and its transactions' receipts. Appending a block that is already
@@ -131,7 +138,7 @@ impl Index {
             });
         }
         let transaction = self.database.begin_write()?;
-        if !is_next(&transaction, block)? {
+        if !self.is_next(&transaction, block)? {
             return Ok(());
         }
         transaction
@@ -143,6 +150,7 @@ impl Index {
         insert_transactions(&transaction, height, receipts)?;
         insert_records(&transaction, height, block.records())?;
         transaction.commit()?;
+        self.recent.keep(block);
         Ok(())
     }
 
@@ -176,7 +184,7 @@ impl Index {
         let Some((height, bytes)) = blocks.last()? else {
             return Ok(None);
         };
-        decode_block(height.value(), bytes.value()).map(Some)
+        self.decode(height.value(), bytes.value()).map(Some)
     }
 
     /// The block at `height`.
@@ -184,7 +192,7 @@ impl Index {
     /// # Errors
     /// [`IndexError::Damaged`], [`IndexError::Database`].
     pub fn block(&self, height: u64) -> Result<Option<Block>, IndexError> {
-        block_at(&self.database.begin_read()?, height)
+        self.block_at(&self.database.begin_read()?, height)
     }
 
     /// The block with this hash.
@@ -195,7 +203,7 @@ impl Index {
         let transaction = self.database.begin_read()?;
         let height = transaction.open_table(HEIGHTS)?.get(hash.0)?;
         match height {
-            Some(height) => block_at(&transaction, height.value()),
+            Some(height) => self.block_at(&transaction, height.value()),
             None => Ok(None),
         }
     }
@@ -210,7 +218,8 @@ impl Index {
             return Ok(None);
         };
         let (height, position) = place.value();
-        Ok(block_at(&transaction, height)?.map(|block| (block, position)))
+        let block = self.block_at(&transaction, height)?;
+        Ok(block.map(|block| (block, position)))
     }
 
     /// The receipts of the transactions in the block at `height`, in order; none if there is no
@@ -229,38 +238,67 @@ impl Index {
         }
         Ok(found)
     }
-}
 
-/// Whether `block` is to be appended; `false` if it is there already.
-fn is_next(transaction: &WriteTransaction, block: &Block) -> Result<bool, IndexError> {
-    let blocks = transaction.open_table(BLOCKS)?;
-    let header = block.header();
-    let conflict = || IndexError::Conflict {
-        height: header.height,
-        hash: block.hash(),
-    };
-    if let Some(stored) = blocks.get(header.height)? {
-        return if stored.value() == block.bytes().as_ref() {
-            Ok(false)
-        } else {
-            Err(conflict())
+    /// Whether `block` is to be appended; `false` if it is there already.
+    fn is_next(&self, transaction: &WriteTransaction, block: &Block) -> Result<bool, IndexError> {
+        let blocks = transaction.open_table(BLOCKS)?;
+        let header = block.header();
+        let conflict = || IndexError::Conflict {
+            height: header.height,
+            hash: block.hash(),
         };
+        if let Some(stored) = blocks.get(header.height)? {
+            return if stored.value() == block.bytes().as_ref() {
+                Ok(false)
+            } else {
+                Err(conflict())
+            };
+        }
+        let Some((last, bytes)) = blocks.last()? else {
+            return Ok(true);
+        };
+        let last = last.value();
+        if header.height != last + 1 {
+            return Err(IndexError::Gap {
+                expected: last + 1,
+                found: header.height,
+            });
+        }
+        let parent = self.decode(last, bytes.value())?;
+        if header.parent != parent.hash() {
+            return Err(conflict());
+        }
+        Ok(true)
     }
-    let Some((last, bytes)) = blocks.last()? else {
-        return Ok(true);
-    };
-    let last = last.value();
-    if header.height != last + 1 {
-        return Err(IndexError::Gap {
-            expected: last + 1,
-            found: header.height,
-        });
+
+    fn block_at(
+        &self,
+        transaction: &ReadTransaction,
+        height: u64,
+    ) -> Result<Option<Block>, IndexError> {
+        if let Some(block) = self.recent.get(height) {
+            return Ok(Some(block));
+        }
+        let blocks = transaction.open_table(BLOCKS)?;
+        let Some(bytes) = blocks.get(height)? else {
+            return Ok(None);
+        };
+        self.decode(height, bytes.value()).map(Some)
     }
-    let parent = decode_block(last, bytes.value())?;
-    if header.parent != parent.hash() {
-        return Err(conflict());
+
+    /// The block that was stored at `height` as `bytes`.
+    fn decode(&self, height: u64, bytes: &[u8]) -> Result<Block, IndexError> {
+        if let Some(block) = self.recent.get(height) {
+            return Ok(block);
+        }
+        let block =
+            Block::from_bytes(bytes).map_err(|error: BlockDecodeError| IndexError::Damaged {
+                height,
+                reason: error.to_string(),
+            })?;
+        self.recent.keep(&block);
+        Ok(block)
     }
-    Ok(true)
 }
 
 fn insert_transactions(
@@ -287,21 +325,6 @@ fn insert_records(
         places.insert(signed.record.request_id.0, (height, position))?;
     }
     Ok(())
-}
-
-fn block_at(transaction: &ReadTransaction, height: u64) -> Result<Option<Block>, IndexError> {
-    let blocks = transaction.open_table(BLOCKS)?;
-    let Some(bytes) = blocks.get(height)? else {
-        return Ok(None);
-    };
-    decode_block(height, bytes.value()).map(Some)
-}
-
-fn decode_block(height: u64, bytes: &[u8]) -> Result<Block, IndexError> {
-    Block::from_bytes(bytes).map_err(|error: BlockDecodeError| IndexError::Damaged {
-        height,
-        reason: error.to_string(),
-    })
 }
 
 fn damaged(height: u64, error: &DecodeError) -> IndexError {

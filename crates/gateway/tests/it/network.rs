@@ -15,7 +15,7 @@ use axum::{
 };
 use og_crypto::{
     NodeKey, commit_input, commit_output,
-    merkle::{list_root, prove_inclusion},
+    merkle::{ListTree, list_root},
 };
 use og_gateway::{GatewayConfig, config::DEFAULT_RETAINED_BYTES, serve};
 use og_types::{
@@ -299,7 +299,7 @@ fn proof(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {
         records_root: list_root(&leaves),
         ..Header::default()
     };
-    let inclusion = prove_inclusion(&leaves, 0).unwrap();
+    let inclusion = ListTree::new(&leaves).prove(0).unwrap();
     json!({
         "record": Bytes::from(record.to_bytes()),
         "inclusion": Bytes::from(inclusion.to_bytes()),

@@ -1,11 +1,8 @@
 //! Proofs that records are final, put together from what the index holds.
 
-use super::{FINALIZATIONS, Index, IndexError, RECORDS, block_at};
+use super::{FINALIZATIONS, Index, IndexError, RECORDS};
 use alloy_primitives::Bytes;
-use og_crypto::merkle::prove_inclusion;
-use og_types::{
-    Canonical as _, Header, Inclusion, RequestId, SignedRecord, limits::MAX_DESCENDANTS,
-};
+use og_types::{Header, Inclusion, RequestId, SignedRecord, limits::MAX_DESCENDANTS};
 use redb::{ReadTransaction, ReadableDatabase as _};
 
 /// Proof that a record is final: all of a receipt that does not come from its node.
@@ -52,20 +49,21 @@ impl Index {
             height,
             reason: "the block is missing".to_owned(),
         };
-        let block = block_at(&transaction, height)?.ok_or_else(|| missing(height))?;
+        let block = self
+            .block_at(&transaction, height)?
+            .ok_or_else(|| missing(height))?;
         let mut descendants = Vec::new();
         for next in height + 1..=certified {
-            match block_at(&transaction, next)? {
+            match self.block_at(&transaction, next)? {
                 Some(block) => descendants.push(block.header().clone()),
                 // The certificate has arrived before its block.
                 None => return Ok(RecordLookup::Uncertified),
             }
         }
-        let encoded: Vec<_> = block.records().iter().map(|r| r.to_bytes()).collect();
         let record = usize::try_from(position)
             .ok()
             .and_then(|position| block.records().get(position));
-        let (Some(record), Some(inclusion)) = (record, prove_inclusion(&encoded, position)) else {
+        let (Some(record), Some(inclusion)) = (record, block.prove_record(position)) else {
             return Err(missing(height));
         };
         Ok(RecordLookup::Final(Box::new(RecordProof {

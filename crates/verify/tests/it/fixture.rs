@@ -258,7 +258,9 @@ impl Draft {
                 response: self.response.clone().into(),
             },
             evidence: None,
-            inclusion: merkle::prove_inclusion(&leaves, self.before.into()).unwrap(),
+            inclusion: merkle::ListTree::new(&leaves)
+                .prove(self.before.into())
+                .unwrap(),
             header,
             descendants,
             finalization: certificate.encode().to_vec().into(),

@@ -114,7 +114,7 @@ fn payload<T: Canonical + serde::Serialize>(
 fn list() -> Value {
     let items: Vec<_> = (0..5u8).map(|item| vec![item; usize::from(item)]).collect();
     let paths = (0..5).map(|position| {
-        let path = merkle::prove_inclusion(&items, position).unwrap();
+        let path = merkle::ListTree::new(&items).prove(position).unwrap();
         json!({
             "position": path.position,
             "leaf_count": path.leaf_count,
