@@ -182,7 +182,7 @@ impl Reporter for Watch {
 
     fn report(&mut self, update: Self::Activity) -> commonware_actor::Feedback {
         if let Update::Block(block, acknowledgement) = update {
-            let took = now_us(&*self.clock).saturating_sub(block.inner().proposed_at_us);
+            let took = now_us(&self.clock).saturating_sub(block.inner().proposed_at_us);
             self.took_us.lock().expect("no holder panics").push(took);
             acknowledgement.acknowledge();
         }
