@@ -1,9 +1,11 @@
 //! Asking the network: HTTP to gateways, JSON-RPC to validators; every answer bounded.
 
 mod gateway;
+mod operator;
 mod rpc;
 
-pub(crate) use gateway::{Answer, Gateway, GatewayArgs, OfferedModel, is_well};
+pub(crate) use gateway::{Answer, Gateway, GatewayArgs, OfferedModel};
+pub(crate) use operator::readiness;
 pub(crate) use rpc::{Block, Rpc, RpcError};
 
 use anyhow::{Context as _, ensure};

@@ -34,7 +34,7 @@ impl Command {
             Self::Infer(command) => wait_for(command.run(output)),
             Self::Verify(command) => command.run(output),
             Self::Model(command) => wait_for(command.run(output)),
-            Self::Node(command) => command.run(),
+            Self::Node(command) => command.run(output),
             Self::Network(command) => command.run(output),
             Self::Bench(command) => wait_for(command.run(output)),
         }

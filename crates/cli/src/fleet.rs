@@ -1,11 +1,6 @@
 //! Starting, watching and stopping the nodes of one network on this machine, a process each.
 
-use crate::{
-    client::{Rpc, is_well},
-    failure::failure,
-    output::Output,
-    process,
-};
+use crate::{client::readiness, failure::failure, output::Output, process};
 use anyhow::Context as _;
 use og_node::network::{Network, Node};
 use std::{
@@ -21,7 +16,7 @@ use std::{
 /// How long a network may take from its start to its first block.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a node may take to end in good order before it is killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const POLL_PAUSE: Duration = Duration::from_millis(200);
 /// How much of a dead node's log is shown.
 const LOG_TAIL_BYTES: u64 = 4096;
@@ -101,7 +96,7 @@ impl Fleet {
             .with_context(|| format!("this network has no node {name}"))
     }
 
-    /// Waits until every validator has a block beyond genesis and the gateway serves.
+    /// Waits until every node says that it is ready.
     pub(crate) async fn wait_ready(&mut self, output: &Output) -> anyhow::Result<()> {
         let progress = output.progress("starting the nodes");
         let started = Instant::now();
@@ -124,20 +119,11 @@ impl Fleet {
     /// The nodes that cannot be used yet.
     async fn not_ready(&self) -> Vec<String> {
         let mut waiting = Vec::new();
-        let endpoints = &self.network.endpoints;
-        for (index, url) in endpoints.rpcs.iter().enumerate() {
-            let height = Rpc::new(url).block_number().await;
-            if !height.is_ok_and(|height| height > 0) {
-                waiting.push(format!("validator-{index}"));
+        for node in &self.network.nodes {
+            let ready = readiness(node.config.operator_listen()).await;
+            if !ready.is_ok_and(|readiness| readiness.ready) {
+                waiting.push(node.name.clone());
             }
-        }
-        for (index, url) in endpoints.inference.iter().enumerate() {
-            if !is_well(url, "/health").await {
-                waiting.push(format!("inference-{index}"));
-            }
-        }
-        if !is_well(&endpoints.gateway, "/ready").await {
-            waiting.push("gateway".to_owned());
         }
         waiting
     }
@@ -159,7 +145,8 @@ impl Fleet {
                 self.log_tail(first)
             ),
             format!(
-                "see the logs in {}",
+                "`og devnet status --dir {}` says what each waits for; see the logs in {}",
+                self.network.directory.display(),
                 self.network.directory.join("logs").display()
             ),
         )

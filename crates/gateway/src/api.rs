@@ -1,7 +1,6 @@
 //! The HTTP interface: paths, bodies, status codes. Its description is generated from here.
 
 use crate::{
-    chain::Validator,
     config::{BODY_TIMEOUT, MAX_BODY_BYTES},
     error::{ApiError, ErrorBody},
     infer::{InferAnswer, InferRequest, Service, store_error},
@@ -24,7 +23,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures::future::join_all;
 use og_types::{Canonical as _, Receipt, RequestId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -47,7 +45,6 @@ struct Description;
 /// What the handlers share.
 pub(crate) struct Shared {
     pub(crate) service: Service,
-    pub(crate) validators: Vec<Validator>,
     /// One permit per inference request in progress.
     pub(crate) in_flight: Semaphore,
 }
@@ -57,17 +54,6 @@ pub(crate) struct Shared {
 pub(crate) struct PendingBody {
     /// Always `pending`.
     pub status: &'static str,
-}
-
-/// Whether the gateway and what it depends on are there.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReadyBody {
-    /// Whether requests can be answered and receipts fetched.
-    pub ready: bool,
-    /// Whether an inference node answers.
-    pub inference: bool,
-    /// Whether a validator answers.
-    pub chain: bool,
 }
 
 /// Form of a receipt.
@@ -91,8 +77,6 @@ fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(infer))
         .routes(routes!(receipt))
         .routes(routes!(models))
-        .routes(routes!(health))
-        .routes(routes!(ready))
 }
 
 /// The interface's OpenAPI description.
@@ -276,41 +260,4 @@ async fn models(State(shared): State<Arc<Shared>>) -> Json<ModelsBody> {
         object: "list",
         data,
     })
-}
-
-/// Say that the process runs.
-#[utoipa::path(get, path = "/health", responses((status = 200, description = "It runs.")))]
-async fn health() -> StatusCode {
-    StatusCode::OK
-}
-
-/// Say whether requests can be answered now.
-#[utoipa::path(
-    get, path = "/ready",
-    responses(
-        (status = 200, description = "An inference node and a validator answer.", body = ReadyBody),
-        (status = 503, description = "One of them does not.", body = ReadyBody),
-    )
-)]
-async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<ReadyBody>) {
-    let (offers, times) = futures::join!(
-        shared.service.nodes.offers(),
-        join_all(shared.validators.iter().map(Validator::time_ms)),
-    );
-    let inference = offers.any_node();
-    let chain = times.iter().any(Result::is_ok);
-    let ready = inference && chain;
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (
-        status,
-        Json(ReadyBody {
-            ready,
-            inference,
-            chain,
-        }),
-    )
 }

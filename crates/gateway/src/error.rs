@@ -64,7 +64,10 @@ impl ApiError {
 
     /// The gateway itself failed. The cause goes to the log, not to the client.
     pub(crate) fn internal(cause: &dyn std::error::Error) -> Self {
-        tracing::error!(cause = error_chain(cause), "request failed");
+        tracing::error!(
+            cause = error_chain(cause),
+            "a request failed for a reason of this gateway: check its disk"
+        );
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal_error",

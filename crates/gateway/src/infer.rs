@@ -94,7 +94,7 @@ impl Service {
     /// settler.
     pub(crate) async fn infer(&self, body: Bytes) -> Result<InferAnswer, ApiError> {
         let offers = self.nodes.offers().await;
-        if !offers.any_node() {
+        if offers.answering() == 0 {
             return Err(ApiError::unavailable(
                 "no_node",
                 "no inference node answers: try again, or ask the operator",

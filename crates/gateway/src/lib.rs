@@ -19,6 +19,7 @@ mod in_flight;
 mod infer;
 mod models;
 mod nodes;
+mod operated;
 mod server;
 mod settle;
 mod store;

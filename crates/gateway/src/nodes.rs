@@ -40,9 +40,14 @@ pub(crate) struct Offers {
 }
 
 impl Offers {
-    /// Whether any node answered.
-    pub(crate) fn any_node(&self) -> bool {
-        self.lists.iter().any(Option::is_some)
+    /// Number of nodes that answered.
+    pub(crate) fn answering(&self) -> usize {
+        self.lists.iter().flatten().count()
+    }
+
+    /// Number of nodes that were asked.
+    pub(crate) fn all(&self) -> usize {
+        self.lists.len()
     }
 
     /// Each model once, in the nodes' order, with the number of nodes that offer it.

@@ -9,13 +9,14 @@ use crate::{
     in_flight::InFlight,
     infer::Service,
     nodes::Nodes,
+    operated::{OperatedGateway, SettlementMetrics},
     settle::Settler,
     store::{Store, StoreError},
 };
 use futures::FutureExt as _;
 use og_crypto::RecordVerifier;
-use og_http::BoundedListener;
-use std::{future::Future, io, sync::Arc};
+use og_http::{RequestMetrics, operator};
+use std::{future::Future, sync::Arc};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 /// Why a gateway could not run.
@@ -30,18 +31,17 @@ pub enum ServeError {
     /// No HTTP client could be made.
     #[error("the HTTP client cannot be set up")]
     Client(#[from] reqwest::Error),
-    /// The listener failed.
-    #[error("the gateway's listener failed")]
-    Listener(#[from] io::Error),
 }
 
-/// Serves requests on `listener` until `shutdown` completes and the requests in progress have
-/// been answered. Records that are not final by then are taken up again at the next start.
+/// Serves requests on `listener`, and the gateway's operators on `operators`, until `shutdown`
+/// completes; requests in progress are answered first, within [`og_http::DRAIN_TIMEOUT`]. Records
+/// that are not final by then are taken up again at the next start.
 ///
 /// # Errors
 /// [`ServeError`] says what the gateway lacks.
 pub async fn serve(
     listener: TcpListener,
+    operators: TcpListener,
     config: GatewayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
@@ -51,6 +51,7 @@ pub async fn serve(
     if config.validators.is_empty() {
         return Err(ServeError::Missing("validator"));
     }
+    let mut registry = operator::registry("gateway");
     let client = client()?;
     let store = Arc::new(Store::open(&config.database, config.retained_bytes)?);
     let validators: Vec<_> = config
@@ -58,27 +59,29 @@ pub async fn serve(
         .iter()
         .map(|url| Validator::new(client.clone(), url.clone()))
         .collect();
-    let (settler, queue) = Settler::new(store.clone(), validators.clone());
-    let service = Service {
-        nodes: Nodes::new(client, &config.nodes),
-        checker: ResultChecker {
-            chain_id: config.chain_id,
-            verifier: RecordVerifier::new(&config.genesis_hash),
+    let (settler, queue) = Settler::new(
+        store.clone(),
+        validators.clone(),
+        SettlementMetrics::register(&mut registry),
+    );
+    let shared = Arc::new(Shared {
+        service: Service {
+            nodes: Nodes::new(client, &config.nodes),
+            checker: ResultChecker {
+                chain_id: config.chain_id,
+                verifier: RecordVerifier::new(&config.genesis_hash),
+            },
+            store,
+            queue,
+            in_flight: InFlight::default(),
         },
-        store,
-        queue,
-        in_flight: InFlight::default(),
-    };
-    let app = app(Arc::new(Shared {
-        service,
-        validators,
         in_flight: Semaphore::new(MAX_IN_FLIGHT),
-    }));
+    });
+    let app = RequestMetrics::register(&mut registry).observe(app(shared.clone()));
+    let operated = Arc::new(OperatedGateway::new(shared, validators, registry));
     let shutdown = shutdown.shared();
-    let listener = BoundedListener::new(listener, MAX_CONNECTIONS);
-    let server = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone());
-    let server = async { server.await.map_err(ServeError::from) };
-    let settler = async { settler.run(shutdown).await.map_err(ServeError::from) };
-    futures::try_join!(server, settler)?;
-    Ok(())
+    let server = og_http::serve(listener, app, MAX_CONNECTIONS, shutdown.clone());
+    let operators = operator::serve(operators, operated, shutdown.clone());
+    let (_, _, settled) = futures::join!(server, operators, settler.run(shutdown));
+    Ok(settled?)
 }

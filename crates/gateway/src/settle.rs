@@ -7,6 +7,7 @@ use crate::{
     },
     error::error_chain,
     http::FetchError,
+    operated::SettlementMetrics,
     store::{Store, StoreError},
 };
 use og_crypto::merkle::verify_inclusion;
@@ -27,7 +28,7 @@ impl Queue {
     /// so this waits only while the settler starts up.
     pub(crate) async fn push(&self, id: RequestId) {
         if self.0.send(id).await.is_err() {
-            tracing::warn!(request_id = %id, "shutting down: its record settles at the next start");
+            tracing::info!(request_id = %id, "stopping: its record settles at the next start");
         }
     }
 }
@@ -38,16 +39,22 @@ pub(crate) struct Settler {
     validators: Arc<Vec<Validator>>,
     queries: Arc<Semaphore>,
     arrivals: mpsc::Receiver<RequestId>,
+    metrics: SettlementMetrics,
 }
 
 impl Settler {
-    pub(crate) fn new(store: Arc<Store>, validators: Vec<Validator>) -> (Self, Queue) {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        validators: Vec<Validator>,
+        metrics: SettlementMetrics,
+    ) -> (Self, Queue) {
         let (sender, arrivals) = mpsc::channel(usize::try_from(MAX_PENDING).unwrap_or(usize::MAX));
         let settler = Self {
             store,
             validators: Arc::new(validators),
             queries: Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)),
             arrivals,
+            metrics,
         };
         (settler, Queue(sender))
     }
@@ -73,7 +80,7 @@ impl Settler {
                 }
                 Some(ended) = tasks.join_next() => {
                     if let Err(error) = ended {
-                        tracing::error!(%error, "settling a record failed; it resumes at the next start");
+                        tracing::error!(%error, "settling a record broke off: report it; a restart resumes it");
                     }
                 }
             }
@@ -86,6 +93,8 @@ impl Settler {
             store: self.store.clone(),
             validators: self.validators.clone(),
             queries: self.queries.clone(),
+            metrics: self.metrics.clone(),
+            begun: Instant::now(),
         }
     }
 }
@@ -96,6 +105,8 @@ struct Case {
     store: Arc<Store>,
     validators: Arc<Vec<Validator>>,
     queries: Arc<Semaphore>,
+    metrics: SettlementMetrics,
+    begun: Instant,
 }
 
 /// What one validator knows of a record.
@@ -125,7 +136,7 @@ impl Case {
             Err(error) => Err(error),
         };
         if let Err(error) = settled {
-            tracing::error!(request_id = %self.id, error = error_chain(&error), "cannot settle");
+            tracing::error!(request_id = %self.id, error = error_chain(&error), "a record is not settled: make room on the disk or repair it, then restart");
         }
     }
 
@@ -136,13 +147,16 @@ impl Case {
 
     async fn close(&self, result: JobResult, outcome: Outcome) -> Result<(), StoreError> {
         let (store, id) = (self.store.clone(), self.id);
+        let (metrics, waited) = (self.metrics.clone(), self.begun.elapsed());
         blocking(move || match outcome {
             Outcome::Final(proof) => {
-                tracing::info!(request_id = %id, height = proof.header.height, "record is final");
+                tracing::debug!(request_id = %id, height = proof.header.height, "record is final");
+                metrics.settled(waited);
                 store.settle(&id, &assemble(result, *proof))
             }
             Outcome::Failed(reason) => {
                 tracing::warn!(request_id = %id, reason, "record will never be final");
+                metrics.failed();
                 store.fail(&id, &reason)
             }
         })

@@ -125,6 +125,22 @@ impl Store {
         Ok(ids)
     }
 
+    /// Checks that something could be written; it is not after the disk has failed once.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        Ok(self.database.begin_write()?.abort()?)
+    }
+
+    /// Number of answers whose records are not final yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub(crate) fn pending_count(&self) -> Result<u64, StoreError> {
+        Ok(self.database.begin_read()?.open_table(PENDING)?.len()?)
+    }
+
     /// A pending answer, or `None` if it is not pending.
     ///
     /// # Errors

@@ -1,9 +1,18 @@
-//! Keep HTTP servers within bounds.
+//! Keep HTTP servers within bounds, and show operators what they do.
 //!
-//! What axum leaves open and every server of the network needs. So far: how many connections.
+//! [`serve`] adds what axum leaves open and every server of the network needs: limits on
+//! connections, on slow clients and on the time that a shutdown takes. [`RequestMetrics`] counts
+//! what it answers. [`operator`] is the interface for operators, the same on every role.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
-mod listener;
+pub mod operator;
+mod requests;
+mod server;
 
-pub use listener::{BoundedListener, Connection};
+pub use operator::{Check, Operated, Readiness};
+pub use requests::RequestMetrics;
+pub use server::{
+    CONNECTION_LIFETIME, DRAIN_TIMEOUT, HEAD_TIMEOUT, MAX_HEAD_BYTES, WRITE_STALL_TIMEOUT, serve,
+};

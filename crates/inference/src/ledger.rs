@@ -57,6 +57,15 @@ impl Ledger {
         Ok(Self { database, maximum })
     }
 
+    /// Checks that an id could be taken; none can after the disk has failed once.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`] if the database fails.
+    pub fn check(&self) -> Result<(), LedgerError> {
+        let write = self.database.begin_write().map_err(redb::Error::from)?;
+        Ok(write.abort().map_err(redb::Error::from)?)
+    }
+
     /// Whether the id is remembered as used.
     ///
     /// # Errors

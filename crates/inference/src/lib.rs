@@ -2,7 +2,7 @@
 //!
 //! A [`Worker`] turns a [`Job`](og_types::Job) into a [`JobResult`](og_types::JobResult); its
 //! [`Ledger`] keeps it from ever signing two records for one request id that could both be
-//! admitted. [`serve`] offers it over HTTP: `POST /v1/jobs`, `GET /v1/models`, `GET /health`.
+//! admitted. [`serve`] offers it over HTTP: `POST /v1/jobs`, `GET /v1/models`.
 
 mod ledger;
 mod server;

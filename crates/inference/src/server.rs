@@ -9,10 +9,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use og_http::BoundedListener;
+use futures::FutureExt as _;
+use og_http::{Check, Operated, RequestMetrics, operator};
 use og_types::{Canonical as _, Job, JobResult};
+use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use serde_json::json;
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -38,32 +40,110 @@ struct Service {
     running: Arc<Semaphore>,
 }
 
-/// Serves `POST /v1/jobs`, `GET /v1/models` and `GET /health` until `shutdown` is ready; jobs
-/// that were begun are answered first.
-///
-/// # Errors
-/// What the system says if the listener fails.
+/// Serves `POST /v1/jobs` and `GET /v1/models` on `listener`, and the node's operators on
+/// `operators`, until `shutdown` is ready; jobs that were begun are answered first, within
+/// [`og_http::DRAIN_TIMEOUT`].
 pub async fn serve(
     listener: TcpListener,
+    operators: TcpListener,
     worker: Arc<Worker>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let service = Service {
         worker,
         admitted: Arc::new(Semaphore::new(MAX_ADMITTED_JOBS)),
         running: Arc::new(Semaphore::new(MAX_RUNNING_JOBS)),
     };
-    let listener = BoundedListener::new(listener, MAX_CONNECTIONS);
-    axum::serve(listener, router(service))
-        .with_graceful_shutdown(shutdown)
-        .await
+    let mut registry = operator::registry("inference");
+    let app = RequestMetrics::register(&mut registry).observe(router(service.clone()));
+    let operated = Arc::new(OperatedService::new(service, registry));
+    let shutdown = shutdown.shared();
+    tokio::join!(
+        og_http::serve(listener, app, MAX_CONNECTIONS, shutdown.clone()),
+        operator::serve(operators, operated, shutdown),
+    );
+}
+
+/// The service as its operator sees it.
+struct OperatedService {
+    service: Service,
+    registry: Registry,
+    admitted: Gauge,
+    running: Gauge,
+}
+
+impl OperatedService {
+    fn new(service: Service, mut registry: Registry) -> Self {
+        let (admitted, running) = (Gauge::default(), Gauge::default());
+        registry.register(
+            "inference_jobs_admitted",
+            format!("Jobs taken on, running and waiting; at most {MAX_ADMITTED_JOBS}"),
+            admitted.clone(),
+        );
+        registry.register(
+            "inference_jobs_running",
+            format!("Jobs whose models run; at most {MAX_RUNNING_JOBS}"),
+            running.clone(),
+        );
+        Self {
+            service,
+            registry,
+            admitted,
+            running,
+        }
+    }
+}
+
+impl Operated for OperatedService {
+    async fn checks(&self) -> Vec<Check> {
+        let worker = self.service.worker.clone();
+        let checks = tokio::task::spawn_blocking(move || vec![models(&worker), ledger(&worker)]);
+        checks
+            .await
+            .unwrap_or_else(|error| vec![Check::new("models", false, error.to_string())])
+    }
+
+    async fn metrics(&self) -> String {
+        let used = |places: &Semaphore, all: usize| {
+            i64::try_from(all.saturating_sub(places.available_permits())).unwrap_or(i64::MAX)
+        };
+        self.admitted
+            .set(used(&self.service.admitted, MAX_ADMITTED_JOBS));
+        self.running
+            .set(used(&self.service.running, MAX_RUNNING_JOBS));
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn models(worker: &Worker) -> Check {
+    match worker.library().list() {
+        Ok(models) => Check::new("models", true, format!("{} models", models.len())),
+        Err(error) => Check::new("models", false, error.to_string()),
+    }
+}
+
+fn ledger(worker: &Worker) -> Check {
+    match worker.check_ledger() {
+        Ok(()) => Check::new(
+            "ledger",
+            true,
+            "the ledger of signed requests can be written",
+        ),
+        Err(error) => Check::new(
+            "ledger",
+            false,
+            format!("{error}: make room on the disk or repair it, then restart the node"),
+        ),
+    }
 }
 
 fn router(service: Service) -> Router {
     Router::new()
         .route("/v1/jobs", post(run_job))
         .route("/v1/models", get(list_models))
-        .route("/health", get(health))
         .fallback(|| async { Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
         .method_not_allowed_fallback(|| async {
             Failure::new(
@@ -74,10 +154,6 @@ fn router(service: Service) -> Router {
         })
         .layer(DefaultBodyLimit::max(Job::MAX_BYTES))
         .with_state(service)
-}
-
-async fn health(State(service): State<Service>) -> Response {
-    Json(json!({ "status": "ok", "node": service.worker.node_id() })).into_response()
 }
 
 async fn list_models(State(service): State<Service>) -> Result<Response, Failure> {
@@ -189,7 +265,10 @@ impl From<JobError> for Failure {
             JobError::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             JobError::Model(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
             JobError::Node(reason) => {
-                tracing::error!(reason, "a job failed for a reason of this node");
+                tracing::error!(
+                    reason,
+                    "a job failed for a reason of this node: check its disk and memory"
+                );
                 return Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "node_failed",

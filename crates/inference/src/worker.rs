@@ -126,6 +126,14 @@ impl Worker {
         &self.config.library
     }
 
+    /// Checks the memory of answered requests, without which nothing is signed.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be written.
+    pub fn check_ledger(&self) -> Result<(), LedgerError> {
+        self.config.ledger.check()
+    }
+
     /// Runs the job's model on its inputs and signs a record of it.
     ///
     /// Blocks for as long as the model takes: call it where blocking is allowed. A request id is

@@ -1,5 +1,6 @@
 //! A running validator, as JSON-RPC sees it.
 
+use crate::figures::Figures;
 use alloy_primitives::{Address, B256, Bytes};
 use commonware_codec::Encode as _;
 use commonware_consensus::types::Height;
@@ -11,7 +12,7 @@ use og_state::{Databases, read_latest};
 use og_types::SignedRecord;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
-use tracing::{error, warn};
+use tracing::warn;
 
 /// Pause before the state is read again while a block is being applied.
 const STATE_RETRY: Duration = Duration::from_millis(1);
@@ -26,13 +27,15 @@ const CERTIFICATE_DEPTH: u64 = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct IndexObserver {
     index: Arc<Index>,
+    figures: Figures,
     height: watch::Sender<u64>,
 }
 
 impl IndexObserver {
-    pub(crate) fn new(index: Arc<Index>) -> Self {
+    pub(crate) fn new(index: Arc<Index>, figures: Figures) -> Self {
         Self {
             index,
+            figures,
             height: watch::Sender::default(),
         }
     }
@@ -48,9 +51,9 @@ impl Observer for IndexObserver {
         let appended = tokio::task::block_in_place(|| self.index.append(block, receipts));
         // The stateful machine's contract: stop rather than lose a block that is final.
         if let Err(error) = appended {
-            error!(%error, height = block.header().height, "the index failed: free disk space or restore the folder, then restart");
-            panic!("the index failed: {error}");
+            panic!("the index of blocks failed: {error}");
         }
+        self.figures.finalized(block);
         self.height.send_replace(block.header().height);
     }
 }
@@ -99,6 +102,7 @@ pub(crate) struct ChainApi {
     pub(crate) pool: Pool,
     pub(crate) intake: Intake<Context>,
     pub(crate) databases: Databases<Context>,
+    pub(crate) figures: Figures,
 }
 
 fn unreadable(error: impl std::fmt::Display) -> ReadError {
@@ -148,11 +152,15 @@ impl Chain for ChainApi {
     }
 
     async fn submit_transaction(&self, raw: Bytes) -> Result<B256, SubmitError> {
-        self.intake.submit_transaction(raw).await.map_err(refusal)
+        let result = self.intake.submit_transaction(raw).await;
+        self.figures.submitted("transaction", &result);
+        result.map_err(refusal)
     }
 
     async fn submit_record(&self, record: SignedRecord) -> Result<(), SubmitError> {
-        self.intake.submit_record(record).await.map_err(refusal)
+        let result = self.intake.submit_record(record).await;
+        self.figures.submitted("record", &result);
+        result.map_err(refusal)
     }
 
     fn pending_transaction(&self, hash: &B256) -> Option<Transaction> {
@@ -171,6 +179,6 @@ impl Chain for ChainApi {
     }
 
     fn peers(&self) -> Option<usize> {
-        None
+        Some(self.figures.peers())
     }
 }

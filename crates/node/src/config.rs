@@ -2,14 +2,19 @@
 
 use crate::keys::{self, KeyFileError};
 use alloy_primitives::Address;
+use documented::DocumentedFields;
 use og_types::{ValidatorId, limits::MAX_VALIDATORS};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
+
+mod example;
+
+pub use example::{Role, example};
 
 /// Longest configuration file that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -17,6 +22,9 @@ const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 pub const DEFAULT_EMPTY_BLOCK_INTERVAL_MS: u64 = 1000;
 /// Default of [`ValidatorConfig::leader_timeout_ms`].
 pub const DEFAULT_LEADER_TIMEOUT_MS: u64 = 2000;
+/// Default of where operators' tools connect to: nobody else reaches it.
+pub const DEFAULT_OPERATOR_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 /// Default of what a node logs.
 pub const DEFAULT_LOG: &str = "info";
 
@@ -33,7 +41,7 @@ pub enum NodeConfig {
 }
 
 /// Configuration of a validator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct ValidatorConfig {
     /// The genesis file: which chain this is.
@@ -48,7 +56,8 @@ pub struct ValidatorConfig {
     pub p2p_listen: SocketAddr,
     /// Where JSON-RPC is served.
     pub rpc_listen: SocketAddr,
-    /// The other validators.
+    /// The other validators: a table `[[peers]]` for each, with `id` (the seat's Ed25519 public key
+    /// as in the genesis file) and `address` (where it listens, as `p2p_listen` there).
     #[serde(default)]
     pub peers: Vec<PeerConfig>,
     /// How long a proposer waits for work before it proposes an empty block, in milliseconds.
@@ -59,9 +68,26 @@ pub struct ValidatorConfig {
     /// exceed `empty_block_interval_ms`, or an idle proposer is taken for a dead one.
     #[serde(default = "default_leader_timeout_ms")]
     pub leader_timeout_ms: u64,
+    /// Where the operator's tools connect to: `/healthz`, `/readyz` and `/metrics` over HTTP.
+    #[serde(default = "default_operator_listen")]
+    pub operator_listen: SocketAddr,
     /// What is logged, in the syntax of `RUST_LOG`, for example `info,og_consensus=debug`.
     #[serde(default = "default_log")]
     pub log: String,
+    /// How the log is written: `text` for people, `json` (one object a line) for programs.
+    #[serde(default)]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Another validator.
@@ -75,7 +101,7 @@ pub struct PeerConfig {
 }
 
 /// Configuration of an inference node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct InferenceConfig {
     /// The genesis file: which chain the signed records are for.
@@ -90,13 +116,19 @@ pub struct InferenceConfig {
     pub payee: Address,
     /// Where gateways connect to.
     pub listen: SocketAddr,
+    /// Where the operator's tools connect to: `/healthz`, `/readyz` and `/metrics` over HTTP.
+    #[serde(default = "default_operator_listen")]
+    pub operator_listen: SocketAddr,
     /// What is logged, in the syntax of `RUST_LOG`.
     #[serde(default = "default_log")]
     pub log: String,
+    /// How the log is written: `text` for people, `json` (one object a line) for programs.
+    #[serde(default)]
+    pub log_format: LogFormat,
 }
 
 /// Configuration of a gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayConfig {
     /// The genesis file: which chain the receipts are about.
@@ -109,9 +141,15 @@ pub struct GatewayConfig {
     pub nodes: Vec<String>,
     /// JSON-RPC of validators, for example `http://127.0.0.1:8545`; the next one is asked when one fails.
     pub rpc: Vec<String>,
+    /// Where the operator's tools connect to: `/healthz`, `/readyz` and `/metrics` over HTTP.
+    #[serde(default = "default_operator_listen")]
+    pub operator_listen: SocketAddr,
     /// What is logged, in the syntax of `RUST_LOG`.
     #[serde(default = "default_log")]
     pub log: String,
+    /// How the log is written: `text` for people, `json` (one object a line) for programs.
+    #[serde(default)]
+    pub log_format: LogFormat,
 }
 
 const fn default_empty_block_interval_ms() -> u64 {
@@ -120,6 +158,10 @@ const fn default_empty_block_interval_ms() -> u64 {
 
 const fn default_leader_timeout_ms() -> u64 {
     DEFAULT_LEADER_TIMEOUT_MS
+}
+
+const fn default_operator_listen() -> SocketAddr {
+    DEFAULT_OPERATOR_LISTEN
 }
 
 fn default_log() -> String {
@@ -208,18 +250,27 @@ impl NodeConfig {
         }
     }
 
-    /// What is logged.
-    pub fn log(&self) -> &str {
+    /// What is logged, and how.
+    pub fn log(&self) -> (&str, LogFormat) {
         match self {
-            Self::Validator(config) => &config.log,
-            Self::Inference(config) => &config.log,
-            Self::Gateway(config) => &config.log,
+            Self::Validator(config) => (&config.log, config.log_format),
+            Self::Inference(config) => (&config.log, config.log_format),
+            Self::Gateway(config) => (&config.log, config.log_format),
+        }
+    }
+
+    /// Where the operator's tools connect to.
+    pub fn operator_listen(&self) -> SocketAddr {
+        match self {
+            Self::Validator(config) => config.operator_listen,
+            Self::Inference(config) => config.operator_listen,
+            Self::Gateway(config) => config.operator_listen,
         }
     }
 
     /// Every address that the process listens on, with what it serves there.
     pub fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
-        match self {
+        let mut listens = match self {
             Self::Validator(config) => {
                 vec![
                     ("JSON-RPC", config.rpc_listen),
@@ -228,7 +279,9 @@ impl NodeConfig {
             }
             Self::Inference(config) => vec![("inference", config.listen)],
             Self::Gateway(config) => vec![("gateway", config.listen)],
-        }
+        };
+        listens.push(("operators", self.operator_listen()));
+        listens
     }
 
     fn resolve(&mut self, folder: &Path) {
@@ -253,12 +306,22 @@ impl NodeConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        let mut ports = BTreeMap::new();
         for (what, address) in self.listens() {
             if address.port() == 0 {
                 return Err(invalid(
                     "listen",
                     format!(
                         "port 0 for {what} would be another port each time: choose one from 1 to 65535"
+                    ),
+                ));
+            }
+            if let Some(other) = ports.insert(address.port(), what) {
+                return Err(invalid(
+                    "listen",
+                    format!(
+                        "port {} is for {other} and for {what}: choose another for one of them",
+                        address.port()
                     ),
                 ));
             }
@@ -291,12 +354,6 @@ impl ValidatorConfig {
                     "{} must be more than empty_block_interval_ms ({}), or idle proposers are skipped: raise it",
                     self.leader_timeout_ms, self.empty_block_interval_ms
                 ),
-            ));
-        }
-        if self.p2p_listen.port() == self.rpc_listen.port() {
-            return Err(invalid(
-                "rpc_listen",
-                "the port is that of p2p_listen: choose another",
             ));
         }
         if self.peers.len() > MAX_VALIDATORS {

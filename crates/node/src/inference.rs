@@ -13,6 +13,11 @@ use std::{
 use tokio::net::TcpListener;
 use tracing::info;
 
+/// What to do when the ledger cannot be used.
+const LEDGER_ADVICE: &str = "If the disk is full or cannot be written, make room or repair it. \
+     If the file is damaged, leave the node stopped for an hour, then remove the file: what it \
+     remembered matters no longer";
+
 /// Runs an inference node until the process is told to stop.
 ///
 /// # Errors
@@ -23,22 +28,26 @@ pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
     let key = keys::read_node_key(&config.node_key)?;
     let data = DataDir::open(&config.data_dir, genesis_hash)?;
     let listener = crate::bind("inference", config.listen)?;
+    let operators = crate::bind("operators", config.operator_listen)?;
+    let ledger = data.join("ledger.redb");
+    crate::refuse_empty(&ledger, LEDGER_ADVICE)?;
     let worker = Worker::new(WorkerConfig {
         payee: config.payee,
         chain_id: genesis.chain_id,
         genesis_hash,
         library: Arc::new(Library::open(&config.models_dir)?),
-        ledger: Ledger::open(&data.join("ledger.redb"))?,
+        ledger: Ledger::open(&ledger)
+            .map_err(|error| crate::database_error(ledger, &error, LEDGER_ADVICE))?,
         clock: Arc::new(now_ms),
         salts: Arc::new(|| B256::from(rand::rng().random::<[u8; 32]>())),
         key,
     });
-    info!(node = %worker.node_id(), listen = %config.listen, "inference node is up");
+    info!(node = %worker.node_id(), listen = %config.listen, operators = %config.operator_listen, "inference node is up");
     crate::block_on(async move {
         let listener = TcpListener::from_std(listener).map_err(NodeError::Runtime)?;
-        og_inference::serve(listener, Arc::new(worker), crate::stop_signal())
-            .await
-            .map_err(NodeError::Inference)
+        let operators = TcpListener::from_std(operators).map_err(NodeError::Runtime)?;
+        og_inference::serve(listener, operators, Arc::new(worker), crate::stop_signal()).await;
+        Ok(())
     })
 }
 

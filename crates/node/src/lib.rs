@@ -9,18 +9,32 @@
 mod chain_api;
 pub mod config;
 pub mod data_dir;
+mod figures;
 mod gateway;
 mod inference;
 pub mod keys;
 mod logging;
 pub mod network;
+mod operated;
 mod validator;
 
 use config::NodeConfig;
 use og_types::ValidatorId;
-use std::{io, net::SocketAddr};
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    panic::catch_unwind,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 pub use logging::LogFilterError;
+pub use og_http::{Check, Readiness};
+
+/// How long work that cannot be interrupted (a model that runs) may hold up the end of a process.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a node cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -63,30 +77,43 @@ pub enum NodeError {
         /// What the system says.
         source: io::Error,
     },
-    /// The index of blocks failed.
-    #[error(transparent)]
-    Index(#[from] og_rpc::index::IndexError),
+    /// A database cannot be used.
+    #[error("cannot use the database {}: {reason}. {advice}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// The model folder cannot be used.
     #[error(transparent)]
     Models(#[from] og_engine::LibraryError),
-    /// JSON-RPC failed.
-    #[error("JSON-RPC failed: {0}")]
-    Rpc(og_rpc::ServeError),
-    /// The inference node's list of answered requests cannot be used.
+    /// JSON-RPC cannot be served.
     #[error(transparent)]
-    Ledger(#[from] og_inference::LedgerError),
-    /// The inference server failed.
-    #[error("the inference server failed: {0}")]
-    Inference(io::Error),
+    Rpc(#[from] og_rpc::MethodsError),
     /// The gateway failed.
     #[error(transparent)]
-    Gateway(#[from] og_gateway::ServeError),
+    Gateway(og_gateway::ServeError),
     /// The runtime failed.
     #[error("the runtime failed: {0}")]
     Runtime(io::Error),
     /// Part of the node ended.
     #[error("the node stopped: {0}. Restart it; it recovers by itself")]
     Actor(String),
+    /// Something failed where to go on could have done harm.
+    #[error(
+        "the node stopped because it could not go on safely: {reason}. \
+         If the disk is full or cannot be written, make room or repair it and start the node again: it recovers by itself. \
+         If it says the same with a sound disk, its data is damaged: restore {} from a backup", data_dir.display()
+    )]
+    Fatal {
+        /// What failed.
+        reason: String,
+        /// Where the node keeps its data.
+        data_dir: PathBuf,
+    },
 }
 
 /// Runs one node until the process is told to stop (SIGINT or SIGTERM).
@@ -95,10 +122,54 @@ pub enum NodeError {
 /// [`NodeError`] says what is wrong and what to do.
 pub fn run(config: &NodeConfig) -> Result<(), NodeError> {
     logging::start(config.log())?;
-    match config {
+    // What fails where to go on could do harm (signing something wrong, forgetting what was
+    // signed) panics; so do libraries on files that are not what they wrote.
+    let run = || match config {
         NodeConfig::Validator(config) => validator::run(config),
         NodeConfig::Inference(config) => inference::run(config),
         NodeConfig::Gateway(config) => gateway::run(config),
+    };
+    match catch_unwind(run) {
+        Ok(result) => result,
+        // Tasks that are ended in the middle of something may miss each other.
+        Err(_) if STOPPING.load(Ordering::Relaxed) => {
+            tracing::warn!("stopped in the middle of a step; the next start recovers it");
+            Ok(())
+        }
+        Err(_) => Err(NodeError::Fatal {
+            reason: logging::first_panic(),
+            data_dir: config.data_dir().to_owned(),
+        }),
+    }
+}
+
+/// Refuses a database that exists and is empty: it would be taken for a new one, and what was
+/// promised in it would be forgotten.
+fn refuse_empty(path: &Path, advice: &'static str) -> Result<(), NodeError> {
+    match path.metadata() {
+        Ok(metadata) if metadata.len() == 0 => Err(NodeError::Database {
+            path: path.to_owned(),
+            reason: "the file is empty".to_owned(),
+            advice,
+        }),
+        // Opening it says what is wrong with it otherwise.
+        _ => Ok(()),
+    }
+}
+
+/// An error of a database with everything that caused it, and `advice` if the file is damaged.
+fn database_error(path: PathBuf, error: &dyn Error, advice: &'static str) -> NodeError {
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        reason.push_str(": ");
+        reason.push_str(&error.to_string());
+        source = error.source();
+    }
+    NodeError::Database {
+        path,
+        reason,
+        advice,
     }
 }
 
@@ -116,12 +187,17 @@ fn bind(purpose: &'static str, address: SocketAddr) -> Result<std::net::TcpListe
 
 /// Runs `service` on a runtime of its own.
 fn block_on(service: impl Future<Output = Result<(), NodeError>>) -> Result<(), NodeError> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(NodeError::Runtime)?
-        .block_on(service)
+        .map_err(NodeError::Runtime)?;
+    let result = runtime.block_on(service);
+    runtime.shutdown_timeout(STOP_TIMEOUT);
+    result
 }
+
+/// Whether the process has been told to stop.
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// Resolves when the process is told to stop.
 async fn stop_signal() {
@@ -133,4 +209,6 @@ async fn stop_signal() {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+    STOPPING.store(true, Ordering::Relaxed);
+    tracing::info!("stopping: told to");
 }

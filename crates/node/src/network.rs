@@ -17,6 +17,7 @@ use alloy_primitives::{Address, B256};
 use og_types::{Canonical as _, DecodeError, Genesis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -80,6 +81,8 @@ pub struct Endpoints {
     pub gateway: String,
     /// Every inference node.
     pub inference: Vec<String>,
+    /// Every node's operator interface, by the node's name; each listens on its own host only.
+    pub operators: BTreeMap<String, String>,
 }
 
 /// Why a network's folder could not be made or read.

@@ -6,6 +6,7 @@ use crate::{
     config::ValidatorConfig,
     data_dir::DataDir,
     keys, network,
+    operated::OperatedValidator,
 };
 use commonware_cryptography::{ChaCha20Poly1305, Signer as _, ed25519::PublicKey};
 use commonware_p2p::{
@@ -21,22 +22,26 @@ use commonware_stream::{
     sake::{self, Sake},
 };
 use commonware_utils::{NZUsize, ordered::Map};
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use og_chain::rules::Rules;
 use og_consensus::{
     Channels, Config, NETWORK_CHANNELS, Pool, Schemes, Timing, Validator, max_message_bytes,
 };
 use og_crypto::SeatKey;
-use og_rpc::Index;
-use std::{sync::Arc, time::Duration};
+use og_http::operator;
+use og_rpc::{Index, index::IndexError, server::MAX_CONNECTIONS};
+use std::{net::TcpListener as StdListener, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
-use tracing::{error, info};
+use tracing::{info, warn};
 
 const PEER_DOMAIN: &[u8] = b"_OG_PEERS_V1";
 /// Messages queued inside the network.
 const NETWORK_MAILBOX: usize = 1024;
 /// How long the actors may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A validator is behind when its newest block is older than this many leader timeouts: with
+/// less than a third of the validators down, a block comes sooner.
+const STALE_LEADER_TIMEOUTS: u32 = 10;
 /// Threads for tasks; disk and database work have their own.
 const WORKER_THREADS: usize = 2;
 /// How far two validators' clocks may differ in a handshake.
@@ -59,13 +64,12 @@ pub(crate) fn run(config: &ValidatorConfig) -> Result<(), NodeError> {
     let schemes = Schemes::signer(&rules, &consensus_key).map_err(|_| NodeError::NoVote)?;
     let peers = addresses(config, &seat, &rules)?;
     let data = DataDir::open(&config.data_dir, rules.genesis_hash())?;
-    let index = Index::open(&data.join("index.redb"))?;
-    if index.head()?.is_none() {
-        let genesis = rules.genesis_block(&og_state::empty_commitment::<Context>());
-        index.append(&genesis, &[])?;
-    }
+    let index = open_index(data.join("index.redb"), &rules)?;
     // Bind before consensus starts, so that a port in use is an error and not a silent node.
-    let rpc = crate::bind("JSON-RPC", config.rpc_listen)?;
+    let listeners = Listeners {
+        rpc: crate::bind("JSON-RPC", config.rpc_listen)?,
+        operators: crate::bind("operators", config.operator_listen)?,
+    };
     drop(crate::bind("peers", config.p2p_listen)?);
 
     let runtime = RuntimeConfig::new()
@@ -79,7 +83,25 @@ pub(crate) fn run(config: &ValidatorConfig) -> Result<(), NodeError> {
         peers,
         index: Arc::new(index),
     };
-    Runner::new(runtime).start(|context| serve(context, config.clone(), parts, rpc))
+    Runner::new(runtime).start(|context| serve(context, config.clone(), parts, listeners))
+}
+
+/// What to do when the index cannot be used.
+const INDEX_ADVICE: &str = "If the disk is full or cannot be written, make room or repair it. \
+     If the file is damaged, restore the whole data directory from a backup";
+
+/// The index of final blocks, which begins with block 0.
+fn open_index(path: PathBuf, rules: &Rules) -> Result<Index, NodeError> {
+    crate::refuse_empty(&path, INDEX_ADVICE)?;
+    let open = || {
+        let index = Index::open(&path)?;
+        if index.head()?.is_none() {
+            let genesis = rules.genesis_block(&og_state::empty_commitment::<Context>());
+            index.append(&genesis, &[])?;
+        }
+        Ok(index)
+    };
+    open().map_err(|error: IndexError| crate::database_error(path.clone(), &error, INDEX_ADVICE))
 }
 
 /// What was read from disk and found to fit together.
@@ -91,17 +113,28 @@ struct Parts {
     index: Arc<Index>,
 }
 
+/// Where the node serves others than its peers.
+struct Listeners {
+    rpc: StdListener,
+    operators: StdListener,
+}
+
 async fn serve(
     context: Context,
     config: ValidatorConfig,
     parts: Parts,
-    rpc: std::net::TcpListener,
+    listeners: Listeners,
 ) -> Result<(), NodeError> {
-    let validators = u32::try_from(parts.rules.validators().members().len()).unwrap_or(u32::MAX);
-    let (network, oracle, channels) = connect(&context, &config, &parts, validators);
-    let mut handles = vec![network];
+    let stop = crate::stop_signal().shared();
     let pool = Pool::default();
-    let observer = IndexObserver::new(Arc::clone(&parts.index));
+    let operated = operate(&context, &config, &parts, &pool);
+    let listener = TcpListener::from_std(listeners.operators).map_err(NodeError::Runtime)?;
+    let operators = operator::serve(listener, Arc::clone(&operated), stop.clone());
+    context.child("operators").spawn(move |_| operators);
+
+    let (network, oracle, channels) = connect(&context, &config, &parts);
+    let mut handles = vec![network];
+    let observer = IndexObserver::new(Arc::clone(&parts.index), operated.figures.clone());
     let heights = observer.heights();
     let validator = Validator::start(
         context.child("validator"),
@@ -117,8 +150,11 @@ async fn serve(
             partition_prefix: "og".to_owned(),
         },
         channels,
-    )
-    .await;
+    );
+    let validator = tokio::select! {
+        validator = validator => validator,
+        () = stop.clone() => return Ok(()),
+    };
     handles.extend(validator.handles);
     let (index, marshal) = (Arc::clone(&parts.index), validator.marshal);
     handles.push(
@@ -132,38 +168,59 @@ async fn serve(
         pool,
         intake: validator.intake,
         databases: validator.databases,
+        figures: operated.figures.clone(),
     };
-    info!(validator = %parts.seat.id(), rpc = %config.rpc_listen, "validator is up");
-    let listener = TcpListener::from_std(rpc).map_err(NodeError::Runtime)?;
-    let rpc = context
-        .child("rpc")
-        .spawn(move |_| og_rpc::serve(listener, api, crate::stop_signal()));
-    let failed = first_end(handles);
+    let app = og_rpc::app(api, &mut operated.registry.lock())?;
+    let listener = TcpListener::from_std(listeners.rpc).map_err(NodeError::Runtime)?;
+    let rpc = og_http::serve(listener, app, MAX_CONNECTIONS, stop);
+    let rpc = context.child("rpc").spawn(move |_| rpc);
+    info!(
+        validator = %parts.seat.id(),
+        rpc = %config.rpc_listen,
+        operators = %config.operator_listen,
+        "validator is up"
+    );
     let result = tokio::select! {
-        () = crate::stop_signal() => {
-            info!("stopping");
-            Ok(())
-        }
-        ended = rpc => match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(NodeError::Rpc(error)),
-            Err(error) => Err(NodeError::Actor(error.to_string())),
-        },
-        reason = failed => Err(NodeError::Actor(reason)),
+        ended = rpc => ended.map_err(|error| NodeError::Actor(error.to_string())),
+        reason = first_end(handles) => Err(NodeError::Actor(reason)),
     };
-    // Whatever is half-written is recovered on the next start; this merely shortens that.
-    let _ = context.stop(0, Some(STOP_TIMEOUT)).await;
+    // Every actor ends between two of its steps. Whatever is half-written even so is recovered on
+    // the next start; this merely shortens that.
+    if context.stop(0, Some(STOP_TIMEOUT)).await.is_err() {
+        warn!("some tasks did not end in time; the next start recovers what they left");
+    }
     result
+}
+
+/// What the operator sees from the first moment on, also while the state is being opened.
+fn operate(
+    context: &Context,
+    config: &ValidatorConfig,
+    parts: &Parts,
+    pool: &Pool,
+) -> Arc<OperatedValidator> {
+    let operated = OperatedValidator::new(
+        context.child("operated"),
+        pool.clone(),
+        parts.rules.validators().members().len(),
+        Duration::from_millis(config.leader_timeout_ms) * STALE_LEADER_TIMEOUTS,
+    );
+    // If it cannot be read, the next block that becomes final says so.
+    if let Ok(Some(head)) = parts.index.head() {
+        operated.figures.set_head(&head);
+    }
+    let figures = operated.figures.clone();
+    context
+        .child("peers")
+        .spawn(move |context| figures.count_peers(context));
+    Arc::new(operated)
 }
 
 /// Resolves when the first actor ends, which none should before the process does.
 async fn first_end(handles: Vec<Handle<()>>) -> String {
     let mut handles: FuturesUnordered<_> = handles.into_iter().collect();
     match handles.next().await {
-        Some(Err(error)) => {
-            error!(%error, "an actor failed");
-            error.to_string()
-        }
+        Some(Err(error)) => error.to_string(),
         _ => "an actor ended early; the log says why".to_owned(),
     }
 }
@@ -214,12 +271,12 @@ fn connect(
     context: &Context,
     config: &ValidatorConfig,
     parts: &Parts,
-    validators: u32,
 ) -> (
     Handle<()>,
     Oracle<PublicKey>,
     Channels<PeerSender, PeerReceiver>,
 ) {
+    let validators = u32::try_from(parts.rules.validators().members().len()).unwrap_or(u32::MAX);
     let handshake = Cups::<_, ChaCha20Poly1305>::new(
         Sake {
             signer: parts.seat.0.clone(),

@@ -49,7 +49,10 @@ pub(crate) fn internal(cause: &dyn std::error::Error) -> ErrorObjectOwned {
         text.push_str(&error.to_string());
         source = error.source();
     }
-    tracing::error!(cause = text, "request failed");
+    tracing::error!(
+        cause = text,
+        "a request failed for a reason of this node: check its disk"
+    );
     with_code(CODE_INTERNAL, "the node failed; its log says why")
 }
 

@@ -1,6 +1,6 @@
 //! Answer Ethereum and network JSON-RPC.
 //!
-//! [`serve`] answers for whatever implements [`Chain`]; [`index`] is the store of final blocks
+//! [`app`] answers for whatever implements [`Chain`]; [`index`] is the store of final blocks
 //! that a validator keeps for it.
 //!
 //! Reading order: [`index`], [`chain`], `eth`, `network`, `calls`, `views`.
@@ -12,10 +12,11 @@ pub mod chain;
 pub mod error;
 mod eth;
 pub mod index;
+mod metrics;
 mod network;
 pub mod server;
 mod views;
 
 pub use chain::{Chain, MempoolSize, ReadError, StateView, SubmitError};
 pub use index::Index;
-pub use server::{ServeError, serve};
+pub use server::{MethodsError, app};

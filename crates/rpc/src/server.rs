@@ -1,65 +1,81 @@
-//! The HTTP server and its limits.
+//! JSON-RPC as an HTTP application, and its limits.
 
 use crate::{
     chain::Chain,
     eth::{Ethereum, EthereumApiServer as _},
+    metrics::{CallMetrics, Counted},
     network::{Network, NetworkApiServer as _},
+};
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::any,
 };
 use jsonrpsee::{
     RpcModule,
-    core::RegisterMethodError,
-    server::{BatchRequestConfig, Server, ServerConfig},
+    core::{RegisterMethodError, middleware::RpcServiceBuilder},
+    server::{BatchRequestConfig, Server, ServerConfig, stop_channel},
 };
-use std::{future::Future, io, sync::Arc};
-use tokio::net::TcpListener;
+use og_http::RequestMetrics;
+use prometheus_client::registry::Registry;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tower::ServiceExt as _;
 
 /// Bytes of one request: a transaction of the largest size in hexadecimal, and batches.
 pub const MAX_REQUEST_BYTES: u32 = 2 * 1024 * 1024;
 /// Bytes of one response: a full block with all its transactions as JSON.
 pub const MAX_RESPONSE_BYTES: u32 = 32 * 1024 * 1024;
-/// Connections that are open at the same time; more are told to come back.
-pub const MAX_CONNECTIONS: u32 = 512;
+/// Connections that are open at the same time; more wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 512;
+/// Requests that are answered at the same time; more are told to come back.
+pub const MAX_REQUESTS: u32 = 512;
 /// Calls in one batch.
 pub const MAX_BATCH: u32 = 100;
+/// Longest time that a request may take, from its head to its answer.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why JSON-RPC could not be served.
+/// Two methods have one name.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The listener cannot be used.
-    #[error("the JSON-RPC listener failed")]
-    Listener(#[from] io::Error),
-    /// Two methods have one name.
-    #[error("the JSON-RPC methods clash")]
-    Methods(#[from] RegisterMethodError),
-}
+#[error("the JSON-RPC methods clash: {0}")]
+pub struct MethodsError(#[from] RegisterMethodError);
 
-/// Serves JSON-RPC over HTTP for `chain` on `listener` until `shutdown` completes.
+/// JSON-RPC for `chain` at the path `/`, with its figures in `registry`.
 ///
 /// # Errors
-/// [`ServeError`] if the listener cannot be used.
-pub async fn serve<C: Chain>(
-    listener: TcpListener,
-    chain: C,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), ServeError> {
+/// [`MethodsError`] if two methods have one name.
+pub fn app<C: Chain>(chain: C, registry: &mut Registry) -> Result<Router, MethodsError> {
     let chain = Arc::new(chain);
     let mut methods = RpcModule::new(());
     methods.merge(Ethereum::new(chain.clone()).into_rpc())?;
     methods.merge(Network(chain).into_rpc())?;
+    let metrics = CallMetrics::register(methods.method_names(), registry);
     let config = ServerConfig::builder()
         .http_only()
         .max_request_body_size(MAX_REQUEST_BYTES)
         .max_response_body_size(MAX_RESPONSE_BYTES)
-        .max_connections(MAX_CONNECTIONS)
+        .max_connections(MAX_REQUESTS)
         .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
         .build();
-    let server = Server::builder()
+    // Only WebSockets listen to it; stopping is the matter of whoever serves this application.
+    let (stop, _) = stop_channel();
+    let service = Server::builder()
         .set_config(config)
-        .build_from_tcp(listener.into_std()?)?
-        .start(methods);
-    shutdown.await;
-    // It fails only if the server has stopped already.
-    let _ = server.stop();
-    server.stopped().await;
-    Ok(())
+        .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |service| Counted {
+            service,
+            metrics: metrics.clone(),
+        }))
+        .to_service_builder()
+        .build(methods, stop);
+    let answer = async move |request: Request| -> Response {
+        match timeout(REQUEST_TIMEOUT, service.clone().oneshot(request)).await {
+            Ok(Ok(response)) => response.into_response(),
+            Ok(Err(error)) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+            Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        }
+    };
+    let app = Router::new().route("/", any(answer));
+    Ok(RequestMetrics::register(registry).observe(app))
 }

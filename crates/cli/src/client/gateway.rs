@@ -15,7 +15,6 @@ use std::{
 /// How long an answer may take to become final.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_PAUSE: Duration = Duration::from_millis(100);
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which gateway to ask.
 #[derive(Clone, Debug, clap::Args)]
@@ -184,12 +183,4 @@ impl Gateway {
             next,
         ))
     }
-}
-
-/// Whether a service answers a question at `path` with success.
-pub(crate) async fn is_well(url: &str, path: &str) -> bool {
-    let request = http()
-        .get(format!("{}{path}", url.trim_end_matches('/')))
-        .timeout(HEALTH_TIMEOUT);
-    matches!(request.send().await, Ok(response) if response.status().is_success())
 }

@@ -2,9 +2,9 @@
 
 use super::network::SizeArgs;
 use crate::{
-    client::Rpc,
+    client::{Rpc, readiness},
     failure::failure,
-    fleet::{Fleet, Lifetime},
+    fleet::{Fleet, Lifetime, STOP_TIMEOUT},
     output::{BAD, GOOD, Output, TITLE, paint},
     process,
 };
@@ -18,8 +18,6 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long nodes may take to end in good order before they are killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Run a network of your own on this machine: validators, inference, gateway, a process each.
@@ -48,7 +46,7 @@ pub(crate) struct Devnet {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Say which nodes run, and how far the chain is.
+    /// Say which nodes run and are ready, and how far the chain is.
     Status(Folder),
     /// Stop all nodes.
     Stop(Folder),
@@ -220,6 +218,10 @@ struct NodeStatus {
     running: bool,
     pid: Option<i32>,
     listens: Vec<String>,
+    /// Whether it is of use; `None` if it does not run or does not say.
+    ready: Option<bool>,
+    /// Why it is not ready.
+    reasons: String,
     /// Height of a validator's newest final block.
     height: Option<u64>,
 }
@@ -234,7 +236,13 @@ async fn status(directory: &Path) -> anyhow::Result<Status> {
             Some(url) if pid.is_some() => Rpc::new(url).block_number().await.ok(),
             _ => None,
         };
+        let readiness = match pid {
+            Some(_) => readiness(node.config.operator_listen()).await.ok(),
+            None => None,
+        };
         nodes.push(NodeStatus {
+            ready: readiness.as_ref().map(|readiness| readiness.ready),
+            reasons: readiness.map_or_else(String::new, |readiness| readiness.reasons()),
             name: node.name.clone(),
             running: pid.is_some(),
             pid: pid.map(|pid| pid.as_raw_nonzero().get()),
@@ -257,10 +265,11 @@ async fn status(directory: &Path) -> anyhow::Result<Status> {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for node in &self.nodes {
-            let state = if node.running {
-                paint(GOOD, "runs   ")
-            } else {
-                paint(BAD, "stopped")
+            let state = match (node.running, node.ready) {
+                (true, Some(true)) => paint(GOOD, "ready    "),
+                (true, Some(false)) => paint(BAD, "not ready"),
+                (true, None) => paint(BAD, "silent   "),
+                (false, _) => paint(BAD, "stopped  "),
             };
             let pid = node
                 .pid
@@ -274,6 +283,9 @@ impl fmt::Display for Status {
                 node.name,
                 node.listens.join(", ")
             )?;
+            if !node.reasons.is_empty() {
+                writeln!(f, "               {}", node.reasons)?;
+            }
         }
         write!(
             f,

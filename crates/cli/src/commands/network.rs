@@ -34,7 +34,8 @@ enum Action {
 ///
 /// Nodes are given to the hosts in turn; the gateway runs on the first host. Validator i serves
 /// JSON-RPC at port B+i and talks to its peers at B+100+i, the gateway listens at B+200 and
-/// inference node j at B+300+j, where B is the base port.
+/// inference node j at B+300+j, where B is the base port. Each node serves its operator (readiness
+/// and metrics) on its own host only, 400 above B+i, B+200 or B+300+j.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

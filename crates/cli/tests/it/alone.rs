@@ -164,3 +164,17 @@ fn a_receipt_that_is_none_is_refused() {
     let neither = og(["verify", receipt]);
     assert_eq!(neither.status.code(), Some(2));
 }
+
+#[test]
+fn an_example_configuration_is_printed_for_every_role() {
+    for role in ["validator", "inference", "gateway"] {
+        let output = og(["node", "--config-example", role]);
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(&format!("role = \"{role}\"")), "{text}");
+        assert!(text.contains("operator_listen = "), "{text}");
+        let printed = og_json(["node", "--config-example", role]);
+        assert_eq!(printed["config"].as_str().unwrap().trim(), text.trim());
+    }
+    assert_eq!(og(["node"]).status.code(), Some(2));
+}

@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
         &["og-types", "og-crypto", "og-engine", "og-http"],
     ),
     ("og-gateway", &["og-types", "og-crypto", "og-http"]),
-    ("og-rpc", &["og-types", "og-crypto", "og-chain"]),
+    ("og-rpc", &["og-types", "og-crypto", "og-chain", "og-http"]),
     (
         "og-consensus",
         &["og-types", "og-crypto", "og-chain", "og-state"],
@@ -30,6 +30,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "og-chain",
             "og-state",
             "og-engine",
+            "og-http",
             "og-inference",
             "og-gateway",
             "og-rpc",

@@ -2,21 +2,19 @@
 //!
 //! The steps share one network because starting one takes seconds; each leaves it whole.
 
-use super::support::{Devnet, EXAMPLES, og, og_fails, og_json, one_network, read_json};
+use super::support::{
+    Devnet, EXAMPLES, og, og_fails, og_json, one_network, post, quantity, read_json, rpc, wait_for,
+};
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes, U256};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::fs;
 
 /// What the issue of this format promises.
 const MAX_RECEIPT_BYTES: usize = 8 * 1024;
-const WAIT: Duration = Duration::from_secs(60);
 const ADD_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/add.onnx");
 
 #[test]
@@ -147,49 +145,6 @@ fn another_network_s_genesis_file_proves_nothing(network: &Devnet) {
         &genesis,
     ]);
     assert!(error.contains("receipt.finalization"), "{error}");
-}
-
-/// Sends one JSON-RPC call and returns its result.
-fn rpc(url: &str, method: &str, params: Value) -> Value {
-    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-    let (_, answer) = post(url, request.to_string());
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert!(answer["error"].is_null(), "{method}: {answer}");
-    answer["result"].clone()
-}
-
-/// Posts a body as JSON; the status and the body of the answer.
-fn post(url: &str, body: String) -> (u16, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let response = reqwest::Client::new()
-            .post(url)
-            .header("content-type", "application/json")
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
-    })
-}
-
-fn quantity(value: &Value) -> u64 {
-    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
-}
-
-/// Waits until `find` finds something.
-fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(found) = find() {
-            return found;
-        }
-        assert!(started.elapsed() < WAIT, "no {what} in time");
-        thread::sleep(Duration::from_millis(200));
-    }
 }
 
 fn a_funded_account_can_pay(network: &Devnet) {

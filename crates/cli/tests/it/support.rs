@@ -1,12 +1,17 @@
 //! Running `og` as people do, and networks that are stopped when their test ends.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// Longest wait for anything.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// Digits that the model was not trained on.
 pub(crate) const EXAMPLES: &str =
@@ -57,8 +62,8 @@ pub(crate) fn free_base_port() -> u16 {
         .map(|_| rand::random_range(10_000..30_000))
         .find(|base: &u16| {
             (0..4)
-                .flat_map(|index| [base + index, base + 100 + index, base + 300 + index])
-                .chain([base + 200])
+                .flat_map(|index| [0, 100, 300, 400, 700].map(|offset| base + offset + index))
+                .chain([base + 200, base + 600])
                 .all(is_free)
         })
         .expect("no free ports")
@@ -150,4 +155,48 @@ fn show_logs(folder: &Path) {
 
 pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Sends one JSON-RPC call and returns its result.
+pub(crate) fn rpc(url: &str, method: &str, params: Value) -> Value {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let (_, answer) = post(url, request.to_string());
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert!(answer["error"].is_null(), "{method}: {answer}");
+    answer["result"].clone()
+}
+
+/// Posts a body as JSON; the status and the body of the answer.
+pub(crate) fn post(url: &str, body: String) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let response = reqwest::Client::new()
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    })
+}
+
+/// The number that a JSON-RPC quantity says.
+pub(crate) fn quantity(value: &Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+/// Waits until `find` finds something.
+pub(crate) fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(started.elapsed() < WAIT, "no {what} in time");
+        thread::sleep(Duration::from_millis(200));
+    }
 }

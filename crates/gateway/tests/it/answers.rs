@@ -163,14 +163,48 @@ async fn models_and_readiness_follow_the_nodes() {
         list["data"][0]["inputs"],
         json!([{"name": "x", "dtype": "f32", "shape": [1, 2]}])
     );
-    assert_eq!(gateway.get("/health").await.status(), 200);
-    assert_eq!(gateway.get("/ready").await.status(), 200);
+    assert_eq!(gateway.ask_as_operator("/readyz").await.status(), 200);
 
     let elsewhere = tempfile::tempdir().unwrap();
     let dead = dead_url().await;
     let lonely = Gateway::start(elsewhere.path(), &[&dead], &[&dead]).await;
-    assert_eq!(lonely.get("/health").await.status(), 200);
-    assert_eq!(lonely.get("/ready").await.status(), 503);
+    assert_eq!(lonely.ask_as_operator("/healthz").await.status(), 200);
+    let response = lonely.ask_as_operator("/readyz").await;
+    assert_eq!(response.status(), 503);
+    let readiness: Value = response.json().await.unwrap();
+    assert_eq!(readiness["ready"], false);
+    let failed: Vec<_> = readiness["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["ok"] == false)
+        .map(|check| &check["name"])
+        .collect();
+    assert_eq!(failed, ["inference", "chain"]);
     let (status, answer) = lonely.infer().await;
     assert_eq!((status, &answer["error"]["code"]), (503, &json!("no_node")));
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_became_of_requests() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(1, Conduct::Honest).await;
+    let validator = Validator::start(Policy::Admits).await;
+    let gateway = Gateway::start(directory.path(), &[&node.url], &[&validator.url]).await;
+    let (_, answer) = gateway.infer().await;
+    gateway.receipt(&answer).await;
+    gateway.post("{").await;
+    let text = gateway.ask_as_operator("/metrics").await.text().await;
+    let text = text.unwrap();
+    for line in [
+        r#"og_http_requests_total{route="/v1/infer",status="200"} 1"#,
+        r#"og_http_requests_total{route="/v1/infer",status="400"} 1"#,
+        r#"og_gateway_records_total{fate="final"} 1"#,
+        "og_gateway_receipt_seconds_count 1",
+        "og_gateway_pending_records 0",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    // The public address has none of it.
+    assert_eq!(gateway.get("/metrics").await.status(), 404);
 }

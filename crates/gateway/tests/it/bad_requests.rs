@@ -234,7 +234,8 @@ async fn a_gateway_that_lacks_something_says_what() {
     };
     let run = async |config| {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        serve(listener, config, async {}).await
+        let operators = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        serve(listener, operators, config, async {}).await
     };
     let node = "http://127.0.0.1:1";
     let missing = run(config(&[])).await;

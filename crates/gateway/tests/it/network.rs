@@ -312,6 +312,7 @@ fn proof(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {
 /// A running gateway. Dropping it ends its process rudely; [`stop`](Self::stop) asks it to.
 pub(crate) struct Gateway {
     pub(crate) url: String,
+    operator_url: String,
     client: reqwest::Client,
     shutdown: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -330,10 +331,12 @@ impl Gateway {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let operator_url = format!("http://{}", operators.local_addr().unwrap());
         let (shutdown, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve(listener, config, stopped).await.unwrap();
+            serve(listener, operators, config, stopped).await.unwrap();
         });
         // Nothing may keep a connection open when the gateway is asked to stop.
         let client = reqwest::Client::builder()
@@ -342,6 +345,7 @@ impl Gateway {
             .unwrap();
         Self {
             url,
+            operator_url,
             client,
             shutdown,
             task,
@@ -355,6 +359,11 @@ impl Gateway {
 
     pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         let url = format!("{}{path}", self.url);
+        self.client.get(url).send().await.unwrap()
+    }
+
+    pub(crate) async fn ask_as_operator(&self, path: &str) -> reqwest::Response {
+        let url = format!("{}{path}", self.operator_url);
         self.client.get(url).send().await.unwrap()
     }
 

@@ -10,7 +10,7 @@ use og_types::{
 };
 use reqwest::{Client, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
-use std::{io, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -20,9 +20,10 @@ use tokio::{
 
 struct Server {
     address: String,
+    operator_address: String,
     model: ModelId,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
     client: Client,
 }
 
@@ -42,13 +43,16 @@ impl Server {
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
+        let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let operator_address = operators.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
         Self {
             address,
+            operator_address,
             model,
             stop,
-            task: tokio::spawn(serve(listener, worker, shutdown)),
+            task: tokio::spawn(serve(listener, operators, worker, shutdown)),
             client: Client::new(),
         }
     }
@@ -56,7 +60,12 @@ impl Server {
     async fn stop(self) {
         drop(self.client);
         self.stop.send(()).unwrap();
-        self.task.await.unwrap().unwrap();
+        self.task.await.unwrap();
+    }
+
+    async fn ask_as_operator(&self, path: &str) -> Response {
+        let url = format!("http://{}{path}", self.operator_address);
+        self.client.get(url).send().await.unwrap()
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -136,7 +145,7 @@ async fn a_job_is_answered_with_a_signed_record_once() {
 }
 
 #[tokio::test]
-async fn models_and_health_are_told() {
+async fn models_are_told() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path()).await;
     let models: Vec<ModelInfo> = server.get("/v1/models").await.json().await.unwrap();
@@ -146,9 +155,45 @@ async fn models_and_health_are_told() {
         ("digits", server.model)
     );
     assert_eq!(models[0].description.inputs[0].name, "image");
-    let health: Value = server.get("/health").await.json().await.unwrap();
-    assert_eq!(health["status"], "ok");
-    assert_eq!(health["node"], NodeKey::from_seed([1; 32]).id().to_string());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_sees_readiness_and_figures() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let alive = server.ask_as_operator("/healthz").await;
+    assert_eq!(alive.status(), StatusCode::OK);
+    let ready = server.ask_as_operator("/readyz").await;
+    assert_eq!(ready.status(), StatusCode::OK);
+    let ready: Value = ready.json().await.unwrap();
+    assert_eq!(ready["checks"][0]["name"], "models");
+
+    server.post(server.job(1).to_bytes()).await;
+    server.post(vec![0xff]).await;
+    let text = server.ask_as_operator("/metrics").await;
+    let text = text.text().await.unwrap();
+    for line in [
+        r#"og_node_info{role="inference",version="#,
+        r#"og_http_requests_total{route="/v1/jobs",status="200"} 1"#,
+        r#"og_http_requests_total{route="/v1/jobs",status="400"} 1"#,
+        r#"og_http_request_seconds_count{route="/v1/jobs"} 2"#,
+        "og_inference_jobs_running 0",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    // The public address has none of it.
+    assert_eq!(server.get("/metrics").await.status(), StatusCode::NOT_FOUND);
+
+    fs::remove_dir_all(directory.path().join("models")).unwrap();
+    let ready = server.ask_as_operator("/readyz").await;
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let ready: Value = ready.json().await.unwrap();
+    assert_eq!(
+        (&ready["ready"], &ready["checks"][0]["ok"]),
+        (&Value::from(false), &Value::from(false))
+    );
     server.stop().await;
 }
 
@@ -229,7 +274,10 @@ async fn jobs_beyond_those_taken_on_are_told_to_come_back() {
     let response = server.post(server.job(1).to_bytes()).await;
     assert_eq!(response.headers()["retry-after"], "1");
     failure(response, StatusCode::TOO_MANY_REQUESTS, "busy").await;
-    assert_eq!(server.get("/health").await.status(), StatusCode::OK);
+    assert_eq!(
+        server.ask_as_operator("/readyz").await.status(),
+        StatusCode::OK
+    );
     drop(waiting);
     // The places become free as the server notices that the clients left.
     while server.post(server.job(1).to_bytes()).await.status() != StatusCode::OK {

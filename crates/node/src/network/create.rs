@@ -4,7 +4,7 @@ use super::{Account, Endpoints, Network, NetworkError};
 use crate::{
     config::{
         DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG, GatewayConfig,
-        InferenceConfig, NodeConfig, PeerConfig, ValidatorConfig,
+        InferenceConfig, LogFormat, NodeConfig, PeerConfig, ValidatorConfig,
     },
     keys,
 };
@@ -35,6 +35,8 @@ pub const MAX_ACCOUNTS: u16 = 1000;
 const P2P_PORT_OFFSET: u16 = 100;
 const GATEWAY_PORT_OFFSET: u16 = 200;
 const INFERENCE_PORT_OFFSET: u16 = 300;
+/// From the port where a node serves others to the one where it serves its operator.
+const OPERATOR_PORT_OFFSET: u16 = 400;
 const TOKENS_PER_ACCOUNT: u64 = 10_000;
 const UNITS_PER_TOKEN: u64 = 1_000_000_000_000_000_000;
 
@@ -60,7 +62,7 @@ pub struct NetworkPlan {
     /// Number of funded accounts for development; each gets 10,000 tokens.
     pub accounts: u16,
     /// First port B: validator i serves JSON-RPC at B+i and peers at B+100+i, the gateway listens
-    /// at B+200, inference node j at B+300+j.
+    /// at B+200, inference node j at B+300+j, and each serves its operator 400 above that.
     pub base_port: u16,
     /// Where the nodes run, in turn; the gateway runs on the first.
     pub hosts: Vec<IpAddr>,
@@ -104,7 +106,7 @@ impl NetworkPlan {
         if self.hosts.is_empty() {
             return Err(NetworkError::NoHosts);
         }
-        let top_port = u16::MAX - INFERENCE_PORT_OFFSET - MAX_NODES_PER_ROLE;
+        let top_port = u16::MAX - INFERENCE_PORT_OFFSET - OPERATOR_PORT_OFFSET - MAX_NODES_PER_ROLE;
         let nodes = u64::from(MAX_NODES_PER_ROLE);
         for (what, value, minimum, maximum) in [
             ("validators", u64::from(self.validators), 1, nodes),
@@ -142,6 +144,12 @@ impl NetworkPlan {
             .chain(ports(P2P_PORT_OFFSET, self.validators))
             .chain(ports(GATEWAY_PORT_OFFSET, 1))
             .chain(ports(INFERENCE_PORT_OFFSET, self.inference))
+            .chain(ports(OPERATOR_PORT_OFFSET, self.validators))
+            .chain(ports(GATEWAY_PORT_OFFSET + OPERATOR_PORT_OFFSET, 1))
+            .chain(ports(
+                INFERENCE_PORT_OFFSET + OPERATOR_PORT_OFFSET,
+                self.inference,
+            ))
             .collect()
     }
 
@@ -158,6 +166,29 @@ impl NetworkPlan {
             IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
             IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port()),
         }
+    }
+
+    /// Where node number `index` of a role serves its operator: on its own host only.
+    fn operator_listen(&self, offset: u16, index: u16) -> SocketAddr {
+        let port = self.base_port + OPERATOR_PORT_OFFSET + offset + index;
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
+    }
+
+    /// Every node's name, and where it serves its operator.
+    fn operator_urls(&self) -> BTreeMap<String, String> {
+        let validators = (0..self.validators).map(|index| (format!("validator-{index}"), 0, index));
+        let inference = (0..self.inference)
+            .map(|index| (format!("inference-{index}"), INFERENCE_PORT_OFFSET, index));
+        validators
+            .chain(inference)
+            .chain([("gateway".to_owned(), GATEWAY_PORT_OFFSET, 0)])
+            .map(|(name, offset, index)| {
+                (
+                    name,
+                    format!("http://{}", self.operator_listen(offset, index)),
+                )
+            })
+            .collect()
     }
 
     fn url(&self, offset: u16, index: u16) -> String {
@@ -183,6 +214,7 @@ impl NetworkPlan {
             rpcs: self.rpc_urls(),
             gateway: self.url(GATEWAY_PORT_OFFSET, 0),
             inference: self.inference_urls(),
+            operators: self.operator_urls(),
         }
     }
 }
@@ -284,7 +316,9 @@ impl Builder<'_> {
             peers,
             empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
             leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,
+            operator_listen: self.plan.operator_listen(0, index),
             log: DEFAULT_LOG.to_owned(),
+            log_format: LogFormat::default(),
         };
         self.config(
             &format!("validator-{index}"),
@@ -309,7 +343,9 @@ impl Builder<'_> {
             node_key: "node.key".into(),
             payee,
             listen: NetworkPlan::listen(self.plan.address(INFERENCE_PORT_OFFSET, index)),
+            operator_listen: self.plan.operator_listen(INFERENCE_PORT_OFFSET, index),
             log: DEFAULT_LOG.to_owned(),
+            log_format: LogFormat::default(),
         };
         self.config(&name, &NodeConfig::Inference(config))?;
         Ok(InferenceSeat { id, payee })
@@ -323,7 +359,9 @@ impl Builder<'_> {
             listen: NetworkPlan::listen(self.plan.address(GATEWAY_PORT_OFFSET, 0)),
             nodes: self.plan.inference_urls(),
             rpc: self.plan.rpc_urls(),
+            operator_listen: self.plan.operator_listen(GATEWAY_PORT_OFFSET, 0),
             log: DEFAULT_LOG.to_owned(),
+            log_format: LogFormat::default(),
         };
         self.config("gateway", &NodeConfig::Gateway(config))
     }

@@ -1,7 +1,7 @@
 //! What a configuration accepts, and how it refuses the rest.
 
 use og_node::{
-    config::{ConfigError, NodeConfig},
+    config::{ConfigError, NodeConfig, Role, example},
     keys,
 };
 use og_types::ValidatorId;
@@ -83,7 +83,11 @@ fn values_that_cannot_work_are_refused_with_the_field_s_name() {
         assert!(message.starts_with(field), "{message}");
     }
     let message = refusal(&VALIDATOR.replace(":8645", ":8545"));
-    assert!(message.starts_with("rpc_listen"), "{message}");
+    assert!(message.starts_with("listen"), "{message}");
+    assert!(
+        message.contains("peers") && message.contains("JSON-RPC"),
+        "{message}"
+    );
     let message = refusal(&VALIDATOR.replace(":8645", ":0"));
     assert!(message.starts_with("listen"), "{message}");
     let message = refusal(&VALIDATOR.replace("seat.key", "missing.key"));
@@ -117,4 +121,39 @@ fn a_gateway_needs_addresses_that_it_can_ask() {
     load(&folder_with_keys(), &gateway(one, one)).unwrap();
     assert!(refusal(&gateway("[]", one)).starts_with("nodes"));
     assert!(refusal(&gateway(one, "[\"127.0.0.1:8545\"]")).starts_with("rpc"));
+}
+
+#[test]
+fn the_examples_can_be_used_and_say_the_defaults() {
+    let folder = folder_with_keys();
+    for (role, optional) in [
+        (Role::Validator, 6),
+        (Role::Inference, 3),
+        (Role::Gateway, 3),
+    ] {
+        let text = example(role);
+        let whole = load(&folder, &text).unwrap();
+        let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let settings: Vec<_> = settings
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .collect();
+        // Whatever may be left out has the value that the example shows.
+        let mut left_out = 0;
+        for setting in &settings {
+            if let Ok(shorter) = load(&folder, &text.replace(&format!("{setting}\n"), "")) {
+                assert_eq!(shorter, whole, "{setting}");
+                left_out += 1;
+            }
+        }
+        assert_eq!(left_out, optional, "{text}");
+        // And every setting stands there, below its explanation.
+        let written = toml::to_string(&whole).unwrap();
+        let names: toml::Table = toml::from_str(&written).unwrap();
+        assert_eq!(names.len(), settings.len(), "{text}");
+        for name in names.keys() {
+            let (above, _) = text.split_once(&format!("\n{name} = ")).unwrap();
+            assert!(above.lines().last().unwrap().starts_with("# "), "{name}");
+        }
+    }
 }

@@ -47,10 +47,17 @@ fn a_new_network_is_whole() {
         .collect();
     assert_eq!(
         ports.into_iter().collect::<Vec<_>>(),
-        [8545, 8546, 8547, 8548, 8645, 8646, 8647, 8648, 8745, 8845]
+        [
+            8545, 8546, 8547, 8548, 8645, 8646, 8647, 8648, 8745, 8845, 8945, 8946, 8947, 8948,
+            9145, 9245
+        ]
     );
     assert_eq!(network.endpoints.rpc, "http://127.0.0.1:8545");
     assert_eq!(network.endpoints.gateway, "http://127.0.0.1:8745");
+    for node in &network.nodes {
+        let url = format!("http://{}", node.config.operator_listen());
+        assert_eq!(network.endpoints.operators[&node.name], url);
+    }
 
     let genesis = read_genesis(&network.genesis_path()).unwrap();
     assert_eq!(genesis.chain_id, DEFAULT_CHAIN_ID);
@@ -111,6 +118,8 @@ fn several_hosts_take_turns_and_listen_on_all_their_addresses() {
         panic!("another role");
     };
     assert_eq!(config.p2p_listen.to_string(), "0.0.0.0:8645");
+    // Figures are for whoever is on the host.
+    assert_eq!(config.operator_listen.to_string(), "127.0.0.1:8945");
     assert_eq!(config.peers[0].address.to_string(), "10.0.0.2:8646");
 }
 

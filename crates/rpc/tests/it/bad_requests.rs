@@ -1,7 +1,11 @@
 //! Requests that make no sense: a JSON-RPC error for each, and the server stays up.
 
 use crate::memory::{Client, Memory};
-use og_rpc::server::{MAX_BATCH, MAX_REQUEST_BYTES};
+use og_rpc::{
+    app,
+    server::{MAX_BATCH, MAX_REQUEST_BYTES},
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 
 const METHODS: [&str; 20] = [
@@ -118,14 +122,26 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_stops_when_it_is_told_to() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let shutdown = async { drop(stopped.await) };
-    let server = tokio::spawn(og_rpc::serve(listener, Memory::new(), shutdown));
-    assert!(tokio::net::TcpStream::connect(address).await.is_ok());
-    stop.send(()).unwrap();
-    server.await.unwrap().unwrap();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+async fn calls_are_counted_and_a_client_s_words_are_no_labels() {
+    let mut registry = Registry::default();
+    let app = app(Memory::new(), &mut registry).unwrap();
+    let client = Client::serve(app).await;
+    client.ok("eth_chainId", json!([])).await;
+    client.error("eth_getBalance", json!([])).await;
+    client.error("eth_mine", json!([])).await;
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []});
+    client.post(json!([call, call]).to_string()).await;
+    client.post("{").await;
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for line in [
+        r#"rpc_calls_total{method="eth_chainId",outcome="ok"} 1"#,
+        r#"rpc_calls_total{method="eth_getBalance",outcome="error"} 1"#,
+        r#"rpc_calls_total{method="none",outcome="error"} 1"#,
+        r#"rpc_calls_total{method="eth_chainId",outcome="batched"} 2"#,
+        r#"http_requests_total{route="/",status="200"} 5"#,
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("eth_mine"), "{text}");
 }

@@ -10,11 +10,14 @@ use og_chain::{
     Transaction, Value, build, fees::next_base_fee, records, registry,
 };
 use og_crypto::{ConsensusKey, NodeKey, SeatKey, validators::genesis_validator};
-use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError, serve};
+use og_rpc::{
+    Chain, Index, MempoolSize, ReadError, StateView, SubmitError, app, server::MAX_CONNECTIONS,
+};
 use og_types::{
     Amount, Computed, Genesis, GenesisAccount, Header, ModelId, Record, RequestId, SignedRecord,
     Tier,
 };
+use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value as Json, json};
 use std::{
@@ -307,14 +310,19 @@ pub(crate) struct Client {
 impl Client {
     /// Serves `memory` and connects to it.
     pub(crate) async fn start(memory: &Memory) -> Self {
+        Self::serve(app(memory.clone(), &mut Registry::default()).unwrap()).await
+    }
+
+    /// Serves `app` and connects to it.
+    pub(crate) async fn serve(app: axum::Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let chain = memory.clone();
-        tokio::spawn(async move {
-            serve(listener, chain, std::future::pending())
-                .await
-                .unwrap();
-        });
+        tokio::spawn(og_http::serve(
+            listener,
+            app,
+            MAX_CONNECTIONS,
+            std::future::pending(),
+        ));
         Self {
             url,
             client: reqwest::Client::new(),

@@ -1,0 +1,142 @@
+//! Slow and silent clients, too many of them, and shutdowns.
+
+use axum::{Router, routing::get};
+use og_http::{DRAIN_TIMEOUT, serve};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(app: Router, maximum_connections: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async { drop(stopped.await) };
+        let task = tokio::spawn(serve(listener, app, maximum_connections, shutdown));
+        Self {
+            address,
+            stop,
+            task,
+        }
+    }
+
+    async fn connect(&self, first_bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(first_bytes).await.unwrap();
+        stream
+    }
+}
+
+async fn read_all(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A server that cuts a connection off may do so with a reset.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hello() -> Router {
+    Router::new().route("/", get(async || "hello"))
+}
+
+/// Fails unless a client is served although `holder` holds the only place, until it loses it.
+async fn is_served_in_time(server: &Server, holder: TcpStream) {
+    let client = server.connect(GET).await;
+    let answer = read_all(client).await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    drop(holder);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_no_whole_head_loses_its_place() {
+    for bytes in [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nX: "] {
+        let server = Server::start(hello(), 1).await;
+        let holder = server.connect(bytes).await;
+        is_served_in_time(&server, holder).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_keeps_its_connection_for_nothing_loses_its_place() {
+    let server = Server::start(hello(), 1).await;
+    let mut holder = server.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut first = [0; 15];
+    holder.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    is_served_in_time(&server, holder).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_loses_its_place() {
+    let large = get(async || vec![7_u8; 64 * 1024 * 1024]);
+    let server = Server::start(hello().route("/large", large), 1).await;
+    let holder = server
+        .connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    is_served_in_time(&server, holder).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_too_long_is_refused() {
+    let server = Server::start(hello(), 1).await;
+    let mut head = b"GET / HTTP/1.1\r\nX: ".to_vec();
+    head.extend(vec![b'x'; og_http::MAX_HEAD_BYTES]);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // It may be refused before all of it is sent.
+    let _ = stream.write_all(&head).await;
+    let answer = read_all(stream).await;
+    assert!(!answer.contains("hello"), "{answer}");
+    assert!(answer.is_empty() || answer.contains("431"), "{answer}");
+}
+
+/// A path that says when a request has arrived, and answers after some time.
+fn slow(answers_after: Duration) -> (Router, mpsc::UnboundedReceiver<()>) {
+    let (arrived, arrivals) = mpsc::unbounded_channel();
+    let handler = async move || {
+        arrived.send(()).unwrap();
+        sleep(answers_after).await;
+        "late"
+    };
+    (Router::new().route("/", get(handler)), arrivals)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_answers_what_is_in_progress_and_takes_nothing_new() {
+    let (app, mut arrivals) = slow(DRAIN_TIMEOUT / 2);
+    let server = Server::start(app, 8).await;
+    let client = server.connect(GET).await;
+    arrivals.recv().await.unwrap();
+    server.stop.send(()).unwrap();
+    let answer = read_all(client).await;
+    assert!(answer.ends_with("late"), "{answer}");
+    server.task.await.unwrap();
+    TcpStream::connect(server.address).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_in_time_whatever_is_in_progress() {
+    let (app, mut arrivals) = slow(Duration::from_secs(3600));
+    let server = Server::start(app, 8).await;
+    let _client = server.connect(GET).await;
+    arrivals.recv().await.unwrap();
+    let begun = Instant::now();
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap();
+    let took = begun.elapsed();
+    assert!(
+        took >= DRAIN_TIMEOUT && took < DRAIN_TIMEOUT * 2,
+        "{took:?}"
+    );
+}

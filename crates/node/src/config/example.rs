@@ -1,0 +1,118 @@
+//! A configuration that names every setting with its default, for operators to begin with.
+
+use super::{
+    DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
+    DEFAULT_OPERATOR_LISTEN, GatewayConfig, InferenceConfig, LogFormat, ValidatorConfig,
+};
+use alloy_primitives::Address;
+use documented::DocumentedFields;
+use serde::Serialize;
+use std::{
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+const WIDTH: usize = 98;
+
+/// What a process can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Orders and executes blocks.
+    Validator,
+    /// Runs models.
+    Inference,
+    /// Serves clients.
+    Gateway,
+}
+
+/// The text of a configuration for `role`: every setting with its default, or with a usual value
+/// where there is none, and what it is.
+pub fn example(role: Role) -> String {
+    match role {
+        Role::Validator => document("validator", &validator()),
+        Role::Inference => document("inference", &inference()),
+        Role::Gateway => document("gateway", &gateway()),
+    }
+}
+
+fn validator() -> ValidatorConfig {
+    ValidatorConfig {
+        genesis: "../genesis.json".into(),
+        data_dir: "data".into(),
+        seat_key: "seat.key".into(),
+        consensus_key: "consensus.key".into(),
+        p2p_listen: loopback(8645),
+        rpc_listen: loopback(8545),
+        peers: Vec::new(),
+        empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
+        leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,
+        operator_listen: DEFAULT_OPERATOR_LISTEN,
+        log: DEFAULT_LOG.to_owned(),
+        log_format: LogFormat::default(),
+    }
+}
+
+fn inference() -> InferenceConfig {
+    InferenceConfig {
+        genesis: "../genesis.json".into(),
+        data_dir: "data".into(),
+        models_dir: "models".into(),
+        node_key: "node.key".into(),
+        payee: Address::ZERO,
+        listen: loopback(8845),
+        operator_listen: DEFAULT_OPERATOR_LISTEN,
+        log: DEFAULT_LOG.to_owned(),
+        log_format: LogFormat::default(),
+    }
+}
+
+fn gateway() -> GatewayConfig {
+    GatewayConfig {
+        genesis: "../genesis.json".into(),
+        data_dir: "data".into(),
+        listen: loopback(8745),
+        nodes: vec!["http://127.0.0.1:8845".to_owned()],
+        rpc: vec!["http://127.0.0.1:8545".to_owned()],
+        operator_listen: DEFAULT_OPERATOR_LISTEN,
+        log: DEFAULT_LOG.to_owned(),
+        log_format: LogFormat::default(),
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
+}
+
+/// Every field of `config` with its documentation above it.
+fn document<C: Serialize + DocumentedFields>(role: &str, config: &C) -> String {
+    let values = toml::Table::try_from(config).unwrap_or_default();
+    let mut text = format!(
+        "# A node's configuration. Paths are relative to this file; unknown fields are errors.\n\n\
+         # What the node does: validator, inference or gateway.\nrole = \"{role}\"\n"
+    );
+    for (name, explanation) in C::FIELD_NAMES.iter().zip(C::FIELD_DOCS) {
+        text.push('\n');
+        comment(&mut text, explanation);
+        // Writing to a string does not fail; a field without a value is one that may be left out.
+        let _ = match values.get(*name) {
+            Some(value) => writeln!(text, "{name} = {value}"),
+            None => writeln!(text, "# {name} ="),
+        };
+    }
+    text
+}
+
+/// Adds `explanation` as comment lines of bounded width.
+fn comment(text: &mut String, explanation: &str) {
+    let mut width = 0;
+    for word in explanation.split_whitespace() {
+        if width == 0 || width + word.len() + 1 > WIDTH {
+            text.push_str(if width == 0 { "#" } else { "\n#" });
+            width = 1;
+        }
+        text.push(' ');
+        text.push_str(word);
+        width += word.len() + 1;
+    }
+    text.push('\n');
+}
