@@ -2,8 +2,13 @@
 
 mod it {
     mod alone;
+    mod cluster;
     mod demo;
+    mod disks;
+    mod faults;
     mod layers;
+    mod load;
     mod network;
+    mod partitions;
     mod support;
 }
