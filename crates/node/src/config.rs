@@ -1,6 +1,9 @@
 //! A node's configuration: one TOML file, whose paths are relative to the file itself.
 
-use crate::keys::{self, KeyFileError};
+use crate::{
+    files::read_at_most,
+    keys::{self, KeyFileError},
+};
 use alloy_primitives::Address;
 use documented::DocumentedFields;
 use og_types::{ValidatorId, limits::MAX_VALIDATORS};
@@ -223,12 +226,16 @@ impl NodeConfig {
             path: path.to_owned(),
             source,
         };
-        if path.metadata().map_err(read)?.len() > MAX_CONFIG_BYTES {
-            return Err(ConfigError::TooLong {
-                path: path.to_owned(),
-            });
-        }
-        let text = std::fs::read_to_string(path).map_err(read)?;
+        let text = match read_at_most(path, MAX_CONFIG_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return Err(ConfigError::TooLong {
+                    path: path.to_owned(),
+                });
+            }
+            other => other.map_err(read)?,
+        };
+        let text = String::from_utf8(text)
+            .map_err(|error| read(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
             source,

@@ -1,5 +1,6 @@
 //! A node's folder: of one chain, used by one process, in a format that this version knows.
 
+use crate::files::read_at_most;
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -11,6 +12,8 @@ use std::{
 /// Version of the folder's layout.
 const FORMAT_VERSION: u16 = 1;
 const IDENTITY_FILE: &str = "chain.json";
+/// Longest identity file that is read, in bytes.
+const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
 const LOCK_FILE: &str = "lock";
 
 /// What the folder belongs to.
@@ -55,7 +58,8 @@ pub enum DataDirError {
     },
     /// The file that says what the folder belongs to cannot be understood.
     #[error(
-        "{} is damaged ({reason}): restore it from a backup, or remove the whole folder to start over",
+        "{} is damaged ({reason}): restore it from a backup; or, if its folder is certainly this node's, \
+         remove this one file, and it is written anew. Do not remove the folder: it holds what the node promised",
         path.display()
     )]
     Damaged {
@@ -125,7 +129,7 @@ impl DataDir {
 
 fn check_identity(directory: &Path, genesis_hash: B256) -> Result<(), DataDirError> {
     let path = directory.join(IDENTITY_FILE);
-    let text = match fs::read_to_string(&path) {
+    let text = match read_at_most(&path, MAX_IDENTITY_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return write_identity(&path, genesis_hash)
@@ -134,7 +138,7 @@ fn check_identity(directory: &Path, genesis_hash: B256) -> Result<(), DataDirErr
         Err(source) => return Err(DataDirError::Io { path, source }),
     };
     let identity: Identity =
-        serde_json::from_str(&text).map_err(|error| DataDirError::Damaged {
+        serde_json::from_slice(&text).map_err(|error| DataDirError::Damaged {
             path,
             reason: error.to_string(),
         })?;

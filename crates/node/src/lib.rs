@@ -10,6 +10,7 @@ mod chain_api;
 pub mod config;
 pub mod data_dir;
 mod figures;
+mod files;
 mod gateway;
 mod inference;
 pub mod keys;

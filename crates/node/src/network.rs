@@ -11,6 +11,7 @@
 
 use crate::{
     config::{ConfigError, NodeConfig},
+    files::read_at_most,
     keys::KeyFileError,
 };
 use alloy_primitives::{Address, B256};
@@ -257,10 +258,12 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, NetworkError> {
         path: path.to_owned(),
         source,
     };
-    if fs::metadata(path).map_err(read)?.len() > MAX_FILE_BYTES {
-        return Err(NetworkError::TooLong(path.to_owned()));
-    }
-    let text = fs::read(path).map_err(read)?;
+    let text = match read_at_most(path, MAX_FILE_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(NetworkError::TooLong(path.to_owned()));
+        }
+        other => other.map_err(read)?,
+    };
     serde_json::from_slice(&text).map_err(|source| NetworkError::Parse {
         path: path.to_owned(),
         source,

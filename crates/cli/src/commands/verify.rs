@@ -10,7 +10,9 @@ use og_types::{Checkpoint, limits::MAX_RECEIPT_BYTES};
 use og_verify::{Line, Report, Status, TrustAnchor, VerifyError};
 use serde::Serialize;
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, File},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -106,15 +108,17 @@ impl AnchorArgs {
 
 /// Reads a file of at most `maximum_bytes`.
 pub(crate) fn read_bounded(path: &Path, maximum_bytes: u64) -> anyhow::Result<Vec<u8>> {
-    let length = fs::metadata(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .len();
+    let mut bytes = Vec::new();
+    // What a file says about its length is not believed: a device or a pipe says nothing.
+    File::open(path)
+        .and_then(|file| file.take(maximum_bytes + 1).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read {}", path.display()))?;
     ensure!(
-        length <= maximum_bytes,
-        "{} has {length} bytes, more than the {maximum_bytes} that are allowed",
+        bytes.len() as u64 <= maximum_bytes,
+        "{} has more than the {maximum_bytes} bytes that are allowed",
         path.display()
     );
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    Ok(bytes)
 }
 
 impl fmt::Display for Valid {

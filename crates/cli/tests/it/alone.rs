@@ -157,6 +157,8 @@ fn a_receipt_that_is_none_is_refused() {
         let error = og_fails(["verify", receipt, "--genesis", genesis]);
         assert!(error.contains("does not verify"), "{error}");
     }
+    let error = og_fails(["verify", "/dev/zero", "--genesis", genesis]);
+    assert!(error.contains("more than the"), "{error}");
     for file in [receipt, "/nowhere/genesis.json"] {
         og_fails(["verify", receipt, "--genesis", file]);
         og_fails(["verify", receipt, "--checkpoint", file]);

@@ -234,10 +234,9 @@ fn outcome(cluster: &mut Cluster, name: &str) -> String {
         assert_eq!(status.code(), Some(1), "{}", cluster.log(name));
         let log = cluster.log(name).split_off(said_before);
         let error = log.lines().rfind(|line| line.contains("error: ")).unwrap();
-        assert!(
-            error.contains("restore") || error.contains("remove"),
-            "{error}"
-        );
+        let says_what_to_do = ["restore", "remove", "Point data_dir"];
+        let said = says_what_to_do.iter().any(|words| error.contains(words));
+        assert!(said, "{error}");
         assert!(
             error.contains(cluster.path(name).to_str().unwrap()),
             "{error}"

@@ -157,3 +157,9 @@ fn the_examples_can_be_used_and_say_the_defaults() {
         }
     }
 }
+
+#[test]
+fn a_file_without_end_is_not_read_to_its_end() {
+    let error = NodeConfig::load("/dev/zero".as_ref()).unwrap_err();
+    assert!(matches!(error, ConfigError::TooLong { .. }), "{error}");
+}
