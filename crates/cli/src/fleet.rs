@@ -40,13 +40,13 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts every node, having checked that nothing stands in the way.
+    /// Starts every node that does not run yet, having checked that nothing stands in the way.
     pub(crate) fn start(network: Network, lifetime: Lifetime) -> anyhow::Result<Self> {
-        check_stopped(&network)?;
-        for node in &network.nodes {
+        let stopped = stopped(&network)?;
+        for node in &stopped {
             check_ports(node)?;
         }
-        let names: Vec<_> = network.nodes.iter().map(|node| node.name.clone()).collect();
+        let names: Vec<_> = stopped.iter().map(|node| node.name.clone()).collect();
         let mut fleet = Self {
             network,
             lifetime,
@@ -238,23 +238,20 @@ fn own_process_group(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-fn check_stopped(network: &Network) -> anyhow::Result<()> {
-    for node in &network.nodes {
-        if let Some(pid) = process::holder(node.config.data_dir()) {
-            let directory = network.directory.display();
-            return Err(failure(
-                format!(
-                    "the network in {directory} runs already ({} is process {})",
-                    node.name,
-                    pid.as_raw_nonzero()
-                ),
-                format!(
-                    "look at it with `og devnet status --dir {directory}`, or stop it with `og devnet stop --dir {directory}`"
-                ),
-            ));
-        }
+/// The nodes that do not run: at least one.
+fn stopped(network: &Network) -> anyhow::Result<Vec<&Node>> {
+    let is_stopped = |node: &&Node| process::holder(node.config.data_dir()).is_none();
+    let stopped: Vec<_> = network.nodes.iter().filter(is_stopped).collect();
+    if stopped.is_empty() {
+        let directory = network.directory.display();
+        return Err(failure(
+            format!("the network in {directory} runs already, all of its nodes"),
+            format!(
+                "look at it with `og devnet status --dir {directory}`, or stop it with `og devnet stop --dir {directory}`"
+            ),
+        ));
     }
-    Ok(())
+    Ok(stopped)
 }
 
 /// Checks that a node's ports can be had, before anything is started.

@@ -22,7 +22,8 @@ const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Run a network of your own on this machine: validators, inference, gateway, a process each.
 ///
-/// The first start makes the folder; another start in the same folder resumes the same network.
+/// The first start makes the folder; another start in the same folder resumes the same network,
+/// and starts those of its nodes that have died.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
