@@ -11,4 +11,5 @@ mod it {
     mod network;
     mod partitions;
     mod support;
+    mod sync;
 }

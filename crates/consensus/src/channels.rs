@@ -1,6 +1,6 @@
 //! The channels that a validator speaks on, and the largest message on any of them.
 
-use crate::{block::ConsensusBlock, gossip::MAX_GOSSIP_BYTES, schemes::ConsensusScheme};
+use crate::{block::ConsensusBlock, gossip::MAX_GOSSIP_BYTES, probe, schemes::ConsensusScheme};
 use commonware_consensus::{
     marshal::{self, standard::Standard},
     simplex,
@@ -23,16 +23,23 @@ pub const BACKFILL: u64 = 4;
 /// Transactions and records on their way to a proposer.
 pub const GOSSIP: u64 = 5;
 
+/// Where the network is: asked by nodes that start.
+pub const PROBE: u64 = 6;
+/// State for nodes that are far behind.
+pub const STATE: u64 = 7;
+
 /// All channels in order, with the messages per second that each peer may send on them.
 ///
 /// Mailboxes are allocated in advance in proportion to these.
-pub const NETWORK_CHANNELS: [(u64, Quota); 6] = [
+pub const NETWORK_CHANNELS: [(u64, Quota); 8] = [
     (VOTES, Quota::per_second(NZU32!(1024))),
     (CERTIFICATES, Quota::per_second(NZU32!(1024))),
     (RESOLVER, Quota::per_second(NZU32!(512))),
     (BLOCKS, Quota::per_second(NZU32!(512))),
     (BACKFILL, Quota::per_second(NZU32!(512))),
     (GOSSIP, Quota::per_second(NZU32!(256))),
+    (PROBE, Quota::per_second(NZU32!(16))),
+    (STATE, Quota::per_second(NZU32!(128))),
 ];
 
 /// The sending and receiving ends of every channel.
@@ -50,6 +57,36 @@ pub struct Channels<S, R> {
     pub backfill: (S, R),
     /// [`GOSSIP`].
     pub gossip: (S, R),
+    /// [`PROBE`].
+    pub probe: (S, R),
+    /// [`STATE`].
+    pub state: (S, R),
+}
+
+impl<S, R> Channels<S, R> {
+    /// The ends of [`NETWORK_CHANNELS`], in that order.
+    pub fn new(ends: [(S, R); NETWORK_CHANNELS.len()]) -> Self {
+        let [
+            votes,
+            certificates,
+            resolver,
+            blocks,
+            backfill,
+            gossip,
+            probe,
+            state,
+        ] = ends;
+        Self {
+            votes,
+            certificates,
+            resolver,
+            blocks,
+            backfill,
+            gossip,
+            probe,
+            state,
+        }
+    }
 }
 
 /// Bytes of the largest message that `validators` validators send each other.
@@ -62,5 +99,7 @@ pub fn max_message_bytes(validators: u32) -> u32 {
         )),
         marshal::max_payload_size::<Standard<ConsensusBlock>, ConsensusScheme>(validators, &()),
         MAX_GOSSIP_BYTES,
+        probe::max_message_bytes(validators),
+        og_state::max_payload_bytes(),
     ])
 }

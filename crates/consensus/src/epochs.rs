@@ -3,6 +3,12 @@
 //! The epoch's last block starts the next one: its finality enters the new engine, with that
 //! block as genesis, and then ends the old engine. A message of a later epoch than ours means
 //! that we missed that block, so its sender is asked for it.
+//!
+//! A validator that starts votes in no view before the newest certificate of its peers: it has
+//! nothing to add there, and if its disk was lost it does not know what it has said. After a state
+//! sync the block before the epoch is not there either: then the engine starts from a certificate
+//! within the epoch. Votes of epochs that are over are removed; those of an epoch that a restart
+//! could enter again stay.
 
 use crate::{block::ConsensusBlock, schemes::ConsensusScheme};
 use commonware_actor::{
@@ -10,13 +16,13 @@ use commonware_actor::{
     mailbox::{self, Policy},
 };
 use commonware_consensus::{
-    CertifiableAutomaton, Heightable as _, Relay, Reporter,
+    CertifiableAutomaton, Epochable, Heightable as _, Relay, Reporter,
     marshal::{Update, core::Mailbox as MarshalMailbox, standard::Standard},
     simplex::{
         self, Plan,
         config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
         elector::RoundRobin,
-        types::{Activity, Context},
+        types::{Activity, Context, Finalization},
     },
     types::{Epoch, Epocher as _, FixedEpocher, Height, ViewDelta},
 };
@@ -31,7 +37,8 @@ use commonware_p2p::{
 };
 use commonware_parallel::Sequential;
 use commonware_runtime::{
-    Clock, ContextCell, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef, spawn_cell,
+    Clock, ContextCell, Error as RuntimeError, Handle, Metrics, Spawner, Storage,
+    buffer::paged::CacheRef, spawn_cell,
 };
 use commonware_utils::{
     Acknowledgement as _, NZDuration, NZUsize, acknowledgement::Exact, channel::mpsc,
@@ -39,7 +46,7 @@ use commonware_utils::{
 };
 use rand_core::CryptoRng;
 use std::{collections::VecDeque, time::Duration};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 /// Marshal's mailbox for our blocks.
 pub type Marshal = MarshalMailbox<ConsensusScheme, Standard<ConsensusBlock>>;
@@ -110,6 +117,8 @@ pub struct Config<B, A> {
     pub automaton: A,
     /// Finalized blocks.
     pub marshal: Marshal,
+    /// The newest certificate that the peers had when this node started.
+    pub network_floor: Option<Finalization<ConsensusScheme, Digest>>,
     /// Heights of each epoch.
     pub epocher: FixedEpocher,
     /// Timeouts.
@@ -197,15 +206,10 @@ where
         R: Receiver<PublicKey = PublicKey>,
     {
         let mut channels = self.multiplex(votes, certificates, resolver);
-        let processed = self.config.marshal.get_processed().await;
-        let next = processed.map_or(Height::zero(), |processed| processed.height().next());
-        let Some(epoch) = self
-            .config
-            .epocher
-            .containing(next)
-            .map(|info| info.epoch())
-        else {
-            error!(%next, "no epoch contains this height");
+        // Marshal is not there yet: it has to fetch what lies between, or the state.
+        let network = self.config.network_floor.as_ref().map(Epochable::epoch);
+        let Some(epoch) = self.next_epoch().await.max(network) else {
+            error!("no epoch contains the next height");
             return;
         };
         let Some(mut active) = self.enter(epoch, &mut channels).await else {
@@ -286,14 +290,70 @@ where
         }
     }
 
-    /// The block that an epoch starts from: the last of the epoch before, or genesis.
+    /// The epoch of the block after the last one that is executed for good.
+    async fn next_epoch(&mut self) -> Option<Epoch> {
+        let processed = self.config.marshal.get_processed().await;
+        let next = processed.map_or(Height::zero(), |processed| processed.height().next());
+        let info = self.config.epocher.containing(next)?;
+        Some(info.epoch())
+    }
+
+    /// What an epoch starts from: the newest certificate of the peers if it is of this epoch, or the
+    /// last block of the epoch before, or genesis. Where a state sync has skipped that block, the
+    /// newest certificate of the epoch that is stored.
     async fn floor(&mut self, epoch: Epoch) -> Option<Floor<ConsensusScheme, Digest>> {
+        let of_epoch = |floor: &Finalization<_, _>| floor.epoch() == epoch;
+        if let Some(floor) = self.config.network_floor.clone().filter(of_epoch) {
+            return Some(Floor::Finalized(floor));
+        }
         let height = match epoch.previous() {
             Some(previous) => self.config.epocher.last(previous)?,
             None => Height::zero(),
         };
-        let block = self.config.marshal.get_block(height).await?;
-        Some(Floor::Genesis(block.digest()))
+        if let Some(block) = self.config.marshal.get_block(height).await {
+            return Some(Floor::Genesis(block.digest()));
+        }
+        let newest = self.newest_certificate(height).await;
+        newest.filter(of_epoch).map(Floor::Finalized)
+    }
+
+    /// The newest certificate that is stored for a block above `height`.
+    async fn newest_certificate(
+        &mut self,
+        height: Height,
+    ) -> Option<Finalization<ConsensusScheme, Digest>> {
+        let mut at = self.config.marshal.get_processed().await?.anchor();
+        while at > height {
+            let stored = self.config.marshal.get_finalization(at).await;
+            if stored.is_some() {
+                return stored;
+            }
+            at = at.previous()?;
+        }
+        None
+    }
+
+    /// Removes the votes of epochs that no restart enters again, newest first.
+    async fn forget_votes(&mut self) {
+        let Some(mut epoch) = self.next_epoch().await else {
+            return;
+        };
+        while let Some(over) = epoch.previous() {
+            epoch = over;
+            let partition = self.votes_partition(over);
+            match self.context.as_present().remove(&partition, None).await {
+                Ok(()) => debug!(epoch = %over, "votes removed"),
+                Err(RuntimeError::PartitionMissing(_)) => return,
+                Err(error) => {
+                    warn!(epoch = %over, %error, "old votes are not removed");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn votes_partition(&self, epoch: Epoch) -> String {
+        format!("{}-simplex-{epoch}", self.config.partition_prefix)
     }
 
     async fn enter<S>(
@@ -315,6 +375,7 @@ where
         let resolver = channels.resolver.register(epoch.get()).await.ok()?;
         let handle = engine.start(votes, certificates, resolver);
         info!(%epoch, "entered epoch");
+        self.forget_votes().await;
         Some(ActiveEpoch { epoch, handle })
     }
 
@@ -342,7 +403,7 @@ where
                 reporter: automaton.clone(),
                 track_historical_votes: false,
                 strategy: Sequential,
-                partition: format!("{}-simplex-{epoch}", self.config.partition_prefix),
+                partition: self.votes_partition(epoch),
                 mailbox_size: NZUsize!(ENGINE_MAILBOX),
                 epoch,
                 floor,

@@ -6,8 +6,9 @@
 //! deterministic simulation and on real sockets and disks.
 //!
 //! Reading order: [`block`], [`application`] (propose and verify), [`intake`] (what enters the
-//! mempool), [`gossip`], [`epochs`] (one simplex engine per epoch), [`validator`] (all of it
-//! wired).
+//! mempool), [`gossip`], [`epochs`] (one simplex engine per epoch), [`history`] (what is kept),
+//! [`probe`] and `startup` (where the network is, and how a node gets there), [`validator`] (all
+//! of it wired).
 
 #![forbid(unsafe_code)]
 
@@ -16,15 +17,19 @@ pub mod block;
 pub mod channels;
 pub mod epochs;
 pub mod gossip;
+pub mod history;
 pub mod intake;
 pub mod pool;
+pub mod probe;
 pub mod schemes;
+mod startup;
 pub mod throttle;
 pub mod validator;
 
 pub use application::{Application, Observer, Undecided};
 pub use block::ConsensusBlock;
 pub use channels::{Channels, NETWORK_CHANNELS, max_message_bytes};
+pub use history::History;
 pub use intake::Intake;
 pub use pool::Pool;
 pub use schemes::{ConsensusScheme, Schemes};

@@ -6,9 +6,12 @@ use crate::{
     channels::Channels,
     epochs::{self, EngineTiming, Epochs, Marshal},
     gossip::{Gossip, MAX_OUTGOING},
+    history::{History, Oldest},
     intake::Intake,
     pool::Pool,
+    probe::Probe,
     schemes::{ConsensusScheme, Schemes},
+    startup,
     throttle::Throttle,
 };
 use commonware_broadcast::buffered;
@@ -25,14 +28,16 @@ use commonware_consensus::{
 use commonware_cryptography::{
     Digested, Digestible as _, certificate::Verifier as _, ed25519::PublicKey,
 };
-use commonware_glue::stateful::{self, Stateful, SyncPlan, db::SyncEngineConfig};
+use commonware_glue::stateful::{self, Stateful, db::SyncEngineConfig};
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef};
 use commonware_storage::{archive::prunable, translator::EightCap};
 use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, channel::mpsc};
 use og_chain::rules::Rules;
-use og_state::{BlocksOnly, Databases, database_config, empty_commitment};
+use og_state::{
+    Databases, MAX_OPERATIONS, PeerConfig, StatePeers, database_config, empty_commitment,
+};
 use rand_core::CryptoRng;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
@@ -42,8 +47,11 @@ const BUFFER_BYTES: usize = 1 << 20;
 const MAILBOX: usize = 1024;
 /// Blocks of each peer kept while they may still be asked for.
 const BLOCKS_PER_PEER: usize = 16;
-/// Items in one file of an archive.
+/// Items in one file of what marshal keeps for the views around the tip.
 const ITEMS_PER_SECTION: u64 = 4096;
+/// Operations of the state that are asked for at a time, and applied at a time.
+const MAX_STATE_REQUESTS: usize = 8;
+const STATE_APPLY_BATCH: u64 = 1024;
 /// Missing blocks fetched at a time.
 const MAX_REPAIR: usize = 32;
 /// Finalized blocks handed over before the first is processed.
@@ -87,6 +95,8 @@ pub struct Config<P, B, O> {
     pub observer: O,
     /// Timeouts.
     pub timing: Timing,
+    /// What is kept of the chain.
+    pub history: History,
     /// Prefix of what is stored.
     pub partition_prefix: String,
 }
@@ -115,7 +125,8 @@ impl<E> Validator<E>
 where
     E: Spawner + Storage + Clock + Metrics + CryptoRng,
 {
-    /// Starts every actor and returns when the state is open.
+    /// Starts every actor and returns when the state is open. A node without a chain, or far
+    /// behind, first asks its peers and fetches their state, so that may take long.
     ///
     /// # Panics
     /// If what is stored under the prefix cannot be opened: the runtime reports why.
@@ -171,6 +182,7 @@ where
             archive(
                 &prefix,
                 "certificates",
+                config.history.blocks_per_file,
                 &page_cache,
                 ConsensusScheme::certificate_codec_config_unbounded(),
             ),
@@ -179,17 +191,53 @@ where
         .expect("the archive of certificates cannot be opened");
         let blocks = prunable::Archive::init(
             context.child("blocks"),
-            archive(&prefix, "blocks", &page_cache, ()),
+            archive(
+                &prefix,
+                "blocks",
+                config.history.blocks_per_file,
+                &page_cache,
+                (),
+            ),
         )
         .await
         .expect("the archive of blocks cannot be opened");
 
-        let plan = SyncPlan::init(context.child("plan"), prefix.clone()).await;
+        let mut probe = Probe {
+            context: context.child("probe"),
+            blocker: config.blocker.clone(),
+            schemes: config.schemes.clone(),
+            sender: channels.probe.0,
+            receiver: channels.probe.1,
+        };
+        let oldest = Oldest::open(context.child("oldest"), &prefix).await;
+        let stored = startup::stored(&certificates, &blocks, oldest.get()).await;
+        let startup::Start {
+            plan,
+            oldest,
+            floor: network_floor,
+        } = startup::decide(
+            &context,
+            &prefix,
+            &config.history,
+            oldest,
+            &stored,
+            &mut probe,
+        )
+        .await;
+        let (state_peers, state_peers_handle) = StatePeers::start(
+            context.child("state_peers"),
+            PeerConfig {
+                public_key: config.seat.clone(),
+                peers: config.peers.clone(),
+                blocker: config.blocker.clone(),
+            },
+            channels.state,
+        );
         let (marshal_actor, marshal, floor) =
             MarshalActor::<_, Standard<ConsensusBlock>, _, _, _, _, _>::init(
                 context.child("marshal"),
-                certificates,
-                blocks,
+                config.history.retained(certificates),
+                config.history.retained(blocks),
                 marshal::Config {
                     provider: config.schemes.clone(),
                     epocher: epocher.clone(),
@@ -227,13 +275,13 @@ where
                 marshal: (marshal.clone(), floor),
                 mailbox_size: NZUsize!(MAILBOX),
                 plan,
-                resolvers: BlocksOnly,
+                resolvers: state_peers,
                 sync_config: SyncEngineConfig {
-                    fetch_batch_size: NZU64!(32),
-                    apply_batch_size: NZU64!(1024),
-                    max_outstanding_requests: NZUsize!(8),
+                    fetch_batch_size: MAX_OPERATIONS,
+                    apply_batch_size: NZU64!(STATE_APPLY_BATCH),
+                    max_outstanding_requests: NZUsize!(MAX_STATE_REQUESTS),
                 },
-                prune_config: None,
+                prune_config: config.history.pruning(),
                 strategy: Sequential,
             },
         );
@@ -254,6 +302,7 @@ where
                 schemes: config.schemes,
                 automaton,
                 marshal: marshal.clone(),
+                network_floor,
                 epocher,
                 timing: EngineTiming {
                     leader: config.timing.leader,
@@ -270,6 +319,10 @@ where
             resolver,
         );
         let stateful = stateful.start();
+        let (probed, watch) = (marshal.clone(), config.history.retain_blocks.is_some());
+        let probe = context
+            .child("probe_server")
+            .spawn(move |_| probe.serve(probed, oldest, watch));
         let epochs = epochs.start(channels.votes, channels.certificates, channels.resolver);
 
         let databases = state.subscribe_databases().await;
@@ -293,7 +346,15 @@ where
             databases,
             marshal,
             undecided,
-            handles: vec![broadcast, marshal_handle, stateful, epochs, gossip],
+            handles: vec![
+                broadcast,
+                marshal_handle,
+                state_peers_handle,
+                stateful,
+                probe,
+                epochs,
+                gossip,
+            ],
         }
     }
 }
@@ -307,6 +368,7 @@ fn genesis_block<E: Spawner + Storage + Clock + Metrics>(rules: &Rules) -> Conse
 fn archive<C>(
     prefix: &str,
     name: &str,
+    blocks_per_file: NonZeroU64,
     page_cache: &CacheRef,
     codec_config: C,
 ) -> prunable::Config<EightCap, C> {
@@ -318,7 +380,7 @@ fn archive<C>(
         value_partition: format!("{prefix}-{name}-value"),
         compression: None,
         codec_config,
-        items_per_section: NZU64!(ITEMS_PER_SECTION),
+        items_per_section: blocks_per_file,
         key_write_buffer: NZUsize!(BUFFER_BYTES),
         value_write_buffer: NZUsize!(BUFFER_BYTES),
         replay_buffer: NZUsize!(BUFFER_BYTES),

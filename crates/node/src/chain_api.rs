@@ -7,8 +7,9 @@ use commonware_consensus::types::Height;
 use commonware_runtime::tokio::Context;
 use og_chain::{Block, Key, Rules, Transaction, TransactionReceipt};
 use og_consensus::{Intake, Observer, Pool, epochs::Marshal, intake::IntakeError};
+use og_rpc::index::IndexError;
 use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError};
-use og_state::{Databases, read_latest};
+use og_state::{Databases, is_empty, read_latest};
 use og_types::SignedRecord;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -48,13 +49,27 @@ impl IndexObserver {
 
 impl Observer for IndexObserver {
     async fn finalized(&self, block: &Block, receipts: &[TransactionReceipt]) {
-        let appended = tokio::task::block_in_place(|| self.index.append(block, receipts));
+        let appended = tokio::task::block_in_place(|| append(&self.index, block, receipts));
         // The stateful machine's contract: stop rather than lose a block that is final.
         if let Err(error) = appended {
             panic!("the index of blocks failed: {error}");
         }
         self.figures.finalized(block);
         self.height.send_replace(block.header().height);
+    }
+}
+
+/// Appends a block; behind a gap, which only a state sync leaves, the index starts anew.
+fn append(index: &Index, block: &Block, receipts: &[TransactionReceipt]) -> Result<(), IndexError> {
+    match index.append(block, receipts) {
+        Err(IndexError::Gap { expected, found }) if found > expected => {
+            warn!(
+                expected,
+                found, "a state sync has skipped blocks: JSON-RPC knows those from here on"
+            );
+            index.restart(block, receipts)
+        }
+        result => result,
     }
 }
 
@@ -77,6 +92,7 @@ pub(crate) async fn keep_certificates(
             () = tokio::time::sleep(CERTIFICATE_RETRY), if wanted.contains(&known) => {}
         }
         let head = *heights.borrow_and_update();
+        known = known.max(head.saturating_sub(CERTIFICATE_DEPTH));
         wanted.extend(known.saturating_add(1)..=head);
         known = known.max(head);
         // A block below that has none became final through a descendant's.
@@ -142,8 +158,13 @@ impl Chain for ChainApi {
                 .await
                 .map_err(unreadable)?;
             let after = self.databases.read().await.root();
-            // Before block 1 the state is empty and the genesis header names no root.
-            if before == after && (header.height == 0 || header.state_root.0 == after.0) {
+            // The genesis header names no root. While state is synced it is the newest header.
+            let same = if header.height == 0 {
+                is_empty(&self.databases).await
+            } else {
+                header.state_root.0 == after.0
+            };
+            if before == after && same {
                 return Ok(StateView { header, values });
             }
             tokio::time::sleep(STATE_RETRY).await;

@@ -6,6 +6,7 @@ use crate::{
 };
 use alloy_primitives::Address;
 use documented::DocumentedFields;
+use og_consensus::history::{self, MIN_RETAIN_BLOCKS, NEAR_BLOCKS};
 use og_types::{ValidatorId, limits::MAX_VALIDATORS};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -28,6 +29,10 @@ pub const DEFAULT_LEADER_TIMEOUT_MS: u64 = 2000;
 /// Default of where operators' tools connect to: nobody else reaches it.
 pub const DEFAULT_OPERATOR_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+/// Default of [`ValidatorConfig::retain_blocks`].
+pub const DEFAULT_RETAIN_BLOCKS: u64 = history::DEFAULT_RETAIN_BLOCKS;
+/// Default of [`ValidatorConfig::state_sync_blocks`].
+pub const DEFAULT_STATE_SYNC_BLOCKS: u64 = history::DEFAULT_STATE_SYNC_BLOCKS;
 /// Default of what a node logs.
 pub const DEFAULT_LOG: &str = "info";
 
@@ -74,6 +79,19 @@ pub struct ValidatorConfig {
     /// Where the operator's tools connect to: `/healthz`, `/readyz` and `/metrics` over HTTP.
     #[serde(default = "default_operator_listen")]
     pub operator_listen: SocketAddr,
+    /// How many final blocks are kept, with their certificates and what JSON-RPC answers from
+    /// them. Older ones are removed. Gateways fetch the proof of a record seconds after its block
+    /// is final, and must find it.
+    #[serde(default = "default_retain_blocks")]
+    pub retain_blocks: u64,
+    /// Keeps all blocks, whatever `retain_blocks` says. An archive catches up by replaying blocks
+    /// alone, so it needs a peer that has all that it lacks.
+    #[serde(default)]
+    pub archive: bool,
+    /// More blocks behind the network than this, a node that starts fetches the state of its peers
+    /// instead of replaying blocks. Blocks that it skips are not in its JSON-RPC.
+    #[serde(default = "default_state_sync_blocks")]
+    pub state_sync_blocks: u64,
     /// What is logged, in the syntax of `RUST_LOG`, for example `info,og_consensus=debug`.
     #[serde(default = "default_log")]
     pub log: String,
@@ -165,6 +183,14 @@ const fn default_leader_timeout_ms() -> u64 {
 
 const fn default_operator_listen() -> SocketAddr {
     DEFAULT_OPERATOR_LISTEN
+}
+
+const fn default_retain_blocks() -> u64 {
+    DEFAULT_RETAIN_BLOCKS
+}
+
+const fn default_state_sync_blocks() -> u64 {
+    DEFAULT_STATE_SYNC_BLOCKS
 }
 
 fn default_log() -> String {
@@ -360,6 +386,24 @@ impl ValidatorConfig {
                 format!(
                     "{} must be more than empty_block_interval_ms ({}), or idle proposers are skipped: raise it",
                     self.leader_timeout_ms, self.empty_block_interval_ms
+                ),
+            ));
+        }
+        if self.retain_blocks < MIN_RETAIN_BLOCKS {
+            return Err(invalid(
+                "retain_blocks",
+                format!(
+                    "{} is too few for peers that restart: choose at least {MIN_RETAIN_BLOCKS} ({DEFAULT_RETAIN_BLOCKS} is usual), or archive = true to keep all",
+                    self.retain_blocks
+                ),
+            ));
+        }
+        if self.state_sync_blocks < NEAR_BLOCKS {
+            return Err(invalid(
+                "state_sync_blocks",
+                format!(
+                    "{} is so near that replaying is faster: choose at least {NEAR_BLOCKS} ({DEFAULT_STATE_SYNC_BLOCKS} is usual)",
+                    self.state_sync_blocks
                 ),
             ));
         }

@@ -25,7 +25,8 @@ use commonware_utils::{NZUsize, ordered::Map};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use og_chain::rules::Rules;
 use og_consensus::{
-    Channels, Config, NETWORK_CHANNELS, Pool, Schemes, Timing, Validator, max_message_bytes,
+    Channels, Config, History, NETWORK_CHANNELS, Pool, Schemes, Timing, Validator,
+    max_message_bytes,
 };
 use og_crypto::SeatKey;
 use og_http::operator;
@@ -64,7 +65,11 @@ pub(crate) fn run(config: &ValidatorConfig) -> Result<(), NodeError> {
     let schemes = Schemes::signer(&rules, &consensus_key).map_err(|_| NodeError::NoVote)?;
     let peers = addresses(config, &seat, &rules)?;
     let data = DataDir::open(&config.data_dir, rules.genesis_hash())?;
-    let index = open_index(data.join("index.redb"), &rules)?;
+    let index = open_index(
+        data.join("index.redb"),
+        &rules,
+        history(config).retain_blocks,
+    )?;
     // Bind before consensus starts, so that a port in use is an error and not a silent node.
     let listeners = Listeners {
         rpc: crate::bind("JSON-RPC", config.rpc_listen)?,
@@ -91,10 +96,14 @@ const INDEX_ADVICE: &str = "If the disk is full or cannot be written, make room 
      If the file is damaged, restore the whole data directory from a backup";
 
 /// The index of final blocks, which begins with block 0.
-fn open_index(path: PathBuf, rules: &Rules) -> Result<Index, NodeError> {
+fn open_index(
+    path: PathBuf,
+    rules: &Rules,
+    retain_blocks: Option<u64>,
+) -> Result<Index, NodeError> {
     crate::refuse_empty(&path, INDEX_ADVICE)?;
     let open = || {
-        let index = Index::open(&path)?;
+        let index = Index::open(&path, retain_blocks)?;
         if index.head()?.is_none() {
             let genesis = rules.genesis_block(&og_state::empty_commitment::<Context>());
             index.append(&genesis, &[])?;
@@ -147,6 +156,7 @@ async fn serve(
             pool: pool.clone(),
             observer,
             timing: timing(&config),
+            history: history(&config),
             partition_prefix: "og".to_owned(),
         },
         channels,
@@ -263,6 +273,14 @@ fn addresses(
     Map::try_from(pairs).map_err(|_| NodeError::NoVote)
 }
 
+fn history(config: &ValidatorConfig) -> History {
+    History {
+        retain_blocks: (!config.archive).then_some(config.retain_blocks),
+        state_sync_blocks: config.state_sync_blocks,
+        ..History::default()
+    }
+}
+
 type PeerSender = lookup::Sender<PublicKey, Context>;
 type PeerReceiver = lookup::Receiver<PublicKey>;
 
@@ -301,15 +319,7 @@ fn connect(
         ),
     );
     oracle.track(0, parts.peers.clone());
-    let [votes, certificates, resolver, blocks, backfill, gossip] =
-        NETWORK_CHANNELS.map(|(channel, quota)| network.register(channel, quota));
-    let channels = Channels {
-        votes,
-        certificates,
-        resolver,
-        blocks,
-        backfill,
-        gossip,
-    };
+    let channels =
+        Channels::new(NETWORK_CHANNELS.map(|(channel, quota)| network.register(channel, quota)));
     (network.start(), oracle, channels)
 }

@@ -12,6 +12,8 @@ pub const CODE_RECORD_REFUSED: i32 = -32010;
 pub const CODE_RECORD_NOT_NOW: i32 = -32011;
 /// A record is final, but no certificate that covers it has arrived yet: ask again.
 pub const CODE_UNCERTIFIED: i32 = -32012;
+/// Ethereum's code for history that is not kept any more.
+pub const CODE_PRUNED: i32 = 4444;
 /// Ethereum's code for a call that reverted.
 pub const CODE_REVERTED: i32 = 3;
 const CODE_INVALID_PARAMS: i32 = -32602;
@@ -58,7 +60,12 @@ pub(crate) fn internal(cause: &dyn std::error::Error) -> ErrorObjectOwned {
 
 impl From<IndexError> for ErrorObjectOwned {
     fn from(error: IndexError) -> Self {
-        internal(&error)
+        match error {
+            IndexError::Pruned { .. } | IndexError::UnknownOrPruned { .. } => {
+                with_code(CODE_PRUNED, error.to_string())
+            }
+            error => internal(&error),
+        }
     }
 }
 

@@ -159,7 +159,8 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
     ) -> RpcResult<Option<BlockJson>> {
         self.block_json(full, move |index| match number {
             BlockNumberOrTag::Number(height) => index.block(height),
-            BlockNumberOrTag::Earliest => index.block(0),
+            // Ethereum means the oldest that the node has.
+            BlockNumberOrTag::Earliest => index.block(index.oldest()?.unwrap_or_default()),
             // A block is executed before it is proposed, so none is pending; every block is final.
             BlockNumberOrTag::Latest
             | BlockNumberOrTag::Safe

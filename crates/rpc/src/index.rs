@@ -1,7 +1,8 @@
 //! What a validator remembers of every final block, so that it can be asked about it.
 //!
 //! Written once per block, durable before [`Index::append`] returns, read by whoever answers
-//! questions. The state is not here: it lives in the authenticated database of `og-state`.
+//! questions. Old blocks are forgotten as new ones come, unless all are kept. The state is not
+//! here: it lives in the authenticated database of `og-state`.
 
 use alloy_primitives::B256;
 use og_chain::{
@@ -18,6 +19,7 @@ use redb::{
 use std::path::Path;
 
 mod proof;
+mod prune;
 mod recent;
 
 use recent::Recent;
@@ -70,6 +72,26 @@ pub enum IndexError {
         /// Receipts given.
         receipts: usize,
     },
+    /// The block is not kept any more.
+    #[error(
+        "block {height} is not kept: this node has blocks from {oldest} on; ask one that is configured with archive = true"
+    )]
+    Pruned {
+        /// The block's height.
+        height: u64,
+        /// The oldest height that is kept.
+        oldest: u64,
+    },
+    /// No block that is kept has this hash, and older ones are not kept.
+    #[error(
+        "no block from {oldest} on has the hash {hash}, and this node keeps none below; ask one that is configured with archive = true"
+    )]
+    UnknownOrPruned {
+        /// The hash that was asked for.
+        hash: BlockHash,
+        /// The oldest height that is kept.
+        oldest: u64,
+    },
     /// A certificate longer than any can be.
     #[error("a finality certificate of {0} bytes: at most {MAX_FINALIZATION_BYTES} are allowed")]
     Certificate(usize),
@@ -97,14 +119,16 @@ impl<E: Into<redb::Error>> From<E> for IndexError {
 pub struct Index {
     database: Database,
     recent: Recent,
+    retain_blocks: Option<u64>,
 }
 
 impl Index {
-    /// Opens the index at `path`, creating it where there is none.
+    /// Opens the index at `path`, creating it where there is none. It keeps the newest block and
+    /// `retain_blocks` below it, or all if that is `None`.
     ///
     /// # Errors
     /// [`IndexError::Database`] if the file cannot be created, is in use or is no database.
-    pub fn open(path: &Path) -> Result<Self, IndexError> {
+    pub fn open(path: &Path, retain_blocks: Option<u64>) -> Result<Self, IndexError> {
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(path)?;
@@ -119,6 +143,7 @@ impl Index {
         Ok(Self {
             database,
             recent: Recent::default(),
+            retain_blocks,
         })
     }
 
@@ -129,26 +154,14 @@ impl Index {
     /// [`IndexError::Conflict`], [`IndexError::Gap`] or [`IndexError::Receipts`] if the block is
     /// not the next one, [`IndexError::Database`].
     pub fn append(&self, block: &Block, receipts: &[TransactionReceipt]) -> Result<(), IndexError> {
-        let height = block.header().height;
-        if receipts.len() != block.transactions().len() {
-            return Err(IndexError::Receipts {
-                height,
-                transactions: block.transactions().len(),
-                receipts: receipts.len(),
-            });
-        }
         let transaction = self.database.begin_write()?;
         if !self.is_next(&transaction, block)? {
             return Ok(());
         }
-        transaction
-            .open_table(BLOCKS)?
-            .insert(height, block.bytes().as_ref())?;
-        transaction
-            .open_table(HEIGHTS)?
-            .insert(block.hash().0, height)?;
-        insert_transactions(&transaction, height, receipts)?;
-        insert_records(&transaction, height, block.records())?;
+        insert_block(&transaction, block, receipts)?;
+        if let Some(retain) = self.retain_blocks {
+            prune::prune(&transaction, block.header().height, retain)?;
+        }
         transaction.commit()?;
         self.recent.keep(block);
         Ok(())
@@ -187,28 +200,47 @@ impl Index {
         self.decode(height.value(), bytes.value()).map(Some)
     }
 
-    /// The block at `height`.
+    /// The height of the oldest block, or `None` of an empty index.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`], [`IndexError::Database`].
-    pub fn block(&self, height: u64) -> Result<Option<Block>, IndexError> {
-        self.block_at(&self.database.begin_read()?, height)
+    /// [`IndexError::Database`].
+    pub fn oldest(&self) -> Result<Option<u64>, IndexError> {
+        oldest(&self.database.begin_read()?)
     }
 
-    /// The block with this hash.
+    /// The block at `height`; `None` above the newest.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    /// [`IndexError::Pruned`], [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn block(&self, height: u64) -> Result<Option<Block>, IndexError> {
+        let transaction = self.database.begin_read()?;
+        match oldest(&transaction)? {
+            Some(oldest) if height < oldest => Err(IndexError::Pruned { height, oldest }),
+            _ => self.block_at(&transaction, height),
+        }
+    }
+
+    /// The block with this hash; `None` if there is none in the whole chain up to now.
+    ///
+    /// # Errors
+    /// [`IndexError::UnknownOrPruned`], [`IndexError::Damaged`], [`IndexError::Database`].
     pub fn block_by_hash(&self, hash: &BlockHash) -> Result<Option<Block>, IndexError> {
         let transaction = self.database.begin_read()?;
         let height = transaction.open_table(HEIGHTS)?.get(hash.0)?;
         match height {
             Some(height) => self.block_at(&transaction, height.value()),
-            None => Ok(None),
+            None => match oldest(&transaction)? {
+                Some(oldest) if oldest > 0 => Err(IndexError::UnknownOrPruned {
+                    hash: *hash,
+                    oldest,
+                }),
+                _ => Ok(None),
+            },
         }
     }
 
-    /// The block with the transaction of this hash, and the transaction's position in it.
+    /// The block with the transaction of this hash, and the transaction's position in it; `None`
+    /// also if that block is not kept any more.
     ///
     /// # Errors
     /// [`IndexError::Damaged`], [`IndexError::Database`].
@@ -291,14 +323,34 @@ impl Index {
         if let Some(block) = self.recent.get(height) {
             return Ok(block);
         }
-        let block =
-            Block::from_bytes(bytes).map_err(|error: BlockDecodeError| IndexError::Damaged {
-                height,
-                reason: error.to_string(),
-            })?;
+        let block = decode_block(height, bytes)?;
         self.recent.keep(&block);
         Ok(block)
     }
+}
+
+/// Inserts a block that is next.
+fn insert_block(
+    transaction: &WriteTransaction,
+    block: &Block,
+    receipts: &[TransactionReceipt],
+) -> Result<(), IndexError> {
+    let height = block.header().height;
+    if receipts.len() != block.transactions().len() {
+        return Err(IndexError::Receipts {
+            height,
+            transactions: block.transactions().len(),
+            receipts: receipts.len(),
+        });
+    }
+    transaction
+        .open_table(BLOCKS)?
+        .insert(height, block.bytes().as_ref())?;
+    transaction
+        .open_table(HEIGHTS)?
+        .insert(block.hash().0, height)?;
+    insert_transactions(transaction, height, receipts)?;
+    insert_records(transaction, height, block.records())
 }
 
 fn insert_transactions(
@@ -325,6 +377,19 @@ fn insert_records(
         places.insert(signed.record.request_id.0, (height, position))?;
     }
     Ok(())
+}
+
+fn oldest(transaction: &ReadTransaction) -> Result<Option<u64>, IndexError> {
+    let blocks = transaction.open_table(BLOCKS)?;
+    let first = blocks.first()?;
+    Ok(first.map(|(height, _)| height.value()))
+}
+
+fn decode_block(height: u64, bytes: &[u8]) -> Result<Block, IndexError> {
+    Block::from_bytes(bytes).map_err(|error: BlockDecodeError| IndexError::Damaged {
+        height,
+        reason: error.to_string(),
+    })
 }
 
 fn damaged(height: u64, error: &DecodeError) -> IndexError {

@@ -4,7 +4,7 @@ use crate::{
     chain::Chain,
     error::{CODE_UNCERTIFIED, invalid, record_error, with_code},
     eth::{head, indexed},
-    index::{RecordLookup, RecordProof},
+    index::{Index, RecordLookup, RecordProof},
 };
 use alloy_primitives::{B256, Bytes};
 use jsonrpsee::{
@@ -43,6 +43,9 @@ pub(crate) struct StatusJson {
     pub(crate) height: u64,
     /// Its hash.
     pub(crate) block_hash: BlockHash,
+    /// Height of the oldest block that this validator can be asked about: proofs, receipts and
+    /// transactions of older ones are not kept.
+    pub(crate) oldest_height: u64,
     /// Its time, Unix milliseconds.
     pub(crate) timestamp_ms: u64,
     /// Seats that vote.
@@ -62,7 +65,7 @@ pub(crate) trait NetworkApi {
     #[method(name = "og_submitRecord")]
     async fn submit_record(&self, record: Bytes) -> RpcResult<RequestId>;
 
-    /// Proof that the record of a request is final; `null` if no final block has one.
+    /// Proof that the record of a request is final; `null` if no final block that is kept has one.
     #[method(name = "og_getRecordProof")]
     async fn record_proof(&self, id: RequestId) -> RpcResult<Option<RecordProofJson>>;
 
@@ -98,6 +101,7 @@ impl<C: Chain> NetworkApiServer for Network<C> {
 
     async fn status(&self) -> RpcResult<StatusJson> {
         let head = head(&*self.0).await?;
+        let oldest = indexed(&*self.0, Index::oldest).await?;
         let mempool = self.0.mempool_size();
         let rules = self.0.rules();
         Ok(StatusJson {
@@ -105,6 +109,7 @@ impl<C: Chain> NetworkApiServer for Network<C> {
             genesis_hash: rules.genesis_hash(),
             height: head.header().height,
             block_hash: head.hash(),
+            oldest_height: oldest.unwrap_or_default(),
             timestamp_ms: head.header().timestamp_ms,
             validators: rules.validators().members().len(),
             peers: self.0.peers(),

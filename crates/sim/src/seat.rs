@@ -17,10 +17,8 @@ use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic::C
 use futures::{channel::oneshot, future::select_all};
 use og_chain::{Block, TransactionReceipt, mempool::MempoolLimits};
 use og_consensus::{
-    Channels, Config, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing, Undecided,
-    Validator,
-    channels::{BACKFILL, BLOCKS, CERTIFICATES, GOSSIP, RESOLVER, VOTES},
-    epochs::Marshal,
+    Channels, Config, History, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing,
+    Undecided, Validator, channels::VOTES, epochs::Marshal,
 };
 use og_state::Databases;
 use parking_lot::Mutex;
@@ -110,10 +108,28 @@ impl Process {
 pub(crate) struct Seat {
     /// Validators with the seat's key: one, none, or two.
     pub(crate) processes: Vec<Process>,
+    /// Those that are not up yet: a validator that knows nothing asks the others first.
+    starting: Vec<oneshot::Receiver<Process>>,
     tasks: Vec<Handle<()>>,
 }
 
 impl Seat {
+    /// Takes in the processes that have come up; says where they begin.
+    pub(crate) fn arrive(&mut self) -> usize {
+        let before = self.processes.len();
+        let processes = &mut self.processes;
+        self.starting
+            .retain_mut(|starting| match starting.try_recv() {
+                Ok(Some(process)) => {
+                    processes.push(process);
+                    false
+                }
+                Ok(None) => true,
+                Err(_) => false,
+            });
+        before
+    }
+
     /// Ends everything at once; what was not synced is lost.
     pub(crate) fn crash(self) {
         drop(self.processes);
@@ -332,6 +348,7 @@ impl Ground {
                 certification: Duration::from_secs(3),
                 retry: Duration::from_millis(1500),
             },
+            history: History::default(),
             partition_prefix: format!("validator-{number}"),
         };
         let channels = channels(lines, receivers, tamper.as_ref());
@@ -358,9 +375,7 @@ impl Ground {
             }
         });
         running.tasks.push(task);
-        if let Ok(process) = receiver.await {
-            running.processes.push(process);
-        }
+        running.starting.push(receiver);
     }
 }
 
@@ -369,19 +384,13 @@ fn channels(
     receivers: Vec<Receiver>,
     tamper: Option<&Arc<dyn Tamper>>,
 ) -> Channels<Outlet, Receiver> {
-    let mut receivers = receivers.into_iter();
-    let mut next = |channel| {
-        let receiver = receivers.next().expect("a receiver for each channel");
-        (lines.outlet(channel, tamper.cloned()), receiver)
-    };
-    Channels {
-        votes: next(VOTES),
-        certificates: next(CERTIFICATES),
-        resolver: next(RESOLVER),
-        blocks: next(BLOCKS),
-        backfill: next(BACKFILL),
-        gossip: next(GOSSIP),
-    }
+    let ends: Vec<_> = NETWORK_CHANNELS
+        .iter()
+        .zip(receivers)
+        .map(|((channel, _), receiver)| (lines.outlet(*channel, tamper.cloned()), receiver))
+        .collect();
+    let ends = ends.try_into();
+    Channels::new(ends.expect("a receiver for each channel"))
 }
 
 /// Sends to some of the others only.

@@ -229,6 +229,7 @@ impl<'a> Stretch<'a> {
                 }
                 stretch.apply(event).await;
             }
+            stretch.arrive().await;
             stretch.submit().await;
             stretch.check().await;
             stretch.ground.court.verdict()?;
@@ -330,21 +331,28 @@ impl<'a> Stretch<'a> {
         }
     }
 
-    /// Starts a seat, and looks whether all that it had reported final is still there.
     async fn start(&mut self, seat: usize) {
         self.journey.starts += 1;
         let running = self.ground.start(seat, self.journey.starts).await;
-        for process in &running.processes {
-            let reported = self.ground.court.ask(|it| it.height(process.number));
-            for height in 1..=reported {
-                let block = process.marshal.get_block(Height::new(height)).await;
-                let found = block.map(|block| block.inner().block().hash());
-                self.ground
-                    .court
-                    .hear(|checker| checker.kept(process.number, height, found));
+        self.seats[seat] = Some(running);
+    }
+
+    /// Takes in validators that have come up, and looks whether all that they had reported final
+    /// is still there.
+    async fn arrive(&mut self) {
+        for running in self.seats.iter_mut().flatten() {
+            let known = running.arrive();
+            for process in &running.processes[known..] {
+                let reported = self.ground.court.ask(|it| it.height(process.number));
+                for height in 1..=reported {
+                    let block = process.marshal.get_block(Height::new(height)).await;
+                    let found = block.map(|block| block.inner().block().hash());
+                    self.ground
+                        .court
+                        .hear(|checker| checker.kept(process.number, height, found));
+                }
             }
         }
-        self.seats[seat] = Some(running);
     }
 
     /// Hands submissions to an honest validator that is up. What is bad must be refused.

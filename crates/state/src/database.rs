@@ -72,7 +72,7 @@ pub fn database_config<E: Context + Spawner>(
             partition: format!("{prefix}-state-log"),
             items_per_section: NZU64!(1 << 14),
             compression: None,
-            codec_config: ((), RangeCfg::from(0..=MAX_VALUE_BYTES)),
+            codec_config: operation_codec(),
             page_cache,
             write_buffer,
             replay_buffer: write_buffer,
@@ -83,6 +83,11 @@ pub fn database_config<E: Context + Spawner>(
         init_buffer: NZUsize!(1 << 21),
         init_concurrency: (),
     }
+}
+
+/// How an operation is decoded, from our disk or from a peer.
+pub(crate) fn operation_codec() -> ((), RangeCfg<usize>) {
+    ((), RangeCfg::from(0..=MAX_VALUE_BYTES))
 }
 
 pub(crate) fn stored_key(key: &Key) -> StoredKey {
@@ -125,6 +130,12 @@ pub fn empty_commitment<E: Context + Spawner>() -> StateCommitment {
         operations_floor: *target.range.start(),
         operations_size: *target.range.end(),
     }
+}
+
+/// Whether nothing was ever written: the state before block 1.
+pub async fn is_empty<E: Context + Spawner>(databases: &Databases<E>) -> bool {
+    let target = databases.committed_targets().await;
+    target == <Database<E> as ManagedDb<E>>::initial_sync_target()
 }
 
 /// The state to sync to for the block with this header.

@@ -13,6 +13,6 @@ mod sync;
 pub use access::{StateError, read_latest, read_many, resolve};
 pub use database::{
     Batch, Database, DatabaseConfig, Databases, Merkleized, Operation, commitment, database_config,
-    empty_commitment, merkleize, sync_target,
+    empty_commitment, is_empty, merkleize, sync_target,
 };
-pub use sync::BlocksOnly;
+pub use sync::{MAX_OPERATIONS, PeerConfig, StatePeers, max_payload_bytes};

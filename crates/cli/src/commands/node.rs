@@ -72,6 +72,7 @@ impl Node {
         if let Some(parent) = self.parent {
             process::end_with_parent(parent)?;
         }
+        process::raise_file_limit();
         // One of the two is given: clap sees to it.
         let config = NodeConfig::load(&self.config.unwrap_or_default())?;
         let _claim = process::claim(config.data_dir())?;

@@ -326,7 +326,7 @@ fn a_second_start_is_refused(network: &Devnet) {
 }
 
 /// The process and the height of a node, as `og devnet status` says.
-fn node_status(network: &Devnet, name: &str) -> (Option<u64>, Option<u64>) {
+pub(super) fn node_status(network: &Devnet, name: &str) -> (Option<u64>, Option<u64>) {
     let status = network.og(&["devnet", "status"]);
     let nodes = status["nodes"].as_array().unwrap();
     let node = nodes.iter().find(|node| node["name"] == name).unwrap();

@@ -3,8 +3,9 @@
 use super::{Account, Endpoints, Network, NetworkError};
 use crate::{
     config::{
-        DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG, GatewayConfig,
-        InferenceConfig, LogFormat, NodeConfig, PeerConfig, ValidatorConfig,
+        DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
+        DEFAULT_RETAIN_BLOCKS, DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig,
+        LogFormat, NodeConfig, PeerConfig, ValidatorConfig,
     },
     keys,
 };
@@ -317,6 +318,9 @@ impl Builder<'_> {
             empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
             leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,
             operator_listen: self.plan.operator_listen(0, index),
+            retain_blocks: DEFAULT_RETAIN_BLOCKS,
+            archive: false,
+            state_sync_blocks: DEFAULT_STATE_SYNC_BLOCKS,
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
         };

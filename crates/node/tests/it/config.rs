@@ -48,6 +48,9 @@ fn a_short_configuration_gets_the_defaults_and_paths_beside_the_file() {
     };
     assert_eq!(config.empty_block_interval_ms, 1000);
     assert_eq!(config.leader_timeout_ms, 2000);
+    assert_eq!(config.retain_blocks, 50_000);
+    assert_eq!(config.state_sync_blocks, 10_000);
+    assert!(!config.archive);
     assert_eq!(config.log, "info");
     assert_eq!(config.data_dir, folder.path().join("data"));
     assert_eq!(config.genesis, folder.path().join("../genesis.json"));
@@ -78,6 +81,8 @@ fn values_that_cannot_work_are_refused_with_the_field_s_name() {
     for (addition, field) in [
         ("empty_block_interval_ms = 0", "empty_block_interval_ms"),
         ("leader_timeout_ms = 1000", "leader_timeout_ms"),
+        ("retain_blocks = 255", "retain_blocks"),
+        ("state_sync_blocks = 63", "state_sync_blocks"),
     ] {
         let message = refusal(&format!("{VALIDATOR}\n{addition}\n"));
         assert!(message.starts_with(field), "{message}");

@@ -66,7 +66,7 @@ fn block(parent: Option<&Block>, transactions: usize, records: Vec<SignedRecord>
 }
 
 fn open(directory: &tempfile::TempDir) -> Index {
-    Index::open(&directory.path().join("index.redb")).unwrap()
+    Index::open(&directory.path().join("index.redb"), None).unwrap()
 }
 
 /// An index with `length` blocks; the block at each height has one record, named by the height.
@@ -236,11 +236,111 @@ fn a_file_that_is_no_index_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index.redb");
     std::fs::write(&path, b"no database").unwrap();
-    assert!(matches!(Index::open(&path), Err(IndexError::Database(_))));
+    assert!(matches!(
+        Index::open(&path, None),
+        Err(IndexError::Database(_))
+    ));
     let held = open(&tempfile::tempdir().unwrap());
     drop(held);
     let directory = tempfile::tempdir().unwrap();
     let _held = open(&directory);
-    let twice = Index::open(&directory.path().join("index.redb"));
+    let twice = Index::open(&directory.path().join("index.redb"), None);
     assert!(matches!(twice, Err(IndexError::Database(_))));
+}
+
+#[test]
+fn old_blocks_are_forgotten_with_all_that_belongs_to_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.redb");
+    let index = Index::open(&path, Some(3)).unwrap();
+    let mut blocks: Vec<Block> = Vec::new();
+    for height in 0..10 {
+        let next = block(blocks.last(), 1, vec![record(height), record(100)]);
+        index.append(&next, &[receipt(height, 0)]).unwrap();
+        index
+            .set_finalization(height.into(), b"certificate")
+            .unwrap();
+        blocks.push(next);
+    }
+    assert_eq!(index.oldest().unwrap(), Some(6));
+    for height in 0..6_u8 {
+        let old = &blocks[usize::from(height)];
+        let by_height = index.block(height.into());
+        assert!(matches!(
+            by_height,
+            Err(IndexError::Pruned { oldest: 6, .. })
+        ));
+        let by_hash = index.block_by_hash(&old.hash());
+        assert!(matches!(
+            by_hash,
+            Err(IndexError::UnknownOrPruned { oldest: 6, .. })
+        ));
+        assert_eq!(index.transaction(&B256::repeat_byte(height)).unwrap(), None);
+        assert!(index.receipts(height.into()).unwrap().is_empty());
+        let lookup = index.record_proof(&RequestId([height; 32])).unwrap();
+        assert_eq!(lookup, RecordLookup::Unknown);
+    }
+    for height in 6..10_u8 {
+        let kept = &blocks[usize::from(height)];
+        assert_eq!(index.block(height.into()).unwrap().as_ref(), Some(kept));
+        assert_eq!(index.receipts(height.into()).unwrap().len(), 1);
+        assert_eq!(&proof(&index, height).header, kept.header());
+    }
+    // A newer record of a request stays when an older one's block is forgotten.
+    assert_eq!(&proof(&index, 100).header, blocks[9].header());
+    assert!(index.block(10).unwrap().is_none());
+}
+
+#[test]
+fn an_index_that_is_told_to_keep_less_shrinks() {
+    let directory = tempfile::tempdir().unwrap();
+    let (index, mut blocks) = chain(&directory, 20);
+    drop(index);
+    let index = Index::open(&directory.path().join("index.redb"), Some(2)).unwrap();
+    for _ in 0..8 {
+        let next = block(blocks.last(), 0, Vec::new());
+        index.append(&next, &[]).unwrap();
+        blocks.push(next);
+    }
+    assert_eq!(index.oldest().unwrap(), Some(25));
+}
+
+#[test]
+fn an_index_restarts_behind_a_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let (index, blocks) = chain(&directory, 3);
+    index.set_finalization(2, b"two").unwrap();
+    let skipped = block(blocks.last(), 0, Vec::new());
+    let next = block(Some(&skipped), 1, vec![record(9)]);
+    let unreceipted = index.restart(&next, &[]);
+    assert!(matches!(unreceipted, Err(IndexError::Receipts { .. })));
+    assert_eq!(index.head().unwrap().as_ref(), blocks.last());
+    index.restart(&next, &[receipt(1, 0)]).unwrap();
+    assert_eq!(index.oldest().unwrap(), Some(4));
+    assert_eq!(index.head().unwrap().as_ref(), Some(&next));
+    let old = index.record_proof(&RequestId([2; 32])).unwrap();
+    assert_eq!(old, RecordLookup::Unknown);
+    let after = block(Some(&next), 0, Vec::new());
+    index.append(&after, &[]).unwrap();
+    index.set_finalization(5, b"five").unwrap();
+    assert_eq!(proof(&index, 9).finalization.as_ref(), b"five");
+}
+
+#[test]
+fn the_file_does_not_grow_with_the_chain() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.redb");
+    let index = Index::open(&path, Some(50)).unwrap();
+    let mut last = block(None, 1, vec![record(0)]);
+    index.append(&last, &[receipt(0, 0)]).unwrap();
+    let mut sizes = Vec::new();
+    for number in 1..=1000_u32 {
+        last = block(Some(&last), 1, vec![record(number as u8)]);
+        index.append(&last, &[receipt(number as u8, 0)]).unwrap();
+        if number % 200 == 0 {
+            sizes.push(std::fs::metadata(&path).unwrap().len());
+        }
+    }
+    println!("bytes of the index every 200 blocks: {sizes:?}");
+    assert_eq!(sizes.first(), sizes.last());
 }

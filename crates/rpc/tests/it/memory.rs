@@ -90,7 +90,7 @@ impl Memory {
     /// A chain at height 1, where the genesis file's accounts exist.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let index = Index::open(&directory.path().join("index.redb")).unwrap();
+        let index = Index::open(&directory.path().join("index.redb"), None).unwrap();
         let rules = Rules::new(genesis()).unwrap();
         let first = rules.genesis_block(&StateCommitment::default());
         index.append(&first, &[]).unwrap();
