@@ -55,7 +55,7 @@ pub const MODEL_LIST_AGE: Duration = Duration::from_secs(10);
 /// How long a node that did not list its models is left alone.
 pub const NODE_PAUSE: Duration = Duration::from_secs(1);
 /// First pause between two questions about one record's fate; it doubles up to the next.
-pub const POLL_PAUSE_FIRST: Duration = Duration::from_millis(100);
+pub const POLL_PAUSE_FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two questions about one record's fate.
 pub const POLL_PAUSE_LONGEST: Duration = Duration::from_secs(2);
 /// After this long without a proof, an accepted record is handed to another validator as well.

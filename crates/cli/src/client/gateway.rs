@@ -14,7 +14,7 @@ use std::{
 
 /// How long an answer may take to become final.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_PAUSE: Duration = Duration::from_millis(100);
+const POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Which gateway to ask.
 #[derive(Clone, Debug, clap::Args)]
