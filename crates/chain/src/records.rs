@@ -103,6 +103,30 @@ pub enum RecordError {
     State(#[from] StateError),
 }
 
+impl RecordError {
+    /// Whether the record breaks a rule that neither state nor time decides: no block of this
+    /// chain will ever admit it.
+    pub const fn is_timeless(&self) -> bool {
+        match self {
+            Self::Version(_)
+            | Self::TooLong(_)
+            | Self::ChainId { .. }
+            | Self::UnexpectedEvidence
+            | Self::Price(_)
+            | Self::Payer(_)
+            | Self::Window { .. }
+            | Self::FinishedBeforeStarted { .. }
+            | Self::Signature(_) => true,
+            Self::OutsideWindow { .. }
+            | Self::UnknownNode(_)
+            | Self::Payee { .. }
+            | Self::UnknownModel(_)
+            | Self::UsedRequest(_)
+            | Self::State(_) => false,
+        }
+    }
+}
+
 /// What one tier demands of a record beyond what all records must have.
 pub trait TierRule {
     /// The tier.

@@ -7,6 +7,7 @@ mod infer;
 mod model;
 mod network;
 mod node;
+mod sim;
 mod verify;
 
 use crate::output::Output;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Node(node::Node),
     Network(network::Network),
     Bench(bench::Bench),
+    Sim(sim::Sim),
 }
 
 impl Command {
@@ -37,6 +39,7 @@ impl Command {
             Self::Node(command) => command.run(output),
             Self::Network(command) => command.run(output),
             Self::Bench(command) => wait_for(command.run(output)),
+            Self::Sim(command) => command.run(output),
         }
     }
 }

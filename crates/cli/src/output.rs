@@ -90,6 +90,24 @@ impl Output {
         bar.enable_steady_tick(Duration::from_millis(100));
         Progress(bar)
     }
+
+    /// A bar on the terminal that fills up while `total` things are done; it vanishes when dropped.
+    pub(crate) fn progress_of(&self, total: u64, message: &'static str) -> Progress {
+        if self.json {
+            return Progress(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new(total).with_message(message);
+        let template = "{msg} {wide_bar} {pos}/{len} {elapsed} (left: {eta})";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Progress(bar)
+    }
+
+    /// Whether the result is one JSON document.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
 }
 
 /// Work that is going on, shown on a terminal only.
@@ -100,6 +118,11 @@ impl Progress {
     /// Says what is going on now.
     pub(crate) fn set(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
+    }
+
+    /// One more thing is done.
+    pub(crate) fn advance(&self) {
+        self.0.inc(1);
     }
 }
 

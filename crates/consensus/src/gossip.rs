@@ -3,7 +3,7 @@
 //! Validators form a full mesh, so whoever takes something in sends it to all others once. What
 //! a peer missed reaches a block all the same: its first holder proposes in its own turn.
 
-use crate::intake::Intake;
+use crate::intake::{Intake, IntakeError};
 use alloy_primitives::Bytes;
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_macros::select_loop;
@@ -154,16 +154,33 @@ where
                 return;
             }
         };
+        if let Err(error) = self.take(message, &from).await {
+            commonware_p2p::block!(self.blocker, from, %error, "dishonest gossip");
+        }
+    }
+
+    /// Takes in what a message holds, up to the first thing that no honest node passes on.
+    async fn take(&mut self, message: Message, from: &PublicKey) -> Result<(), IntakeError> {
         for raw in message.transactions {
-            if let Err(error) = self.intake.accept_transaction(raw).await {
-                debug!(%from, %error, "transaction not taken");
-            }
+            let taken = self.intake.accept_transaction(raw).await;
+            passed_over(taken.map(drop), from)?;
         }
         for record in message.records {
-            if let Err(error) = self.intake.accept_record_bytes(&record).await {
-                debug!(%from, %error, "record not taken");
-            }
+            let taken = self.intake.accept_record_bytes(&record).await;
+            passed_over(taken, from)?;
         }
+        Ok(())
+    }
+}
+
+/// Passes over an error that an honest peer can cause.
+fn passed_over(taken: Result<(), IntakeError>, from: &PublicKey) -> Result<(), IntakeError> {
+    match taken {
+        Err(error) if !error.is_senders_fault() => {
+            debug!(%from, %error, "gossip not taken");
+            Ok(())
+        }
+        other => other,
     }
 }
 

@@ -38,6 +38,18 @@ pub enum IntakeError {
     State(#[from] StateError),
 }
 
+impl IntakeError {
+    /// Whether nobody who checks before passing on would have sent this: it breaks a rule that
+    /// neither time nor state decides. Checking costs signatures, so such a peer is left.
+    pub const fn is_senders_fault(&self) -> bool {
+        match self {
+            Self::Transaction(_) | Self::Encoding(_) => true,
+            Self::Record(error) => error.is_timeless(),
+            Self::AddTransaction(_) | Self::AddRecord(_) | Self::State(_) => false,
+        }
+    }
+}
+
 /// Checks what clients and peers submit against the latest finalized state.
 pub struct Intake<E: StorageContext + Spawner> {
     clock: Arc<E>,

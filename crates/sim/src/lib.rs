@@ -14,6 +14,7 @@ mod adversary;
 pub mod campaign;
 pub mod checks;
 mod clock;
+pub mod figures;
 mod outlet;
 pub mod plan;
 mod seat;

@@ -14,8 +14,8 @@ use std::{collections::BTreeSet, time::Duration};
 pub const MIN_VALIDATORS: usize = 4;
 /// Most validators of a drawn plan; three of them may be faulty.
 pub const MAX_VALIDATORS: usize = 10;
-/// Faults happen in this much simulated time; then everything heals.
-const FAULTS_MS: u64 = 10_000;
+/// Faults happen in this span of simulated time, in milliseconds; then everything heals.
+const FAULTS_MS: std::ops::Range<u64> = 500..12_000;
 /// A large error of a clock, in milliseconds: more than validators tolerate.
 const WRONG_CLOCK_MS: std::ops::Range<u64> = 1_500..20_000;
 /// A small error of a clock, in milliseconds.
@@ -103,7 +103,7 @@ pub struct Plan {
     pub seats: Vec<SeatPlan>,
     /// Mean delay of links, in milliseconds; each link's own is drawn around it.
     pub delay_ms: u64,
-    /// One message in this many is lost.
+    /// One message in this many is lost; none if 0.
     pub loss_one_in: u64,
     /// Whether a blocked peer is cut off, as in the real network, or may go on.
     pub blocked_are_cut_off: bool,
@@ -149,7 +149,7 @@ impl Plan {
             seed,
             seats: vec![honest; validators],
             delay_ms: 25,
-            loss_one_in: u64::MAX,
+            loss_one_in: 0,
             blocked_are_cut_off: true,
             tearing: Tearing::Nothing,
             retained_percent: 0,
@@ -222,28 +222,28 @@ impl Draw {
     /// Crashes, partitions and power losses, every one of which is over at the end.
     fn events(&mut self, seats: &[SeatPlan]) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
-        for _ in 0..self.between(0..3) {
+        for _ in 0..self.between(0..4) {
             let seat = self.between(0..seats.len() as u64) as usize;
             let (from, until) = self.span();
             events.push((from, Event::Crash(seat)));
             events.push((until, Event::Restart(seat)));
         }
-        for _ in 0..self.between(0..2) {
+        for _ in 0..self.between(0..3) {
             let side = self.side(seats.len());
             let (from, until) = self.span();
             events.push((from, Event::Partition(side)));
             events.push((until, Event::Heal));
         }
         for _ in 0..self.between(0..3) {
-            events.push((self.between(0..FAULTS_MS), Event::PowerLoss));
+            events.push((self.between(FAULTS_MS), Event::PowerLoss));
         }
         events.sort_by_key(|(at_ms, _)| *at_ms);
         events
     }
 
     fn span(&mut self) -> (u64, u64) {
-        let from = self.between(0..FAULTS_MS - 1);
-        (from, self.between(from + 1..FAULTS_MS))
+        let from = self.between(FAULTS_MS);
+        (from, self.between(from..FAULTS_MS.end) + 1)
     }
 
     fn side(&mut self, validators: usize) -> BTreeSet<usize> {

@@ -24,6 +24,9 @@ use og_state::Databases;
 use parking_lot::Mutex;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+/// How much the clocks of twins differ, in milliseconds.
+const TWINS_APART_MS: i64 = 17;
+
 type Receiver = simulated::Receiver<PublicKey>;
 
 /// The checker, and the first thing that it found wrong.
@@ -352,7 +355,8 @@ impl Ground {
             partition_prefix: format!("validator-{number}"),
         };
         let channels = channels(lines, receivers, tamper.as_ref());
-        let ahead_ms = self.plan.seats[seat].clock_ahead_ms;
+        // Twins look at their clocks at different moments, so that what they propose differs.
+        let ahead_ms = self.plan.seats[seat].clock_ahead_ms + TWINS_APART_MS * twin as i64;
         let honest = self.plan.is_honest(seat);
         let court = self.court.clone();
         let (sender, receiver) = oneshot::channel();

@@ -59,6 +59,8 @@ pub struct Outcome {
     pub simulated_ms: u64,
     /// Of these, after everything had healed.
     pub healing_ms: u64,
+    /// Dishonest seats that an honest one has found out and blocked.
+    pub found: Vec<usize>,
     /// Messages and bytes that were sent, by channel.
     pub sent: [(u64, u64); NETWORK_CHANNELS.len()],
 }
@@ -77,6 +79,7 @@ struct Journey {
     down: BTreeSet<usize>,
     aside: BTreeSet<usize>,
     starts: usize,
+    found: BTreeSet<usize>,
     /// When everything had healed, and the height that all must reach then.
     goal: Option<(SystemTime, u64)>,
 }
@@ -156,6 +159,7 @@ impl Journey {
             down: (0..validators).filter(absent).collect(),
             aside: BTreeSet::new(),
             starts: 0,
+            found: BTreeSet::new(),
             goal: None,
         }
     }
@@ -188,6 +192,7 @@ impl Journey {
             audit,
             simulated_ms: since(self.began),
             healing_ms: self.goal.map_or(0, |(from, _)| since(from)),
+            found: self.found.iter().copied().collect(),
             sent: self.traffic.by_channel(),
         }
     }
@@ -200,7 +205,10 @@ fn link(chance: &mut ChaCha20Rng, plan: &Plan) -> Link {
     Link {
         latency,
         jitter: latency / 5,
-        success_rate: probability(plan.loss_one_in - 1, plan.loss_one_in),
+        success_rate: match plan.loss_one_in {
+            0 => probability(1, 1),
+            many => probability(many - 1, many),
+        },
     }
 }
 
@@ -401,7 +409,7 @@ impl<'a> Stretch<'a> {
         }
     }
 
-    async fn check(&self) {
+    async fn check(&mut self) {
         let court = &self.ground.court;
         for process in self.seats.iter().flatten().flat_map(|it| &it.processes) {
             let root = process.databases.read().await.root();
@@ -414,8 +422,10 @@ impl<'a> Stretch<'a> {
             .iter()
             .filter_map(|(by, peer)| Some((seat_of(by)?, seat_of(peer)?)))
             .collect();
-        let honest = self.honest().collect();
+        let honest: BTreeSet<_> = self.honest().collect();
         court.hear(|_| Checker::blocked(&pairs, &honest));
+        let found = pairs.iter().filter(|(by, _)| honest.contains(by));
+        self.journey.found.extend(found.map(|(_, peer)| *peer));
     }
 
     fn honest(&self) -> impl Iterator<Item = usize> + '_ {

@@ -19,6 +19,7 @@ fn every_command_explains_itself_with_an_example() {
         vec!["model", "add", "--help"],
         vec!["node", "--help"],
         vec!["network", "init", "--help"],
+        vec!["sim", "--help"],
     ] {
         let output = og(command.iter().copied());
         let text = String::from_utf8(output.stdout).unwrap();
@@ -27,6 +28,20 @@ fn every_command_explains_itself_with_an_example() {
     }
     let usage = og(["infer", "--modle", "digits"]);
     assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn a_simulation_is_run_and_its_traffic_counted() {
+    let summary = og_json(["sim", "--seeds", "2", "--seed", "3"]);
+    assert_eq!(summary["seeds"], 2);
+    assert_eq!(summary["failures"].as_array().map(Vec::len), Some(0));
+    assert!(summary["blocks"].as_u64().unwrap() > 0, "{summary}");
+    let traffic = og_json(["sim", "--traffic", "4", "--blocks", "5"]);
+    let votes = traffic[0]["messages_per_block"].as_f64().unwrap();
+    // Each of four validators votes twice, to three others, for every block.
+    assert!(votes >= 24.0, "{traffic}");
+    let error = og_fails(["sim", "--traffic", "3"]);
+    assert!(error.contains('4'), "{error}");
 }
 
 #[test]

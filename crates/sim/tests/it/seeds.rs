@@ -15,6 +15,11 @@ fn seeds() -> Range<u64> {
 
 #[test]
 fn every_seed_keeps_the_rules_and_makes_progress() {
+    // What validators log, with RUST_LOG: for a single seed that is to be understood.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .init();
     let campaign = Campaign {
         seeds: seeds(),
         threads: thread::available_parallelism().map_or(1, Into::into),

@@ -1,0 +1,60 @@
+//! Networks with one certain liar: honest validators find it out, or it changes nothing.
+
+use og_sim::{
+    Outcome, Plan, Violation,
+    plan::{Event, Role},
+    simulate,
+};
+
+/// Four validators, of which the last has this role, until `blocks` blocks are final after
+/// validator 0 has been away for a while.
+fn with_liar(role: Role, blocks: u64) -> Outcome {
+    let mut plan = Plan::calm(11, 4, blocks);
+    plan.seats[3].role = role;
+    plan.blocked_are_cut_off = true;
+    plan.events = vec![(1_000, Event::Crash(0)), (9_000, Event::Restart(0))];
+    simulate(&plan).unwrap()
+}
+
+#[test]
+fn liars_that_prove_themselves_are_blocked() {
+    for role in [
+        Role::Conflicter,
+        Role::Nuller,
+        Role::Forger,
+        Role::Noise,
+        Role::Liar,
+        Role::Twins,
+    ] {
+        let outcome = with_liar(role, 12);
+        assert_eq!(outcome.found, [3], "{role:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn honest_networks_block_nobody_and_lose_nothing() {
+    let outcome = with_liar(Role::Honest, 12);
+    assert_eq!(outcome.found, [0; 0]);
+    assert!(outcome.transactions > 0 && outcome.records > 0);
+}
+
+#[test]
+fn absent_seats_and_proposers_of_invalid_blocks_cost_only_their_turns() {
+    for role in [Role::Absent, Role::InvalidBlocks] {
+        // Enough turns that most ways to break a rule are tried.
+        let outcome = with_liar(role, 30);
+        assert!(outcome.height >= 30, "{role:?}: {outcome:?}");
+    }
+}
+
+/// One more liar than the network stands: now it may fork, and the checker must see it.
+#[test]
+fn too_many_twins_fork_the_chain_and_are_found_out() {
+    let forks = |seed| {
+        let mut plan = Plan::calm(seed, 4, 12);
+        plan.seats[2].role = Role::Twins;
+        plan.seats[3].role = Role::Twins;
+        matches!(simulate(&plan), Err(Violation::Fork { .. }))
+    };
+    assert!((0..40).any(forks), "no seed forks");
+}
