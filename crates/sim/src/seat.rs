@@ -22,6 +22,8 @@ use og_consensus::{
 };
 use og_state::Databases;
 use parking_lot::Mutex;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// How much the clocks of twins differ, in milliseconds.
@@ -271,6 +273,22 @@ impl Ground {
         (lines, receivers)
     }
 
+    /// For each twin the others that it knows: some know one of them, some both.
+    fn parts(&self, seat: usize, seed: u64) -> [BTreeSet<PublicKey>; 2] {
+        let mut chance = ChaCha20Rng::seed_from_u64(seed);
+        let mut parts = [BTreeSet::new(), BTreeSet::new()];
+        for (index, key) in self.keys.iter().enumerate() {
+            let choice = chance.next_u32() % 5;
+            if index != seat && choice < 3 {
+                parts[0].insert(key.clone());
+            }
+            if index != seat && choice >= 2 {
+                parts[1].insert(key.clone());
+            }
+        }
+        parts
+    }
+
     /// Two validators with one key, each of which hears of and speaks to a part of the others.
     async fn twins(
         &self,
@@ -281,17 +299,7 @@ impl Ground {
         lines: &Lines,
         receivers: Vec<Receiver>,
     ) {
-        let mut parts = [BTreeSet::new(), BTreeSet::new()];
-        for (index, key) in self.keys.iter().enumerate() {
-            // To the one, the other, or both.
-            let choice = seed.rotate_right(3 * index as u32) % 3;
-            if choice != 1 {
-                parts[0].insert(key.clone());
-            }
-            if choice != 0 {
-                parts[1].insert(key.clone());
-            }
-        }
+        let parts = self.parts(seat, seed);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for (channel, receiver) in receivers.into_iter().enumerate() {
             let [one, other] = parts.clone();
