@@ -15,6 +15,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 const BEGIN_MS: u64 = 1_800_000_000_000;
 
+/// What a checker says of a breach, and how to commit it.
+type Breach<T> = (&'static str, fn(&mut T));
+
 /// A world, and blocks that follow each other by the rules.
 struct Chain {
     world: Arc<World>,
@@ -147,7 +150,7 @@ fn missing_receipts_are_found() {
 /// But for the two roots of the body: no `Block` exists whose body they do not fit.
 #[test]
 fn every_rule_of_headers_is_checked() {
-    let changes: [(&str, fn(&mut Header)); 11] = [
+    let changes: [Breach<Header>; 11] = [
         ("parent", |it| it.parent.0[0] ^= 1),
         ("not after its parent", |it| it.timestamp_ms -= 1000),
         ("too long after", |it| it.timestamp_ms += 60_000),
@@ -193,7 +196,7 @@ fn blocks_beyond_the_limits_are_found() {
 
 #[test]
 fn every_rule_of_records_is_checked() {
-    let changes: [(&str, fn(&mut Record)); 13] = [
+    let changes: [Breach<Record>; 13] = [
         ("version", |it| it.version = 2),
         ("chain_id", |it| it.chain_id += 1),
         ("payer", |it| it.payer = Address::repeat_byte(1)),
@@ -231,7 +234,7 @@ fn a_request_settled_twice_is_found() {
     let first = chain.record();
     let rival = Record {
         output_units: 9,
-        ..first.clone()
+        ..first
     };
     let [first, rival] = [first, rival].map(|record| sign(&chain.world, record));
     // In one block, and in two.
