@@ -40,8 +40,10 @@ fn a_simulation_is_run_and_its_traffic_counted() {
     let votes = traffic[0]["messages_per_block"].as_f64().unwrap();
     // Each of four validators votes twice, to three others, for every block.
     assert!(votes >= 24.0, "{traffic}");
-    let error = og_fails(["sim", "--traffic", "3"]);
-    assert!(error.contains('4'), "{error}");
+    let usage = og(["sim", "--traffic", "3"]);
+    assert_eq!(usage.status.code(), Some(2));
+    let error = String::from_utf8(usage.stderr).unwrap();
+    assert!(error.contains("4..=100"), "{error}");
 }
 
 #[test]
