@@ -132,7 +132,7 @@ fn a_gateway_needs_addresses_that_it_can_ask() {
 fn the_examples_can_be_used_and_say_the_defaults() {
     let folder = folder_with_keys();
     for (role, optional) in [
-        (Role::Validator, 6),
+        (Role::Validator, 9),
         (Role::Inference, 3),
         (Role::Gateway, 3),
     ] {
