@@ -132,7 +132,7 @@ proptest! {
     }
 }
 
-/// Mutated receipts that are tried; `OG_MUTATED_RECEIPTS=1000000` takes a quarter of an hour.
+/// Mutated receipts that are tried; `OG_MUTATED_RECEIPTS=1000000` takes some minutes.
 const MUTATED_RECEIPTS: u64 = 5_000;
 
 #[test]
