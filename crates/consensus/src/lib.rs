@@ -29,7 +29,7 @@ pub mod validator;
 pub use application::{Application, Observer, Undecided};
 pub use block::ConsensusBlock;
 pub use channels::{Channels, NETWORK_CHANNELS, max_message_bytes};
-pub use history::History;
+pub use history::{History, MIN_RETAIN_BLOCKS};
 pub use intake::Intake;
 pub use pool::Pool;
 pub use schemes::{ConsensusScheme, Schemes};

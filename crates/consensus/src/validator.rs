@@ -111,6 +111,9 @@ pub struct Validator<E: Spawner + Storage + Clock + Metrics> {
     pub marshal: Marshal,
     /// What was executed and is not final yet.
     pub undecided: Undecided,
+    /// The height from which on it has every block that it has not pruned: 0, or where its last
+    /// state sync began.
+    pub oldest: u64,
     /// The actors: the validator has failed when one of them ends.
     pub handles: Vec<Handle<()>>,
 }
@@ -346,6 +349,7 @@ where
             databases,
             marshal,
             undecided,
+            oldest,
             handles: vec![
                 broadcast,
                 marshal_handle,

@@ -15,6 +15,9 @@ const IDENTITY_FILE: &str = "chain.json";
 /// Longest identity file that is read, in bytes.
 const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
 const LOCK_FILE: &str = "lock";
+const TRIAL_FILE: &str = "trial";
+/// What must fit on the disk for a node to start, in bytes.
+const TRIAL_BYTES: usize = 64 * 1024;
 
 /// What the folder belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +117,7 @@ impl DataDir {
                 });
             }
         }
+        try_writing(path)?;
         check_identity(path, genesis_hash)?;
         Ok(Self {
             path: path.to_owned(),
@@ -125,6 +129,25 @@ impl DataDir {
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Writes something to the disk and takes it away again. The databases stop in many places when
+/// they cannot write, not all of which keep what the system said.
+///
+/// # Errors
+/// [`DataDirError::Io`] says it.
+pub fn try_writing(directory: &Path) -> Result<(), DataDirError> {
+    let path = directory.join(TRIAL_FILE);
+    let write = || {
+        let mut file = File::create(&path)?;
+        file.write_all(&[0; TRIAL_BYTES])?;
+        file.sync_all()
+    };
+    let written = write();
+    let removed = fs::remove_file(&path);
+    written
+        .and(removed)
+        .map_err(|source| DataDirError::Io { path, source })
 }
 
 fn check_identity(directory: &Path, genesis_hash: B256) -> Result<(), DataDirError> {

@@ -105,15 +105,26 @@ pub enum NodeError {
     Actor(String),
     /// Something failed where to go on could have done harm.
     #[error(
-        "the node stopped because it could not go on safely: {reason}. \
-         If the disk is full or cannot be written, make room or repair it and start the node again: it recovers by itself. \
-         If it says the same with a sound disk, its data is damaged: restore {} from a backup", data_dir.display()
+        "the node stopped because it could not go on safely: {reason}. Start it again: it recovers by itself. \
+         If it says the same again, and the disk is sound, its data is damaged: restore {} from a backup",
+        data_dir.display()
     )]
     Fatal {
         /// What failed.
         reason: String,
         /// Where the node keeps its data.
         data_dir: PathBuf,
+    },
+    /// The same, and now the disk cannot be written.
+    #[error(
+        "the node stopped because it could not go on safely: {reason}. The reason is the disk: {disk}. \
+         Then start the node again: it recovers by itself"
+    )]
+    Disk {
+        /// What failed.
+        reason: String,
+        /// What the disk says.
+        disk: data_dir::DataDirError,
     },
 }
 
@@ -137,10 +148,19 @@ pub fn run(config: &NodeConfig) -> Result<(), NodeError> {
             tracing::warn!("stopped in the middle of a step; the next start recovers it");
             Ok(())
         }
-        Err(_) => Err(NodeError::Fatal {
-            reason: logging::first_panic(),
-            data_dir: config.data_dir().to_owned(),
-        }),
+        Err(_) => Err(fatal(config.data_dir())),
+    }
+}
+
+/// Why the process cannot go on after a panic.
+fn fatal(data_dir: &Path) -> NodeError {
+    let reason = logging::first_panic();
+    match data_dir::try_writing(data_dir) {
+        Ok(()) => NodeError::Fatal {
+            reason,
+            data_dir: data_dir.to_owned(),
+        },
+        Err(disk) => NodeError::Disk { reason, disk },
     }
 }
 

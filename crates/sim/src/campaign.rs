@@ -50,6 +50,8 @@ pub struct Summary {
     pub transactions: u64,
     /// Final records of all seeds.
     pub records: u64,
+    /// Times that a validator went on from fetched state.
+    pub state_syncs: u64,
     /// Simulated seconds of all seeds.
     pub simulated_s: f64,
     /// Longest simulated time that a seed took to go on after everything had healed.
@@ -73,6 +75,7 @@ impl Summary {
         self.blocks += outcome.height;
         self.transactions += outcome.transactions as u64;
         self.records += outcome.records as u64;
+        self.state_syncs += outcome.state_syncs as u64;
         self.simulated_s += outcome.simulated_ms as f64 / 1000.0;
         let healing_s = outcome.healing_ms as f64 / 1000.0;
         self.slowest_healing_s = self.slowest_healing_s.max(healing_s);

@@ -48,8 +48,12 @@ struct Process {
 #[derive(Debug)]
 pub struct Checker {
     world: Arc<World>,
+    /// Farther behind than this, a validator that starts goes on from later state.
+    state_sync_blocks: u64,
     /// The one block of each height, from the first validator that reported it final.
     blocks: BTreeMap<u64, Block>,
+    /// Up to this height every block is known and keeps the rules.
+    checked: u64,
     /// Requests that were settled, with the height of their block.
     settled: BTreeMap<RequestId, u64>,
     /// By account, the nonce of its next transaction.
@@ -61,12 +65,15 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A checker of a network that has no block yet.
-    pub fn new(world: Arc<World>) -> Self {
+    /// A checker of a network that has no block yet, and whose validators fetch state when they
+    /// start more than `state_sync_blocks` behind.
+    pub fn new(world: Arc<World>, state_sync_blocks: u64) -> Self {
         Self {
             nonces: vec![0; world.accounts.len()],
             world,
+            state_sync_blocks,
             blocks: BTreeMap::new(),
+            checked: 0,
             settled: BTreeMap::new(),
             reported: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -109,22 +116,27 @@ impl Checker {
                     found: block.hash(),
                 });
             }
-            None => self.check_new(block)?,
+            None => {
+                self.blocks.insert(height, block.clone());
+                self.check_new()?;
+            }
         }
         let reported = self.reported.entry(process).or_default();
         *reported = height.max(*reported);
         Ok(())
     }
 
-    /// Blocks come one after another; only a restart repeats some, and never leaves one out.
+    /// Blocks come one after another; only a restart repeats some, or goes on from state that is
+    /// farther on than any that is replayed.
     fn check_order(&mut self, process: usize, height: u64) -> Result<(), Violation> {
         let before = self.height(process);
+        let far = before.saturating_add(self.state_sync_blocks);
         let running = self.running.entry(process).or_default();
-        let expected = match running.height {
-            Some(height) => height + 1..=height + 1,
-            None => 1..=before + 1,
+        let (expected, may_jump) = match running.height {
+            Some(height) => (height + 1..=height + 1, false),
+            None => (1..=before + 1, height > far),
         };
-        if !expected.contains(&height) {
+        if !expected.contains(&height) && !may_jump {
             return Err(Violation::Order {
                 process,
                 height,
@@ -135,16 +147,17 @@ impl Checker {
         Ok(())
     }
 
-    fn check_new(&mut self, block: &Block) -> Result<(), Violation> {
-        let height = block.header().height;
-        let parent = height
-            .checked_sub(1)
-            .and_then(|below| self.blocks.get(&below));
-        block::check_header(&self.world, parent, block)?;
-        block::check_records(&self.world, &mut self.settled, block)?;
-        block::check_transactions(&self.world, &mut self.nonces, block)?;
-        self.transactions += block.transactions().len();
-        self.blocks.insert(height, block.clone());
+    /// Checks blocks in their order: one that goes on from fetched state may be the first to
+    /// report what follows.
+    fn check_new(&mut self) -> Result<(), Violation> {
+        while let Some(block) = self.blocks.get(&(self.checked + 1)) {
+            let parent = self.blocks.get(&self.checked);
+            block::check_header(&self.world, parent, block)?;
+            block::check_records(&self.world, &mut self.settled, block)?;
+            block::check_transactions(&self.world, &mut self.nonces, block)?;
+            self.transactions += block.transactions().len();
+            self.checked += 1;
+        }
         Ok(())
     }
 

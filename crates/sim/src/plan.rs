@@ -5,6 +5,7 @@
 //! storage, nor give a validator another clock, other channels or no honest code at all. This plan
 //! keeps its idea: all faults are data, decided before the run.
 
+use og_consensus::{History, MIN_RETAIN_BLOCKS};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use serde::Serialize;
@@ -20,6 +21,9 @@ const FAULTS_MS: std::ops::Range<u64> = 500..12_000;
 const WRONG_CLOCK_MS: std::ops::Range<u64> = 1_500..20_000;
 /// A small error of a clock, in milliseconds.
 const SMALL_SKEW_MS: u64 = 250;
+
+/// Farther behind than this, validators that start fetch state, in plans in which they do.
+const STATE_SYNC_BLOCKS: u64 = 2;
 
 /// How a seat behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -41,7 +45,7 @@ pub enum Role {
     Forger,
     /// Sends garbage, messages as long as the network takes, and old messages on every channel.
     Noise,
-    /// Answers with wrong blocks and certificates when peers ask for what they missed.
+    /// Answers with wrong blocks, certificates and state when peers ask for what they missed.
     Liar,
 }
 
@@ -117,6 +121,8 @@ pub struct Plan {
     pub blocks_after: u64,
     /// Milliseconds between two submissions of clients.
     pub submit_every_ms: u64,
+    /// Whether validators that start a few blocks behind fetch state instead of blocks.
+    pub fetches_state: bool,
 }
 
 impl Plan {
@@ -136,6 +142,7 @@ impl Plan {
             seats,
             blocks_after: 8,
             submit_every_ms: draw.between(150..500),
+            fetches_state: draw.one_in(2),
         }
     }
 
@@ -156,6 +163,7 @@ impl Plan {
             events: Vec::new(),
             blocks_after: blocks,
             submit_every_ms: 250,
+            fetches_state: false,
         }
     }
 
@@ -169,6 +177,19 @@ impl Plan {
         self.seats
             .get(seat)
             .is_some_and(|seat| seat.role == Role::Honest)
+    }
+
+    /// What its validators keep of the chain. What they lack they always find: none prunes blocks
+    /// in the time of a simulation.
+    pub(crate) fn history(&self) -> History {
+        if !self.fetches_state {
+            return History::default();
+        }
+        History {
+            retain_blocks: Some(MIN_RETAIN_BLOCKS),
+            state_sync_blocks: STATE_SYNC_BLOCKS,
+            ..History::default()
+        }
     }
 
     /// When everything has healed.

@@ -17,8 +17,8 @@ use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic::C
 use futures::{channel::oneshot, future::select_all};
 use og_chain::{Block, TransactionReceipt, mempool::MempoolLimits};
 use og_consensus::{
-    Channels, Config, History, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing,
-    Undecided, Validator, channels::VOTES, epochs::Marshal,
+    Channels, Config, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing, Undecided,
+    Validator, channels::VOTES, epochs::Marshal,
 };
 use og_state::Databases;
 use parking_lot::Mutex;
@@ -90,6 +90,7 @@ pub(crate) struct Process {
     pub(crate) intake: Intake<Local>,
     pub(crate) databases: Databases<Local>,
     pub(crate) marshal: Marshal,
+    pub(crate) oldest: u64,
     pool: Pool,
     undecided: Undecided,
 }
@@ -360,7 +361,7 @@ impl Ground {
                 certification: Duration::from_secs(3),
                 retry: Duration::from_millis(1500),
             },
-            history: History::default(),
+            history: self.plan.history(),
             partition_prefix: format!("validator-{number}"),
         };
         let channels = channels(lines, receivers, tamper.as_ref());
@@ -379,6 +380,7 @@ impl Ground {
                 intake: validator.intake,
                 databases: validator.databases,
                 marshal: validator.marshal,
+                oldest: validator.oldest,
                 pool,
                 undecided: validator.undecided,
             });

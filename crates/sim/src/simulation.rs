@@ -61,6 +61,8 @@ pub struct Outcome {
     pub healing_ms: u64,
     /// Dishonest seats that an honest one has found out and blocked.
     pub found: Vec<usize>,
+    /// Validators that went on from fetched state.
+    pub state_syncs: usize,
     /// Messages and bytes that were sent, by channel.
     pub sent: [(u64, u64); NETWORK_CHANNELS.len()],
 }
@@ -80,6 +82,8 @@ struct Journey {
     aside: BTreeSet<usize>,
     starts: usize,
     found: BTreeSet<usize>,
+    /// Process and height of each state sync.
+    synced: BTreeSet<(usize, u64)>,
     /// When everything had healed, and the height that all must reach then.
     goal: Option<(SystemTime, u64)>,
 }
@@ -148,7 +152,10 @@ impl Journey {
         let absent = |seat: &usize| plan.seats[*seat].role == Role::Absent;
         Self {
             plan: Arc::new(plan.clone()),
-            court: Court::new(Checker::new(Arc::clone(&world))),
+            court: Court::new(Checker::new(
+                Arc::clone(&world),
+                plan.history().state_sync_blocks,
+            )),
             world,
             traffic: Arc::default(),
             workload: Workload::default(),
@@ -160,6 +167,7 @@ impl Journey {
             aside: BTreeSet::new(),
             starts: 0,
             found: BTreeSet::new(),
+            synced: BTreeSet::new(),
             goal: None,
         }
     }
@@ -193,6 +201,7 @@ impl Journey {
             simulated_ms: since(self.began),
             healing_ms: self.goal.map_or(0, |(from, _)| since(from)),
             found: self.found.iter().copied().collect(),
+            state_syncs: self.synced.len(),
             sent: self.traffic.by_channel(),
         }
     }
@@ -352,7 +361,11 @@ impl<'a> Stretch<'a> {
             let known = running.arrive();
             for process in &running.processes[known..] {
                 let reported = self.ground.court.ask(|it| it.height(process.number));
-                for height in 1..=reported {
+                if process.oldest > 0 {
+                    self.journey.synced.insert((process.number, process.oldest));
+                }
+                let oldest = process.oldest.max(1);
+                for height in oldest..=reported {
                     let block = process.marshal.get_block(Height::new(height)).await;
                     let found = block.map(|block| block.inner().block().hash());
                     self.ground

@@ -1,6 +1,6 @@
 //! A network whose nodes a test starts, wounds and starts again, each a process of its own.
 
-use super::support::{free_base_port, og_json, read_json, rpc, wait_for};
+use super::support::{free_base_port, og_json, read_json, rpc, try_rpc, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
@@ -251,11 +251,17 @@ impl Cluster {
 
     /// Hash and state root of a block at a validator that has it.
     pub(crate) fn block(&self, validator: &str, height: u64) -> (String, String) {
+        self.find_block(validator, height)
+            .unwrap_or_else(|| panic!("{validator} lacks block {height}"))
+    }
+
+    /// The same at a validator that may lack the block, or not be there.
+    pub(crate) fn find_block(&self, validator: &str, height: u64) -> Option<(String, String)> {
         let parameters = json!([format!("{height:#x}"), false]);
-        let block = rpc(&self.rpc_url(validator), "eth_getBlockByNumber", parameters);
-        let text = |field: &str| block[field].as_str().unwrap_or_default().to_owned();
-        assert!(!text("hash").is_empty(), "{validator} lacks block {height}");
-        (text("hash"), text("stateRoot"))
+        let url = self.rpc_url(validator);
+        let block = try_rpc(&url, "eth_getBlockByNumber", parameters).ok()?;
+        let text = |field: &str| block[field].as_str().map(str::to_owned);
+        text("hash").zip(text("stateRoot"))
     }
 
     /// Checks that all these validators have the same block at this height, and the same state.

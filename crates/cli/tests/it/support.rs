@@ -159,15 +159,25 @@ pub(crate) fn read_json(path: &Path) -> Value {
 
 /// Sends one JSON-RPC call and returns its result.
 pub(crate) fn rpc(url: &str, method: &str, params: Value) -> Value {
+    try_rpc(url, method, params).unwrap()
+}
+
+/// As [`rpc`], to one who may not be there.
+pub(crate) fn try_rpc(url: &str, method: &str, params: Value) -> reqwest::Result<Value> {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-    let (_, answer) = post(url, request.to_string());
+    let (_, answer) = try_post(url, request.to_string())?;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert!(answer["error"].is_null(), "{method}: {answer}");
-    answer["result"].clone()
+    Ok(answer["result"].clone())
 }
 
 /// Posts a body as JSON; the status and the body of the answer.
 pub(crate) fn post(url: &str, body: String) -> (u16, String) {
+    try_post(url, body).unwrap()
+}
+
+/// As [`post`], to one who may not be there.
+pub(crate) fn try_post(url: &str, body: String) -> reqwest::Result<(u16, String)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -178,9 +188,8 @@ pub(crate) fn post(url: &str, body: String) -> (u16, String) {
             .header("content-type", "application/json")
             .body(body)
             .send()
-            .await
-            .unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
+            .await?;
+        Ok((response.status().as_u16(), response.text().await?))
     })
 }
 

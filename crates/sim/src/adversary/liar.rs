@@ -12,7 +12,10 @@ const RESPONSE_HEAD_BYTES: usize = 9;
 /// The tag of a response, in the last byte of its head.
 const RESPONSE: u8 = 1;
 
-/// Replaces a seat's answers to requests for blocks and certificates.
+/// It lies in one message in so many about where the network is.
+const PROBE_LIES_ONE_IN: u32 = 8;
+
+/// Replaces a seat's answers to requests for blocks, certificates and state.
 pub(crate) struct Liar(Mutex<State>);
 
 struct State {
@@ -37,7 +40,12 @@ impl Tamper for Liar {
             BACKFILL => RESPONSE_HEAD_BYTES,
             RESOLVER => RESPONSE_HEAD_BYTES + 1,
             PROBE | STATE => {
-                let lie = flipped(letter.message.as_ref(), &mut self.0.lock().chance);
+                let chance = &mut self.0.lock().chance;
+                // Found out when others ask where the network is, it would be asked for no state.
+                if letter.channel == PROBE && chance.next_u32() % PROBE_LIES_ONE_IN > 0 {
+                    return vec![letter];
+                }
+                let lie = flipped(letter.message.as_ref(), chance);
                 let message = IoBuf::from(lie);
                 return vec![Letter { message, ..letter }];
             }

@@ -14,6 +14,7 @@ use rand_core::SeedableRng as _;
 use std::{collections::BTreeSet, sync::Arc};
 
 const BEGIN_MS: u64 = 1_800_000_000_000;
+const STATE_SYNC_BLOCKS: u64 = 4;
 
 /// What a checker says of a breach, and how to commit it.
 type Breach<T> = (&'static str, fn(&mut T));
@@ -32,7 +33,7 @@ impl Chain {
         let mut chance = ChaCha20Rng::seed_from_u64(7);
         let world = Arc::new(World::new(&mut chance, 4, BEGIN_MS));
         let mut chain = Self {
-            checker: Checker::new(Arc::clone(&world)),
+            checker: Checker::new(Arc::clone(&world), STATE_SYNC_BLOCKS),
             world,
             chance,
             blocks: Vec::new(),
@@ -137,6 +138,38 @@ fn a_block_left_out_or_repeated_is_found() {
     chain.checker.started(2);
     let gap = chain.checker.finalized(2, second, 0);
     assert!(matches!(gap, Err(Violation::Order { expected: 1, .. })));
+}
+
+#[test]
+fn a_validator_may_start_from_state_that_is_far_on() {
+    let mut chain = Chain::new(STATE_SYNC_BLOCKS + 1);
+    chain.checker.started(1);
+    let (near, far) = (&chain.blocks[3], &chain.blocks[4]);
+    let gap = chain.checker.finalized(1, near, 0);
+    assert!(matches!(gap, Err(Violation::Order { expected: 1, .. })));
+    chain.checker.started(1);
+    chain.checker.finalized(1, far, 0).unwrap();
+    // Only when it starts.
+    let mut blocks = Chain::new(2 * STATE_SYNC_BLOCKS).blocks;
+    let gap = chain.checker.finalized(1, &blocks.pop().unwrap(), 0);
+    assert!(matches!(gap, Err(Violation::Order { expected: 6, .. })));
+}
+
+#[test]
+fn blocks_that_come_before_their_parents_are_checked_when_those_come() {
+    let mut chain = Chain::new(1);
+    let second = chain.next(Vec::new(), Vec::new());
+    chain.blocks.push(second.clone());
+    for breach in [true, false] {
+        let mut checker = Checker::new(Arc::clone(&chain.world), 0);
+        let mut header = chain.header(0);
+        header.gas_used += u64::from(breach);
+        let third = Block::new(header, Vec::new(), Vec::new());
+        checker.finalized(0, &third, 0).unwrap();
+        checker.finalized(1, &chain.blocks[0], 0).unwrap();
+        let found = checker.finalized(1, &second, 0);
+        assert_eq!(found.is_err(), breach, "{found:?}");
+    }
 }
 
 #[test]

@@ -31,6 +31,26 @@ fn a_peer_that_serves_wrong_blocks_is_found_when_it_is_asked() {
     assert!((0..20).any(found), "no seed finds the liar");
 }
 
+/// Validator 0 fetches the state when it comes, which a liar serves as well. Seven validators go on
+/// without the two.
+#[test]
+fn a_peer_that_serves_wrong_state_is_found_when_it_is_asked() {
+    let outcome = |seed| {
+        let mut plan = Plan::calm(seed, 7, 12);
+        plan.seats[3].role = Role::Liar;
+        plan.events = vec![(100, Event::Crash(0)), (9_000, Event::Restart(0))];
+        plan.fetches_state = true;
+        simulate(&plan).unwrap()
+    };
+    let outcomes: Vec<_> = (0..8).map(outcome).collect();
+    assert!(
+        outcomes.iter().all(|it| it.state_syncs == 1),
+        "{outcomes:?}"
+    );
+    let found = outcomes.iter().filter(|it| it.found == [3]).count();
+    assert!(found > 0, "{outcomes:?}");
+}
+
 #[test]
 fn honest_networks_block_nobody_and_lose_nothing() {
     let outcome = with_liar(11, Role::Honest, 12);

@@ -32,6 +32,7 @@ fn every_seed_keeps_the_rules_and_makes_progress() {
     assert!(summary.failures.is_empty(), "{:#?}", summary.failures);
     assert!(summary.transactions > summary.seeds, "{summary:?}");
     assert!(summary.records > summary.seeds, "{summary:?}");
+    assert!(summary.state_syncs > summary.seeds / 20, "{summary:?}");
 }
 
 #[test]
