@@ -10,9 +10,12 @@ mod transactions;
 pub use records::AddRecordError;
 pub use transactions::AddTransactionError;
 
-use crate::{block::Block, build::Candidates, state::Account, transaction::Transaction};
+use crate::{
+    block::Block, build::Candidates, fees::next_base_fee, state::Account, transaction::Transaction,
+};
 use alloy_primitives::{Address, B256};
 use og_types::{RequestId, SignedRecord};
+use std::collections::BTreeSet;
 
 /// Most transactions that wait.
 pub const MAX_POOL_TRANSACTIONS: usize = 8192;
@@ -100,6 +103,21 @@ impl Mempool {
             transactions: self.transactions.candidates(base_fee_per_gas),
             records: self.records.candidates(block_ms),
         }
+    }
+
+    /// Whether a block on `parent` at this time could take something that is not in `parent`.
+    pub fn has_work(&self, parent: &Block, block_ms: u64) -> bool {
+        let settled: BTreeSet<_> = parent
+            .records()
+            .iter()
+            .map(|signed| signed.record.request_id)
+            .collect();
+        let included = parent.decoded_transactions().unwrap_or_default();
+        let included: BTreeSet<_> = included.iter().map(Transaction::hash).collect();
+        let mut records = self.records.admissible(block_ms);
+        let mut transactions = self.transactions.payable(next_base_fee(parent.header()));
+        records.any(|signed| !settled.contains(&signed.record.request_id))
+            || transactions.any(|transaction| !included.contains(&transaction.hash()))
     }
 
     /// Forgets what a finalized block took, settled or let expire.

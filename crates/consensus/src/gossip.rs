@@ -82,6 +82,8 @@ pub struct Gossip<E: Spawner + StorageContext, B> {
     context: ContextCell<E>,
     intake: Intake<E>,
     outgoing: mpsc::Receiver<Outgoing>,
+    /// What did not fit into the last message.
+    held: Option<Outgoing>,
     blocker: B,
 }
 
@@ -107,6 +109,7 @@ where
             context: ContextCell::new(context),
             intake,
             outgoing,
+            held: None,
             blocker,
         }
     }
@@ -130,17 +133,24 @@ where
             on_stopped => {
                 debug!("stopping");
             },
-            Some(first) = self.outgoing.recv() else break => {
-                let mut next = Some(first);
-                while let Some(item) = next {
-                    let (message, rest) = Message::fill(item, &mut self.outgoing);
-                    sender.send(Recipients::All, message.to_bytes(), false);
-                    next = rest;
-                }
-            },
+            // What peers send comes first, for the network bounds it; what clients submit does not
+            // end while they go on.
             Ok((from, bytes)) = receiver.recv() else break => {
                 self.receive(from, bytes.as_ref()).await;
             },
+            Some(first) = self.next() else break => {
+                let (message, rest) = Message::fill(first, &mut self.outgoing);
+                sender.send(Recipients::All, message.to_bytes(), false);
+                self.held = rest;
+            },
+        }
+    }
+
+    /// What is to be sent next.
+    async fn next(&mut self) -> Option<Outgoing> {
+        match self.held.take() {
+            Some(held) => Some(held),
+            None => self.outgoing.recv().await,
         }
     }
 

@@ -6,11 +6,7 @@ use commonware_cryptography::Digested;
 use commonware_macros::select;
 use commonware_runtime::Clock;
 use futures::StreamExt as _;
-use og_chain::{Block, fees::next_base_fee};
-use std::{
-    collections::BTreeSet,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 /// When a proposal may be an empty block.
 #[derive(Clone, Copy, Debug)]
@@ -36,32 +32,6 @@ impl<A> Throttle<A> {
             pool,
             empty_block_interval,
         }
-    }
-
-    /// Whether something waits that is not in `parent` already. What an ancestor before it has
-    /// taken, and this node has not applied yet, counts as work: the builder sees to that.
-    fn has_work(&self, parent: &Block, now_ms: u64) -> bool {
-        let candidates = self
-            .pool
-            .with(|pool| pool.candidates(next_base_fee(parent.header()), now_ms));
-        let taken: BTreeSet<_> = parent
-            .records()
-            .iter()
-            .map(|signed| signed.record.request_id)
-            .collect();
-        let included = parent.decoded_transactions().unwrap_or_default();
-        let included: BTreeSet<_> = included
-            .iter()
-            .map(|transaction| transaction.hash())
-            .collect();
-        candidates
-            .records
-            .iter()
-            .any(|signed| !taken.contains(&signed.record.request_id))
-            || candidates
-                .transactions
-                .iter()
-                .any(|transaction| !included.contains(&transaction.hash()))
     }
 }
 
@@ -91,7 +61,10 @@ where
         }
         while runtime.current() < empty_from {
             let changed = self.pool.changed();
-            if self.has_work(parent, crate::application::now_ms(&runtime)) {
+            // What an ancestor before the parent has taken, and this node has not applied yet,
+            // counts as work: the builder sees to that.
+            let now_ms = crate::application::now_ms(&runtime);
+            if self.pool.with(|pool| pool.has_work(parent, now_ms)) {
                 break;
             }
             select! {

@@ -46,13 +46,18 @@ impl Pool {
     }
 
     pub(super) fn candidates(&self, block_ms: u64) -> Vec<SignedRecord> {
-        self.queue
-            .values()
-            .filter(|signed| signed.record.valid_from_ms <= block_ms)
-            .filter(|signed| signed.record.valid_until_ms >= block_ms)
+        self.admissible(block_ms)
             .take(MAX_RECORDS_PER_BLOCK)
             .cloned()
             .collect()
+    }
+
+    /// Those whose window holds the block's time.
+    pub(super) fn admissible(&self, block_ms: u64) -> impl Iterator<Item = &SignedRecord> {
+        self.queue
+            .values()
+            .filter(move |signed| signed.record.valid_from_ms <= block_ms)
+            .filter(move |signed| signed.record.valid_until_ms >= block_ms)
     }
 
     pub(super) fn on_finalized(&mut self, settled: &[SignedRecord], now_ms: u64) {

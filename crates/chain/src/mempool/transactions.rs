@@ -268,6 +268,16 @@ impl Pool {
         taken
     }
 
+    /// Those that a block with this base fee could take, in no useful order.
+    pub(super) fn payable(&self, base_fee_per_gas: u64) -> impl Iterator<Item = &Transaction> {
+        self.senders.values().flat_map(move |sender| {
+            sender
+                .chain()
+                .map(|waiting| &waiting.transaction)
+                .take_while(move |transaction| transaction.tip_per_gas(base_fee_per_gas).is_some())
+        })
+    }
+
     pub(super) fn on_finalized(&mut self, included: &[Transaction], now_ms: u64) {
         for transaction in included {
             self.drop_used(transaction.sender(), transaction.nonce().saturating_add(1));

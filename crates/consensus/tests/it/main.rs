@@ -3,3 +3,4 @@
 mod disk;
 mod network;
 mod sync;
+mod throttle;

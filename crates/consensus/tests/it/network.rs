@@ -169,6 +169,7 @@ pub(crate) struct Network {
     pub(crate) context: Context,
     pub(crate) world: Arc<World>,
     pub(crate) oracle: Oracle<PublicKey, Context>,
+    pub(crate) empty_block_interval: Duration,
     starts: usize,
 }
 
@@ -190,6 +191,7 @@ impl Network {
             context: context.child("validators"),
             world: Arc::clone(world),
             oracle,
+            empty_block_interval: Duration::from_millis(20),
             starts: 0,
         };
         for (index, from) in world.keys.iter().enumerate() {
@@ -267,7 +269,7 @@ impl Network {
             pool: Pool::default(),
             observer: watch.clone(),
             timing: Timing {
-                empty_block_interval: Duration::from_millis(20),
+                empty_block_interval: self.empty_block_interval,
                 leader: Duration::from_millis(500),
                 certification: Duration::from_secs(1),
                 retry: Duration::from_millis(500),
