@@ -61,9 +61,11 @@ pub(crate) fn max_message_bytes(validators: u32) -> usize {
 
 /// A final block's header, with the certificate of its finality.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tip {
-    pub(crate) finalization: Finalization<ConsensusScheme, Digest>,
-    pub(crate) header: Header,
+pub struct Tip {
+    /// The certificate.
+    pub finalization: Finalization<ConsensusScheme, Digest>,
+    /// The header.
+    pub header: Header,
 }
 
 impl Tip {
@@ -79,12 +81,14 @@ impl Tip {
 
 /// What nodes say to each other on this channel.
 #[derive(Clone, Debug, PartialEq)]
-enum Message {
+pub enum Message {
     /// Where are you, and do you have the block at this height?
     Ask(u64),
-    /// Whether that block is there, and the newest final one.
+    /// The answer.
     Tell {
+        /// Whether that block is there.
         has_block: bool,
+        /// The newest final block.
         tip: Option<Box<Tip>>,
     },
 }

@@ -160,72 +160,11 @@ impl Ground {
         }
         let (lines, receivers) = self.connect(seat).await;
         let mut running = Seat::default();
-        let world = Arc::clone(&self.world);
-        let scheme = self.scheme(seat);
         match role {
-            Role::Absent => {}
-            Role::Honest => {
-                self.run(&mut running, context, seat, 0, &lines, receivers, None)
-                    .await;
-            }
-            Role::InvalidBlocks => {
-                let key = self.keys[seat].clone();
-                let tamper = InvalidBlocks::new(world, key, scheme, seed);
-                let tamper: Arc<dyn Tamper> = Arc::new(tamper);
-                self.run(
-                    &mut running,
-                    context,
-                    seat,
-                    0,
-                    &lines,
-                    receivers,
-                    Some(tamper),
-                )
-                .await;
-            }
-            Role::Liar => {
-                let tamper: Arc<dyn Tamper> = Arc::new(Liar::new(seed));
-                self.run(
-                    &mut running,
-                    context,
-                    seat,
-                    0,
-                    &lines,
-                    receivers,
-                    Some(tamper),
-                )
-                .await;
-            }
-            Role::Forger => {
-                let task = context.child("forger");
-                let forged = lines.clone();
-                running
-                    .tasks
-                    .push(task.spawn(move |context| forge(context, world, forged)));
-                self.run(&mut running, context, seat, 0, &lines, receivers, None)
-                    .await;
-            }
-            Role::Noise => {
-                let noise = Arc::new(Noise::default());
-                let task = context.child("noise");
-                let (memory, noisy) = (Arc::clone(&noise), lines.clone());
-                running
-                    .tasks
-                    .push(task.spawn(move |context| make_noise(context, world, memory, noisy)));
-                self.run(
-                    &mut running,
-                    context,
-                    seat,
-                    0,
-                    &lines,
-                    receivers,
-                    Some(noise),
-                )
-                .await;
-            }
             Role::Conflicter | Role::Nuller => {
                 let mut receivers = receivers;
                 let votes = receivers.swap_remove(VOTES as usize);
+                let scheme = self.scheme(seat);
                 running.tasks.push(context.spawn(move |_| async move {
                     if role == Role::Conflicter {
                         contradict(votes, lines, scheme).await;
@@ -236,10 +175,51 @@ impl Ground {
             }
             Role::Twins => {
                 self.twins(&mut running, context, seat, &lines, receivers)
-                    .await
+                    .await;
+            }
+            _ => {
+                let tamper = self.side_show(&mut running, &context, seat, seed, &lines);
+                self.run(&mut running, context, seat, 0, &lines, receivers, tamper)
+                    .await;
             }
         }
         running
+    }
+
+    /// What a seat that runs a validator's own code does beside it: on its own, and to the
+    /// messages of that code.
+    fn side_show(
+        &self,
+        running: &mut Seat,
+        context: &Context,
+        seat: usize,
+        seed: u64,
+        lines: &Lines,
+    ) -> Option<Arc<dyn Tamper>> {
+        let (world, lines) = (Arc::clone(&self.world), lines.clone());
+        match self.plan.seats[seat].role {
+            Role::InvalidBlocks => {
+                let key = self.keys[seat].clone();
+                let tamper = InvalidBlocks::new(world, key, self.scheme(seat), seed);
+                Some(Arc::new(tamper))
+            }
+            Role::Liar => Some(Arc::new(Liar::new(seed))),
+            Role::Forger => {
+                let task = context.child("forger");
+                let task = task.spawn(move |context| forge(context, world, lines));
+                running.tasks.push(task);
+                None
+            }
+            Role::Noise => {
+                let noise = Arc::new(Noise::default());
+                let memory = Arc::clone(&noise);
+                let task = context.child("noise");
+                let task = task.spawn(move |context| make_noise(context, world, memory, lines));
+                running.tasks.push(task);
+                Some(noise)
+            }
+            _ => None,
+        }
     }
 
     fn scheme(&self, seat: usize) -> og_consensus::ConsensusScheme {

@@ -15,4 +15,6 @@ pub use database::{
     Batch, Database, DatabaseConfig, Databases, Merkleized, Operation, commitment, database_config,
     empty_commitment, is_empty, merkleize, sync_target,
 };
-pub use sync::{MAX_OPERATIONS, PeerConfig, StatePeers, max_payload_bytes};
+pub use sync::{
+    MAX_OPERATIONS, PeerConfig, Request, Response, StatePeers, decode_response, max_payload_bytes,
+};

@@ -52,9 +52,9 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// A stretch of the log that is asked for.
-type Request = sync::Request<mmr::Family>;
+pub type Request = sync::Request<mmr::Family>;
 /// What answers it.
-type Response = sync::Response<mmr::Family, Operation, Digest>;
+pub type Response = sync::Response<mmr::Family, Operation, Digest>;
 
 /// Bytes of the largest message of state sync.
 pub fn max_payload_bytes() -> usize {
@@ -247,7 +247,7 @@ impl<E: Context + Spawner> Consumer for Exchange<E> {
             let _ = outcome.send(Outcome::Ignored);
             return receiver;
         }
-        let Some(response) = decode(&delivery.key, value) else {
+        let Some(response) = decode_response(&delivery.key, value) else {
             let _ = outcome.send(Outcome::Invalid);
             return receiver;
         };
@@ -300,7 +300,7 @@ impl<E: Context + Spawner> Producer for Exchange<E> {
 }
 
 /// A peer's answer, if it is of the form that was asked for.
-fn decode(request: &Request, value: Bytes) -> Option<Response> {
+pub fn decode_response(request: &Request, value: Bytes) -> Option<Response> {
     let operations = usize::try_from(request.max_ops().get()).ok()?;
     let response = Response::decode_cfg(value, &(operations, operation_codec())).ok()?;
     let same_form = matches!(
