@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(block.bytes().as_ref(), bytes);
         let _ = block.decoded_transactions();
     }
-    if let Ok(block) = ConsensusBlock::decode(bytes) {
+    if let Ok(block) = ConsensusBlock::decode(bytes.to_vec()) {
         assert_eq!(block.encode().as_ref(), bytes);
     }
 });

@@ -10,7 +10,7 @@ use og_state::{Request, decode_response};
 const VALIDATORS: usize = 4;
 
 fuzz_target!(|input: &[u8]| {
-    if let Ok(message) = Message::decode_cfg(input, &VALIDATORS) {
+    if let Ok(message) = Message::decode_cfg(input.to_vec(), &VALIDATORS) {
         assert_eq!(message.encode().as_ref(), input);
     }
     let Some((request_bytes, bytes)) = input.split_first() else {
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((request, response)) = bytes.split_at_checked(usize::from(*request_bytes)) else {
         return;
     };
-    if let Ok(request) = Request::decode_cfg(request, &()) {
+    if let Ok(request) = Request::decode_cfg(request.to_vec(), &()) {
         let _ = decode_response(&request, response.to_vec().into());
     }
 });

@@ -23,6 +23,8 @@ pub const MAX_POOL_TRANSACTIONS: usize = 8192;
 pub const MAX_POOL_TRANSACTION_BYTES: usize = 32 * 1024 * 1024;
 /// Most transactions of one sender that wait.
 pub const MAX_SENDER_TRANSACTIONS: usize = 64;
+/// Least tip of a transaction that may wait, in wei per gas: Ethereum's nodes ask for as much.
+pub const MIN_TIP_PER_GAS: u128 = 1;
 /// Milliseconds that a transaction waits before it is dropped.
 pub const MAX_TRANSACTION_AGE_MS: u64 = 3 * 60 * 60 * 1000;
 /// Most records that wait.

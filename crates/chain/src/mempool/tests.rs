@@ -57,6 +57,8 @@ fn rejections_speak_as_ethereums_tools_expect() {
         message.starts_with("replacement transaction underpriced"),
         "{message}"
     );
+    let message = rejection(&mut pool, priced(0, 6, 10, 0), &rich(5));
+    assert!(message.starts_with("transaction underpriced"), "{message}");
     // What waits already counts against the balance.
     let mut account = rich(5);
     account.balance = priced(0, 5, 10, 1).maximum_cost();
@@ -65,6 +67,18 @@ fn rejections_speak_as_ethereums_tools_expect() {
         message.starts_with("insufficient funds for gas * price + value"),
         "{message}"
     );
+}
+
+#[test]
+fn what_waits_costs_something() {
+    let mut pool = small(100, 4);
+    let nothing = Account {
+        balance: U256::ZERO,
+        ..rich(0)
+    };
+    for (fee, tip) in [(0, 0), (1, 0), (1, 1)] {
+        rejection(&mut pool, priced(0, 0, fee, tip), &nothing);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Transactions that wait: by sender and nonce, best tip first.
 
-use super::{MAX_TRANSACTION_AGE_MS, MempoolLimits};
+use super::{MAX_TRANSACTION_AGE_MS, MIN_TIP_PER_GAS, MempoolLimits};
 use crate::{state::Account, transaction::Transaction};
 use alloy_primitives::{Address, B256, U256};
 use og_types::limits::MAX_TRANSACTIONS_PER_BLOCK;
@@ -49,6 +49,12 @@ pub enum AddTransactionError {
         "replacement transaction underpriced: both fees must be {REPLACEMENT_BUMP_PERCENT} % higher"
     )]
     Underpriced,
+    /// It tips nothing. What waits must cost something, or whoever has no money fills the pool.
+    #[error("transaction underpriced: gas tip cap {found}, minimum needed {MIN_TIP_PER_GAS}")]
+    NoTip {
+        /// The transaction's, in wei.
+        found: u128,
+    },
     /// Too many of this sender wait.
     #[error("account limit exceeded: {0} transactions of this sender are waiting")]
     SenderLimit(usize),
@@ -110,6 +116,10 @@ impl Pool {
             return Err(AddTransactionError::Known);
         }
         self.drop_used(transaction.sender(), account.nonce);
+        let found = transaction.max_tip_per_gas();
+        if found < MIN_TIP_PER_GAS {
+            return Err(AddTransactionError::NoTip { found });
+        }
         self.check_nonce(&transaction, account)?;
         self.check_funds(&transaction, account)?;
         let replaced = self.replaced(&transaction)?;
