@@ -1,4 +1,5 @@
-//! A node's folder: of one chain, used by one process, in a format that this version knows.
+//! A node's folder: of one chain and one node, used by one process, in a format that this version
+//! knows.
 
 use crate::files::read_at_most;
 use alloy_primitives::B256;
@@ -10,7 +11,7 @@ use std::{
 };
 
 /// Version of the folder's layout.
-const FORMAT_VERSION: u16 = 1;
+const FORMAT_VERSION: u16 = 2;
 const IDENTITY_FILE: &str = "chain.json";
 /// Longest identity file that is read, in bytes.
 const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
@@ -24,6 +25,8 @@ const TRIAL_BYTES: usize = 64 * 1024;
 struct Identity {
     format_version: u16,
     genesis_hash: B256,
+    /// Role and key of the node; version 1 did not say.
+    owner: Option<String>,
 }
 
 /// Why a node cannot use its folder.
@@ -41,6 +44,19 @@ pub enum DataDirError {
         expected: B256,
         /// Genesis hash of the folder.
         found: B256,
+    },
+    /// The folder is another node's: what it holds was promised with another key.
+    #[error(
+        "{} belongs to {found}, this is {expected}. \
+         Point data_dir at this node's own folder, or use the keys of the other node", path.display()
+    )]
+    AnotherNode {
+        /// The folder.
+        path: PathBuf,
+        /// Who opens it.
+        expected: String,
+        /// Whose it is.
+        found: String,
     },
     /// The folder was written by a newer version.
     #[error(
@@ -89,11 +105,12 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens `path` for the chain with this genesis hash, creating the folder if there is none.
+    /// Opens `path` for the chain with this genesis hash and for `owner`, which names the node by
+    /// role and key. Creates the folder if there is none.
     ///
     /// # Errors
     /// [`DataDirError`] says what to do.
-    pub fn open(path: &Path, genesis_hash: B256) -> Result<Self, DataDirError> {
+    pub fn open(path: &Path, genesis_hash: B256, owner: &str) -> Result<Self, DataDirError> {
         let at = |path: PathBuf| move |source| DataDirError::Io { path, source };
         fs::create_dir_all(path).map_err(at(path.to_owned()))?;
         let lock_path = path.join(LOCK_FILE);
@@ -118,7 +135,14 @@ impl DataDir {
             }
         }
         try_writing(path)?;
-        check_identity(path, genesis_hash)?;
+        check_identity(
+            path,
+            Identity {
+                format_version: FORMAT_VERSION,
+                genesis_hash,
+                owner: Some(owner.to_owned()),
+            },
+        )?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
@@ -150,19 +174,22 @@ pub fn try_writing(directory: &Path) -> Result<(), DataDirError> {
         .map_err(|source| DataDirError::Io { path, source })
 }
 
-fn check_identity(directory: &Path, genesis_hash: B256) -> Result<(), DataDirError> {
+fn check_identity(directory: &Path, expected: Identity) -> Result<(), DataDirError> {
     let path = directory.join(IDENTITY_FILE);
+    let write = || {
+        write_identity(&path, &expected).map_err(|source| DataDirError::Io {
+            path: path.clone(),
+            source,
+        })
+    };
     let text = match read_at_most(&path, MAX_IDENTITY_BYTES) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return write_identity(&path, genesis_hash)
-                .map_err(|source| DataDirError::Io { path, source });
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return write(),
         Err(source) => return Err(DataDirError::Io { path, source }),
     };
     let identity: Identity =
         serde_json::from_slice(&text).map_err(|error| DataDirError::Damaged {
-            path,
+            path: path.clone(),
             reason: error.to_string(),
         })?;
     if identity.format_version > FORMAT_VERSION {
@@ -171,24 +198,28 @@ fn check_identity(directory: &Path, genesis_hash: B256) -> Result<(), DataDirErr
             found: identity.format_version,
         });
     }
-    if identity.genesis_hash != genesis_hash {
+    if identity.genesis_hash != expected.genesis_hash {
         return Err(DataDirError::AnotherChain {
             path: directory.to_owned(),
-            expected: genesis_hash,
+            expected: expected.genesis_hash,
             found: identity.genesis_hash,
         });
     }
-    Ok(())
+    match identity.owner {
+        None => write(),
+        found if found == expected.owner => Ok(()),
+        Some(found) => Err(DataDirError::AnotherNode {
+            path: directory.to_owned(),
+            expected: expected.owner.unwrap_or_default(),
+            found,
+        }),
+    }
 }
 
-fn write_identity(path: &Path, genesis_hash: B256) -> io::Result<()> {
-    let identity = Identity {
-        format_version: FORMAT_VERSION,
-        genesis_hash,
-    };
+fn write_identity(path: &Path, identity: &Identity) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec_pretty(&identity)?)?;
+    file.write_all(&serde_json::to_vec_pretty(identity)?)?;
     file.sync_all()?;
     fs::rename(temporary, path)
 }

@@ -18,7 +18,7 @@ const STORE_ADVICE: &str = "If the disk is full or cannot be written, make room 
 pub(crate) fn run(config: &GatewayConfig) -> Result<(), NodeError> {
     let genesis = network::read_genesis(&config.genesis)?;
     let genesis_hash = genesis_hash(&genesis);
-    let data = DataDir::open(&config.data_dir, genesis_hash)?;
+    let data = DataDir::open(&config.data_dir, genesis_hash, "a gateway")?;
     let listener = crate::bind("gateway", config.listen)?;
     let operators = crate::bind("operators", config.operator_listen)?;
     let database = data.join("gateway.redb");

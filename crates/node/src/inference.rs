@@ -26,7 +26,8 @@ pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
     let genesis = network::read_genesis(&config.genesis)?;
     let genesis_hash = genesis_hash(&genesis);
     let key = keys::read_node_key(&config.node_key)?;
-    let data = DataDir::open(&config.data_dir, genesis_hash)?;
+    let owner = format!("inference node {}", key.id());
+    let data = DataDir::open(&config.data_dir, genesis_hash, &owner)?;
     let listener = crate::bind("inference", config.listen)?;
     let operators = crate::bind("operators", config.operator_listen)?;
     let ledger = data.join("ledger.redb");

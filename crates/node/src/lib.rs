@@ -16,6 +16,7 @@ mod inference;
 pub mod keys;
 mod logging;
 pub mod network;
+mod open_files;
 mod operated;
 mod validator;
 
@@ -97,6 +98,17 @@ pub enum NodeError {
     /// The gateway failed.
     #[error(transparent)]
     Gateway(og_gateway::ServeError),
+    /// The system lets the process open too few files.
+    #[error(
+        "the system lets this process open {allowed} files and connections, it needs {needed}: \
+         raise the limit, for example with ulimit -n {needed}, or LimitNOFILE= in its systemd unit"
+    )]
+    OpenFiles {
+        /// The limit.
+        allowed: u64,
+        /// The least that is enough.
+        needed: u64,
+    },
     /// The runtime failed.
     #[error("the runtime failed: {0}")]
     Runtime(io::Error),
@@ -134,6 +146,7 @@ pub enum NodeError {
 /// [`NodeError`] says what is wrong and what to do.
 pub fn run(config: &NodeConfig) -> Result<(), NodeError> {
     logging::start(config.log())?;
+    open_files::raise()?;
     // What fails where to go on could do harm (signing something wrong, forgetting what was
     // signed) panics; so do libraries on files that are not what they wrote.
     let run = || match config {

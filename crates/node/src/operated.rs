@@ -93,7 +93,8 @@ impl OperatedValidator {
             "peers",
             false,
             format!(
-                "{detail}: too few of them run, the network is cut, or this machine's clock is wrong"
+                "{detail}: too few of them run, the network is cut, this machine's clock is wrong, or they \
+                 block this validator because its key has signed two different votes (does another process use it?)"
             ),
         )
     }

@@ -64,7 +64,8 @@ pub(crate) fn run(config: &ValidatorConfig) -> Result<(), NodeError> {
     let consensus_key = keys::read_consensus_key(&config.consensus_key)?;
     let schemes = Schemes::signer(&rules, &consensus_key).map_err(|_| NodeError::NoVote)?;
     let peers = addresses(config, &seat, &rules)?;
-    let data = DataDir::open(&config.data_dir, rules.genesis_hash())?;
+    let owner = format!("validator {}", seat.id());
+    let data = DataDir::open(&config.data_dir, rules.genesis_hash(), &owner)?;
     let index = open_index(
         data.join("index.redb"),
         &rules,

@@ -19,9 +19,9 @@ pub type Writer = Encoder<Vec<u8>>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// A field holds something that its type does not allow.
-    #[error("{field}: {reason}")]
+    #[error("{}{reason}", place(field))]
     Field {
-        /// Dotted path of the field, for example `record.price`.
+        /// Dotted path of the field, for example `record.price`; empty for the whole value.
         field: String,
         /// What is wrong with it.
         reason: String,
@@ -40,6 +40,14 @@ pub enum DecodeError {
         /// Offset of the first byte that differs from the canonical encoding.
         offset: usize,
     },
+}
+
+/// How a message about a field begins.
+fn place(field: &str) -> String {
+    if field.is_empty() {
+        return String::new();
+    }
+    format!("{field}: ")
 }
 
 impl DecodeError {

@@ -31,7 +31,7 @@ Examples:
   og sim --traffic 4,10,25          messages and bytes per block as validators grow")]
 pub(crate) struct Sim {
     /// How many seeds to run.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// The first seed, or the only one if no number is given.
     #[arg(long, value_name = "SEED")]
@@ -176,6 +176,11 @@ impl fmt::Display for Report {
             f,
             "{} final blocks with {} transactions and {} records",
             summary.blocks, summary.transactions, summary.records
+        )?;
+        writeln!(
+            f,
+            "{} times a validator went on from fetched state",
+            summary.state_syncs
         )?;
         writeln!(
             f,
