@@ -22,7 +22,8 @@ pub(crate) enum FetchError {
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
         // reqwest's own text stops at "error sending request"; the sources say why.
-        Self::Transport(error_chain(&error))
+        // Whose answer it is, the log says; clients need not know where nodes are.
+        Self::Transport(error_chain(&error.without_url()))
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) enum Conduct {
     OtherChain,
     /// Answers jobs with bytes that are no result.
     Garbage,
+    /// Ends the connection in the middle of an answer.
+    HangsUp,
     /// Signs a record that expires after so many milliseconds.
     ValidFor(u64),
 }
@@ -117,6 +119,10 @@ async fn run_job(State(node): State<Arc<NodeState>>, body: Body) -> Response {
             (status, Json(error)).into_response()
         }
         Conduct::Garbage => "garbage".into_response(),
+        Conduct::HangsUp => {
+            let cut = futures::stream::iter([Ok("half of"), Err("an answer")]);
+            Response::new(axum::body::Body::from_stream(cut))
+        }
         conduct => answer(&node.key, &job, conduct).to_bytes().into_response(),
     }
 }
