@@ -22,6 +22,8 @@ pub use example::{Role, example};
 
 /// Longest configuration file that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+/// Most inference nodes, and most validators, that a gateway asks.
+const MAX_URLS: usize = 256;
 /// Default of [`ValidatorConfig::empty_block_interval_ms`].
 pub const DEFAULT_EMPTY_BLOCK_INTERVAL_MS: u64 = 1000;
 /// Default of [`ValidatorConfig::leader_timeout_ms`].
@@ -431,6 +433,10 @@ impl ValidatorConfig {
 fn check_urls(field: &'static str, urls: &[String]) -> Result<(), ConfigError> {
     if urls.is_empty() {
         return Err(invalid(field, "at least one address is needed"));
+    }
+    if urls.len() > MAX_URLS {
+        let reason = format!("{} addresses: at most {MAX_URLS} are asked", urls.len());
+        return Err(invalid(field, reason));
     }
     match urls.iter().find(|url| !url.starts_with("http://")) {
         Some(url) => Err(invalid(

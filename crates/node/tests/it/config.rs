@@ -125,6 +125,8 @@ fn a_gateway_needs_addresses_that_it_can_ask() {
     let one = "[\"http://127.0.0.1:8845\"]";
     load(&folder_with_keys(), &gateway(one, one)).unwrap();
     assert!(refusal(&gateway("[]", one)).starts_with("nodes"));
+    let many = format!("[{}]", vec!["\"http://127.0.0.1:8845\""; 257].join(","));
+    assert!(refusal(&gateway(&many, one)).starts_with("nodes"));
     assert!(refusal(&gateway(one, "[\"127.0.0.1:8545\"]")).starts_with("rpc"));
 }
 
