@@ -2,6 +2,7 @@
 
 mod it {
     mod alone;
+    mod bench;
     mod cluster;
     mod demo;
     mod disks;
