@@ -42,7 +42,7 @@ impl Tamper for Liar {
             PROBE | STATE => {
                 let chance = &mut self.0.lock().chance;
                 // Found out when others ask where the network is, it would be asked for no state.
-                if letter.channel == PROBE && chance.next_u32() % PROBE_LIES_ONE_IN > 0 {
+                if letter.channel == PROBE && !chance.next_u32().is_multiple_of(PROBE_LIES_ONE_IN) {
                     return vec![letter];
                 }
                 let lie = flipped(letter.message.as_ref(), chance);
