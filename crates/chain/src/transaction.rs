@@ -9,7 +9,7 @@ use og_types::limits::MAX_TRANSACTION_BYTES;
 use revm::{
     context::{TxEnv, either::Either},
     context_interface::cfg::GasParams,
-    primitives::{eip7825::TX_GAS_LIMIT_CAP, hardfork::SpecId},
+    primitives::{eip3860::MAX_INITCODE_SIZE, eip7825::TX_GAS_LIMIT_CAP, hardfork::SpecId},
 };
 
 /// The EVM's rules: the newest Ethereum fork that is live.
@@ -53,6 +53,9 @@ pub enum TransactionError {
         "transaction gas limit too high: {0} is above the cap of {MAX_TRANSACTION_GAS} (EIP-7825)"
     )]
     GasLimit(u64),
+    /// Creates a contract with longer code than may be run for that (EIP-3860).
+    #[error("max initcode size exceeded: code size {0}, limit {MAX_INITCODE_SIZE}")]
+    InitCode(usize),
     /// Not enough gas to begin.
     #[error("intrinsic gas too low: gas {gas_limit}, minimum needed {minimum}")]
     IntrinsicGas {
@@ -99,6 +102,9 @@ impl Transaction {
             ));
         }
         check_chain_id(&envelope, chain_id)?;
+        if envelope.is_create() && envelope.input().len() > MAX_INITCODE_SIZE {
+            return Err(TransactionError::InitCode(envelope.input().len()));
+        }
         let maximum_cost = check_gas_and_fees(&envelope)?;
         let sender = envelope
             .recover_signer()

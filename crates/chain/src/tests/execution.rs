@@ -182,6 +182,13 @@ fn transactions_that_no_block_may_have_are_refused_at_the_door() {
             ..
         }
     ));
+    for length in [49_152, 49_153] {
+        let mut create = base.clone();
+        (create.to, create.input) = (TxKind::Create, vec![0; length].into());
+        create.gas_limit = 1_000_000;
+        let decoded = Transaction::decode(&sign(0, create), CHAIN_ID);
+        assert_eq!(decoded.is_ok(), length == 49_152, "{decoded:?}");
+    }
     let mut tip = base.clone();
     tip.max_priority_fee_per_gas = tip.max_fee_per_gas + 1;
     assert_eq!(decode(&sign(0, tip)), TransactionError::TipAboveFee);
