@@ -76,7 +76,8 @@ fn a_validator_whose_disk_is_full_stops_says_so_and_goes_on_when_there_is_room()
     assert_eq!(status.code(), Some(1), "{}", cluster.log(victim));
     let log = cluster.log(victim);
     speaks_of_the_disk(log.lines().last().unwrap());
-    // It does not start either, and the others do without it.
+    // It does not start either, and the others do without it. What it had open is free now.
+    disk.fill();
     let error = cluster.start_fails(victim);
     speaks_of_the_disk(&error);
     assert!(error.contains("No space left"), "{error}");

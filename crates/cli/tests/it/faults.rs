@@ -179,14 +179,13 @@ fn all_killed_at_once_again_and_again_lose_nothing_that_was_final() {
     let rounds = if long() { 20 } else { 2 };
     for round in 0..rounds {
         let load = Load::start(&cluster);
-        thread::sleep(Duration::from_millis(rand::random_range(500..2500)));
+        load.wait_answer();
+        thread::sleep(Duration::from_millis(rand::random_range(0..2000)));
         let validator = *VALIDATORS.choose(&mut rand::rng()).unwrap();
         let height = cluster.height(validator);
         blocks.push((height, cluster.block(validator, height)));
         cluster.kill_all();
-        let new = load.stop();
-        assert!(!new.is_empty(), "no load in round {round}");
-        answered.extend(new);
+        answered.extend(load.stop());
         cluster.start_all();
         for (height, block) in &blocks {
             for validator in VALIDATORS {
@@ -223,8 +222,8 @@ fn a_frozen_validator_catches_up() {
     cluster.signal(frozen, Signal::STOP);
     let height = cluster.height(others[0]);
     thread::sleep(Duration::from_secs(if long() { 60 } else { 5 }));
+    cluster.wait_height(others[0], height + 4);
     let reached = cluster.height(others[0]);
-    assert!(reached > height + 3, "{height} to {reached}");
     cluster.signal(frozen, Signal::CONT);
     cluster.agree(&VALIDATORS, reached);
 }

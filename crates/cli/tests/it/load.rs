@@ -2,7 +2,7 @@
 
 use super::{
     cluster::{Cluster, get},
-    support::post,
+    support::{post, wait_for},
 };
 use serde_json::{Value, json};
 use std::{
@@ -62,6 +62,14 @@ impl Load {
             answered,
             clients,
         }
+    }
+
+    /// Waits for the first answer.
+    pub(crate) fn wait_answer(&self) {
+        wait_for("answer", || {
+            let is_answered = !self.answered.lock().unwrap().is_empty();
+            is_answered.then_some(())
+        });
     }
 
     /// Ends the load; the request ids of all answers that were given.
