@@ -1,7 +1,7 @@
 //! Commands that need no running network, and what they say when something is wrong.
 
 use super::support::{EXAMPLES, free_base_port, og, og_fails, og_json};
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, process::Command};
 
 fn init(dir: &str, more: &[&str]) {
     let arguments = ["network", "init", "--dir", dir];
@@ -156,6 +156,22 @@ fn a_configuration_that_cannot_work_is_explained() {
         let error = og_fails(["node", "--config", path.to_str().unwrap()]);
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("net");
+    let dir = dir.to_str().unwrap();
+    init(dir, &["--base-port", &free_base_port().to_string()]);
+    let node = format!(
+        "ulimit -n 256 && exec {} node --config {dir}/validator-0/config.toml",
+        env!("CARGO_BIN_EXE_og")
+    );
+    let output = Command::new("sh").args(["-c", &node]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("ulimit -n 2048"), "{error}");
 }
 
 #[test]
