@@ -47,6 +47,13 @@ const STALE_LEADER_TIMEOUTS: u32 = 10;
 const WORKER_THREADS: usize = 2;
 /// How far two validators' clocks may differ in a handshake.
 const SYNCHRONY_BOUND: Duration = Duration::from_secs(5);
+/// How long a peer may take to answer a dial; then it is dialled anew.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection may be silent: three pings of the network's. After a cut that is longer,
+/// peers meet on new connections. On an old one, TCP waits twice as long before each attempt, and
+/// the network reads what has piled up no faster than pings may come, so votes would be late for
+/// about as long as the cut was.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a handshake stays acceptable.
 const MAX_HANDSHAKE_AGE: Duration = Duration::from_secs(10);
 
@@ -81,6 +88,8 @@ pub(crate) fn run(config: &ValidatorConfig) -> Result<(), NodeError> {
     let runtime = RuntimeConfig::new()
         .with_worker_threads(WORKER_THREADS)
         .with_tcp_nodelay(Some(true))
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_read_write_timeout(SILENCE_TIMEOUT)
         .with_storage_directory(data.join("chain"));
     let parts = Parts {
         rules,
