@@ -1,0 +1,1 @@
+//! Turn ONNX, GGUF and safetensors into programs.

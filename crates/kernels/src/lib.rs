@@ -1,0 +1,1 @@
+//! Run program operations fast, bit for bit the same.
