@@ -14,7 +14,16 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("og-kernels", &[]),
     ("og-text", &[]),
     ("og-import", &["og-program", "og-kernels", "og-text"]),
-    ("og-engine", &["og-types", "og-crypto", "og-program", "og-kernels", "og-text"]),
+    (
+        "og-engine",
+        &[
+            "og-types",
+            "og-crypto",
+            "og-program",
+            "og-kernels",
+            "og-text",
+        ],
+    ),
     ("og-http", &[]),
     (
         "og-inference",
@@ -68,7 +77,13 @@ const ALLOWED: [(&str, &[&str]); 18] = [
 ];
 
 /// The laws: no clock, no input or output, so none of the crates that bring them.
-const LAWS: [&str; 5] = ["og-types", "og-crypto", "og-program", "og-verify", "og-chain"];
+const LAWS: [&str; 5] = [
+    "og-types",
+    "og-crypto",
+    "og-program",
+    "og-verify",
+    "og-chain",
+];
 const NOT_IN_LAWS: [&str; 7] = [
     "tokio",
     "axum",
