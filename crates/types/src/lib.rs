@@ -4,7 +4,7 @@
 //! canonical encoding (CBOR, deterministic, bounded; see [`cbor`]). Nothing here hashes, signs
 //! or judges: that is `og-crypto` and the laws above it.
 //!
-//! Reading order: [`ids`], [`tensor`], [`model`], [`record`], [`header`], [`receipt`], [`genesis`],
+//! Reading order: [`ids`], [`tensor`], [`model`], [`language`], [`record`], [`header`], [`receipt`], [`genesis`],
 //! [`limits`], and [`cbor`] for how all of them become bytes.
 
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ pub mod genesis;
 pub mod header;
 pub mod ids;
 pub mod job;
+pub mod language;
 pub mod limits;
 pub mod model;
 pub mod receipt;

@@ -1,0 +1,98 @@
+//! Numbers, bytes and indices as tensors, and back.
+
+use super::LanguageError;
+use crate::tensor::{ElementType, Tensor};
+
+/// The tensors of a request or response, by name.
+pub(super) struct Fields<'a>(pub(super) &'a [Tensor]);
+
+impl<'a> Fields<'a> {
+    fn data(
+        &self,
+        name: &'static str,
+        element_type: ElementType,
+        rank: usize,
+    ) -> Result<&'a [u8], LanguageError> {
+        let tensor = self
+            .0
+            .iter()
+            .find(|tensor| tensor.name == name)
+            .ok_or(LanguageError::Missing(name))?;
+        let fits = tensor.element_type == element_type
+            && tensor.shape.len() == rank
+            && tensor.expected_bytes() == Some(tensor.data.len());
+        fits.then_some(&tensor.data[..])
+            .ok_or(LanguageError::Form(name))
+    }
+
+    /// A list of bytes.
+    pub(super) fn bytes(&self, name: &'static str) -> Result<&'a [u8], LanguageError> {
+        self.data(name, ElementType::U8, 1)
+    }
+
+    /// One integer within bounds.
+    pub(super) fn number(
+        &self,
+        name: &'static str,
+        least: i64,
+        most: i64,
+    ) -> Result<i64, LanguageError> {
+        let data = self.data(name, ElementType::I64, 0)?;
+        let data = data.try_into().map_err(|_| LanguageError::Form(name))?;
+        let value = i64::from_le_bytes(data);
+        if (least..=most).contains(&value) {
+            return Ok(value);
+        }
+        Err(LanguageError::Value {
+            name,
+            reason: format!("is {value}, and must be {least} to {most}"),
+        })
+    }
+
+    /// A list of token ids.
+    pub(super) fn indices(&self, name: &'static str) -> Result<Vec<u32>, LanguageError> {
+        let data = self.data(name, ElementType::I32, 1)?;
+        let (ids, _) = data.as_chunks();
+        ids.iter()
+            .map(|id| u32::try_from(i32::from_le_bytes(*id)).map_err(|_| LanguageError::Form(name)))
+            .collect()
+    }
+}
+
+/// One integer.
+pub(super) fn number(name: &str, value: i64) -> Tensor {
+    Tensor {
+        name: name.to_owned(),
+        element_type: ElementType::I64,
+        shape: vec![],
+        data: value.to_le_bytes().to_vec().into(),
+    }
+}
+
+/// A list of bytes.
+pub(super) fn bytes(name: &str, data: &[u8]) -> Tensor {
+    Tensor {
+        name: name.to_owned(),
+        element_type: ElementType::U8,
+        shape: vec![u32::try_from(data.len()).unwrap_or(u32::MAX)],
+        data: data.to_vec().into(),
+    }
+}
+
+/// A list of token ids.
+pub(super) fn indices(name: &'static str, ids: &[u32]) -> Result<Tensor, LanguageError> {
+    let mut data = Vec::with_capacity(ids.len().saturating_mul(4));
+    for id in ids {
+        let id = i32::try_from(*id).map_err(|_| LanguageError::Value {
+            name,
+            reason: format!("holds {id}, which is no token id"),
+        })?;
+        data.extend_from_slice(&id.to_le_bytes());
+    }
+    Ok(Tensor {
+        name: name.to_owned(),
+        element_type: ElementType::I32,
+        shape: vec![u32::try_from(ids.len()).unwrap_or(u32::MAX)],
+        data: data.into(),
+    })
+}
