@@ -23,9 +23,12 @@
 
 pub mod check;
 mod encoding;
+pub mod file;
 pub mod interpret;
 pub mod matrix;
 pub mod numbers;
 pub mod operation;
 pub mod program;
+pub mod sample;
+pub mod trace;
 pub mod value;

@@ -162,35 +162,26 @@ pub enum Reduction {
 }
 
 /// One decision or leaf of a tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Branch {
     /// Goes to `below` if the feature's index is less than `threshold`, else to `otherwise`; both later nodes.
-    #[n(0)]
     Decision {
         /// Which feature.
-        #[n(0)]
         feature: u32,
         /// Compared with.
-        #[n(1)]
         threshold: u32,
         /// Next node if less.
-        #[n(2)]
         below: u32,
         /// Next node if not.
-        #[n(3)]
         otherwise: u32,
     },
     /// Adds a number to an output.
-    #[n(1)]
     Leaf {
         /// Which output; a leaf that adds to several is followed by others.
-        #[n(0)]
         output: u32,
         /// Added, with the forest's exponent.
-        #[n(1)]
         value: i32,
         /// Whether the next node is another leaf of the same place.
-        #[n(2)]
         more: bool,
     },
 }
@@ -428,6 +419,7 @@ pub enum Operation {
         input: Step,
         /// Nodes; each tree begins where `roots` says.
         #[n(1)]
+        #[cbor(with = "crate::encoding::branches")]
         nodes: Vec<Branch>,
         /// The trees.
         #[n(2)]

@@ -33,7 +33,11 @@ pub enum InputForm {
     /// Each 32-bit float becomes the number of its column's thresholds that are less than or equal to it. The
     /// thresholds are bits of floats, ascending. No precision is lost.
     #[n(1)]
-    Ranks(#[n(0)] Vec<Vec<u32>>),
+    Ranks(
+        #[n(0)]
+        #[cbor(with = "crate::encoding::columns")]
+        Vec<Vec<u32>>,
+    ),
     /// Each integer is taken as it is.
     #[n(2)]
     Indices,

@@ -1,0 +1,194 @@
+//! From logits to a token, by integers alone (`docs/spec/program.md`, section 5).
+
+mod tables;
+mod threshold;
+
+use crate::numbers::{align, divide, shift};
+use sha2::{Digest, Sha256};
+
+/// How a token is chosen. Fractions are in units of 2^-16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Logits are divided by it, in units of 2^-16; 0 takes the greatest logit.
+    pub temperature: u32,
+    /// Only tokens whose logit is not below the `top_k`th greatest; 0 for all.
+    pub top_k: u32,
+    /// Only the most likely tokens that together have this share of the probability, in units of 2^-16; 65536 or
+    /// more for all.
+    pub top_p: u32,
+    /// Positive logits of tokens that were seen are divided by it, others multiplied, in units of 2^-16; 65536
+    /// changes nothing. Taken as 1/256 if lower, as 256 if higher.
+    pub repetition_penalty: u32,
+    /// What chance is derived from, with the position.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    /// The greatest logit, no penalty.
+    fn default() -> Self {
+        Self {
+            temperature: 0,
+            top_k: 0,
+            top_p: ONE,
+            repetition_penalty: ONE,
+            seed: 0,
+        }
+    }
+}
+
+/// 1 in units of 2^-16.
+pub const ONE: u32 = 1 << 16;
+/// Mixed into the hash that chance is derived from.
+pub const DOMAIN: &[u8] = b"_OG_SAMPLE_V1";
+/// Scaled logits stay within ± this, in units of 2^-16.
+const LOGIT_LIMIT: i64 = 1 << 40;
+
+/// Which tokens may be chosen: bit `t % 32` of word `t / 32` is token `t`. Tokens beyond the last word may not.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenMask<'a>(pub &'a [u32]);
+
+impl TokenMask<'_> {
+    /// Whether a token may be chosen.
+    pub fn allows(&self, token: usize) -> bool {
+        let word = self.0.get(token / 32).copied().unwrap_or(0);
+        word >> (token % 32) & 1 == 1
+    }
+}
+
+/// A token, and how likely the model found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The token.
+    pub token: u32,
+    /// See [`log_probability`].
+    pub logprob: i32,
+}
+
+/// Chooses the token after `position` and says how likely it was: [`choose`] and [`log_probability`].
+/// `None` if no token is allowed.
+pub fn sample(
+    logits: &[i16],
+    exponent: i32,
+    context: &[u32],
+    sampling: &Sampling,
+    position: u64,
+    allowed: Option<TokenMask<'_>>,
+) -> Option<Choice> {
+    let token = choose(logits, exponent, context, sampling, position, allowed)?;
+    let logprob = log_probability(logits, exponent, token);
+    Some(Choice { token, logprob })
+}
+
+/// Chooses the token after `position` from logits `logits[t] · 2^exponent`. `context` holds the tokens that the penalty is
+/// for, in any order and number. `None` if no token is allowed.
+pub fn choose(
+    logits: &[i16],
+    exponent: i32,
+    context: &[u32],
+    sampling: &Sampling,
+    position: u64,
+    allowed: Option<TokenMask<'_>>,
+) -> Option<u32> {
+    let penalised = sampling.repetition_penalty != ONE && !context.is_empty();
+    if sampling.temperature == 0 && !penalised && allowed.is_none() && exponent >= -16 {
+        // Most requests: the greatest logit as it stands. (Below -16, logits are rounded and may become equal.)
+        let greatest = logits.iter().copied().max()?;
+        return logits.iter().position(|m| *m == greatest).map(|t| t as u32);
+    }
+    let mut candidates = scaled(logits, exponent, context, sampling.repetition_penalty);
+    if let Some(mask) = allowed {
+        candidates.retain(|(token, _)| mask.allows(*token as usize));
+    }
+    let greatest = candidates.iter().map(|(_, x)| *x).max()?;
+    if sampling.temperature == 0 {
+        let first = candidates.iter().find(|(_, x)| *x == greatest);
+        return first.map(|(token, _)| *token);
+    }
+    let k = sampling.top_k as usize;
+    if k > 0 && k < candidates.len() {
+        let least = threshold::kth_greatest(candidates.iter().map(|(_, x)| *x), k);
+        candidates.retain(|(_, x)| *x >= least);
+    }
+    for (_, x) in &mut candidates {
+        *x = weight(*x - greatest, sampling.temperature);
+    }
+    let mut total: i64 = candidates.iter().map(|(_, w)| *w).sum();
+    if sampling.top_p < ONE {
+        let weights = candidates.iter().map(|(_, w)| *w);
+        let least = threshold::least_of_share(weights, total, sampling.top_p);
+        candidates.retain(|(_, w)| *w >= least);
+        total = candidates.iter().map(|(_, w)| *w).sum();
+    }
+    let mark = (i128::from(chance(sampling.seed, position)) * i128::from(total)) >> 28;
+    let mut cumulative = 0;
+    candidates.iter().find_map(|(token, weight)| {
+        cumulative += i128::from(*weight);
+        (cumulative > mark).then_some(*token)
+    })
+}
+
+/// Every token with its logit in units of 2^-16, penalised if it is in `context`.
+fn scaled(logits: &[i16], exponent: i32, context: &[u32], penalty: u32) -> Vec<(u32, i64)> {
+    let scaled = logits.iter().enumerate();
+    let mut scaled: Vec<(u32, i64)> = scaled
+        .map(|(token, m)| (token as u32, scale(*m, exponent)))
+        .collect();
+    if penalty == ONE {
+        return scaled;
+    }
+    let penalty = i64::from(penalty.clamp(ONE >> 8, ONE << 8));
+    for token in context {
+        let (Some(m), Some((_, x))) =
+            (logits.get(*token as usize), scaled.get_mut(*token as usize))
+        else {
+            continue;
+        };
+        let before = scale(*m, exponent);
+        *x = if before > 0 {
+            divide(before << 16, penalty)
+        } else {
+            shift(before * penalty, 16)
+        };
+    }
+    scaled
+}
+
+/// A logit in units of 2^-16.
+fn scale(mantissa: i16, exponent: i32) -> i64 {
+    align(i64::from(mantissa), exponent, -16).clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+}
+
+/// The weight of a logit that is `difference ≤ 0` from the greatest, in units of 2^-24, at a temperature above 0.
+fn weight(difference: i64, temperature: u32) -> i64 {
+    shift(
+        tables::power(divide(-difference << 16, temperature.into())),
+        38,
+    )
+}
+
+/// 28 bits of chance for the token after `position`.
+pub fn chance(seed: u64, position: u64) -> u32 {
+    let hash = Sha256::new()
+        .chain_update(DOMAIN)
+        .chain_update(seed.to_be_bytes())
+        .chain_update(position.to_be_bytes())
+        .finalize();
+    hash.first_chunk()
+        .map_or(0, |bytes| u32::from_be_bytes(*bytes) >> 4)
+}
+
+/// The natural logarithm of the probability that the model gives to a token, in units of 2^-16: of the logits as they are, over
+/// all tokens, without temperature, penalty or mask. `i32::MIN` for a token that there is not.
+pub fn log_probability(logits: &[i16], exponent: i32, token: u32) -> i32 {
+    let Some(mantissa) = logits.get(token as usize) else {
+        return i32::MIN;
+    };
+    let greatest = logits.iter().copied().max().unwrap_or(0);
+    let top = scale(greatest, exponent);
+    let sum: i64 = logits
+        .iter()
+        .map(|m| shift(tables::power(top - scale(*m, exponent)), 31))
+        .sum();
+    let logprob = scale(*mantissa, exponent) - top - tables::logarithm(sum);
+    logprob.clamp(i32::MIN.into(), 0) as i32
+}
