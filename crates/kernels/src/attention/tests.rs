@@ -1,0 +1,1 @@
+//! Attention equals the definition.

@@ -1,0 +1,1 @@
+//! Every path's lanes do what the portable ones do.
