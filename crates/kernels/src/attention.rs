@@ -51,7 +51,7 @@ pub struct Query<'a> {
     pub visible: Range<usize>,
 }
 
-/// Memory that is reused from one call to the next: about `12 · (8 · positions + 4 · width of a key + 8 · width of a
+/// Memory that is reused from one call to the next: about `8 · (8 · positions + 4 · width of a key + 8 · width of a
 /// value)` bytes.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionScratch {
@@ -135,9 +135,16 @@ impl<'a> Plan<'a> {
     /// The positions that `position` sees, of `count` positions that there are.
     #[must_use]
     pub fn visible(&self, position: usize, causal: bool, count: usize) -> Range<usize> {
-        let end = if causal { position + 1 } else { count };
-        let window = self.attention.window.map(|window| window as usize);
-        let start = window.map_or(0, |window| (position + 1).saturating_sub(window));
+        let window = self
+            .attention
+            .window
+            .map_or(usize::MAX, |window| window as usize);
+        let end = if causal {
+            position + 1
+        } else {
+            count.min(position.saturating_add(window))
+        };
+        let start = (position + 1).saturating_sub(window);
         start.min(end)..end
     }
 

@@ -60,6 +60,15 @@ impl<'a> Columns<'a> {
         (part(self.start, at), part(right, self.width - at))
     }
 
+    /// The same columns, for a shorter time.
+    #[must_use]
+    pub fn reborrow(&mut self) -> Columns<'_> {
+        Columns {
+            slice: PhantomData,
+            ..*self
+        }
+    }
+
     /// This part's columns of one row; empty if there is no such row.
     #[inline]
     pub fn row(&mut self, row: usize) -> &mut [i64] {

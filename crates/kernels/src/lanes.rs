@@ -39,7 +39,7 @@ pub(crate) trait Lanes: Copy {
     type V: Copy;
     /// Sixteen lanes of 64 bits, in an order of the path's own.
     type W: Copy;
-    /// How many rows a tile of two blocks has at most, so that its sums stay in registers.
+    /// How many rows a tile of two blocks has at most, so that its sums stay in registers: 1 to 8.
     const ROWS: usize;
 
     /// All zero.

@@ -27,6 +27,10 @@ pub mod linear;
 pub mod path;
 pub mod row;
 pub mod spatial;
+#[allow(unsafe_code)]
+pub mod team;
+#[cfg(test)]
+mod testing;
 mod tile;
 
 pub use columns::Columns;

@@ -18,7 +18,7 @@ pub use prepared::Prepared;
 use crate::{
     columns::Columns,
     lanes::{Lanes, Operation},
-    path::Kernels,
+    path::{Kernels, Path},
 };
 use core::ops::Range;
 use format::{Format, Int4, Int6, Int8};
@@ -56,6 +56,12 @@ pub enum LinearError {
         end: usize,
         /// How many the matrix has.
         blocks: usize,
+    },
+    /// Activations laid out for another path.
+    #[error("the activations were filled for another path than {}; fill them anew", path.name())]
+    Path {
+        /// The path that is to multiply.
+        path: Path,
     },
     /// A result of another shape.
     #[error("a result of {rows} rows by {columns}; {needed_rows} by {needed_columns} are computed")]
@@ -109,6 +115,10 @@ pub fn linear(
     let (rows, columns) = (activations.rows(), outputs_of(weights, &blocks));
     if rows == 0 || columns == 0 {
         return Ok(());
+    }
+    if activations.path() != Some(kernels.path()) {
+        let path = kernels.path();
+        return Err(LinearError::Path { path });
     }
     if (out.rows(), out.width()) != (rows, columns) {
         return Err(LinearError::Result {

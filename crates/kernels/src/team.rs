@@ -102,27 +102,48 @@ impl Team {
     /// Calls `work` once for every part, on whichever member is free, and returns when all are done. A panic of any
     /// part is one of this call, after all members stopped.
     pub fn each<P: Send>(&mut self, parts: &mut [P], work: impl Fn(usize, &mut P) + Sync) {
+        let mut nothing = [(); MAX_THREADS];
+        self.each_with(parts, &mut nothing, |index, part, ()| work(index, part));
+    }
+
+    /// As [`Self::each`], with memory of which each member uses one piece for all its parts. What it holds is arbitrary.
+    ///
+    /// # Panics
+    /// If there is less memory than [`Self::threads`].
+    pub fn each_with<P: Send, M: Send>(
+        &mut self,
+        parts: &mut [P],
+        memory: &mut [M],
+        work: impl Fn(usize, &mut P, &mut M) + Sync,
+    ) {
+        assert!(
+            memory.len() >= self.threads(),
+            "a team needs memory for each of its members"
+        );
         if self.others.is_empty() || parts.len() < 2 {
             for (index, part) in parts.iter_mut().enumerate() {
-                work(index, part);
+                work(index, part, &mut memory[0]);
             }
             return;
         }
         let next = Apart(AtomicUsize::new(0));
         let count = parts.len();
-        let parts = Parts(parts.as_mut_ptr());
-        let parts = &parts;
-        self.run(&|_member| {
+        let (parts, memory) = (&Shares(parts.as_mut_ptr()), &Shares(memory.as_mut_ptr()));
+        self.run(&|member| {
+            // SAFETY: `member` is below `threads()`, so below the slice's length; each member has a number of its own and
+            // works on one job at a time, so this is the only reference to its memory. The slice is borrowed mutably by
+            // `each_with`, which returns only when all members are done. M is Send.
+            let memory = unsafe { &mut *memory.0.add(member) };
             loop {
                 let index = next.0.fetch_add(1, Ordering::Relaxed);
                 if index >= count {
                     break;
                 }
                 // SAFETY: `index` is below the slice's length, and the counter gives each index to one member only, so
-                // this is the only reference to the part. The slice is borrowed mutably by `each`, which returns only
-                // when all members are done. P is Send.
+                // this is the only reference to the part. The slice is borrowed mutably by `each_with`, which returns
+                // only when all members are done. P is Send.
                 let part = unsafe { &mut *parts.0.add(index) };
-                work(index, part);
+                work(index, part, memory);
             }
         });
     }
@@ -166,7 +187,12 @@ impl Drop for Team {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.shared.epoch.0.fetch_add(1, Ordering::SeqCst);
-        drop(self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(
+            self.shared
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         self.shared.wake.notify_all();
         for other in self.others.drain(..) {
             // A member catches all panics of jobs.
@@ -175,11 +201,11 @@ impl Drop for Team {
     }
 }
 
-/// The parts of a job, which members take one by one.
-struct Parts<P>(*mut P);
+/// The elements of a slice, of which members take different ones.
+struct Shares<P>(*mut P);
 
-// SAFETY: members share the pointer, and each part is reached by one of them only (see `Team::each`).
-unsafe impl<P: Send> Sync for Parts<P> {}
+// SAFETY: members share the pointer, and each element is reached by one of them only (see `Team::each_with`).
+unsafe impl<P: Send> Sync for Shares<P> {}
 
 /// What a member does until the team ends.
 fn work(shared: &Shared, member: usize) {
@@ -220,7 +246,10 @@ fn wait_beyond(shared: &Shared, seen: u64) -> u64 {
         if epoch != seen {
             break epoch;
         }
-        guard = shared.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        guard = shared
+            .wake
+            .wait(guard)
+            .unwrap_or_else(PoisonError::into_inner);
     };
     shared.sleepers.fetch_sub(1, Ordering::SeqCst);
     drop(guard);
@@ -243,6 +272,9 @@ mod tests {
                 }
                 let expected: Vec<usize> = (1..=parts).map(|part| part * 50).collect();
                 assert_eq!(counts, expected);
+                let mut sums = vec![0; threads];
+                team.each_with(&mut counts, &mut sums, |_, count, sum| *sum += *count);
+                assert_eq!(sums.iter().sum::<usize>(), counts.iter().sum());
             }
         }
     }

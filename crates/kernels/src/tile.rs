@@ -37,22 +37,19 @@ pub(crate) fn accumulate<L: Lanes, const R: usize, const B: usize>(
     sums
 }
 
-/// Calls a function whose first constant parameter is a height of 1 to 12 that is known at run time only.
+/// Calls a function whose first constant parameter is a height of 1 to 8 that is known at run time only. A path has
+/// code for heights up to its [`Lanes::ROWS`] only.
 macro_rules! with_height {
     ($height:expr, $function:ident::<$L:ty $(, $parameter:ty)*>($($argument:expr),* $(,)?)) => {
         match $height {
-            1 => $function::<$L $(, $parameter)*, 1>($($argument),*),
-            2 => $function::<$L $(, $parameter)*, 2>($($argument),*),
-            3 => $function::<$L $(, $parameter)*, 3>($($argument),*),
-            4 => $function::<$L $(, $parameter)*, 4>($($argument),*),
-            5 => $function::<$L $(, $parameter)*, 5>($($argument),*),
-            6 => $function::<$L $(, $parameter)*, 6>($($argument),*),
-            7 => $function::<$L $(, $parameter)*, 7>($($argument),*),
-            8 => $function::<$L $(, $parameter)*, 8>($($argument),*),
-            9 => $function::<$L $(, $parameter)*, 9>($($argument),*),
-            10 => $function::<$L $(, $parameter)*, 10>($($argument),*),
-            11 => $function::<$L $(, $parameter)*, 11>($($argument),*),
-            12 => $function::<$L $(, $parameter)*, 12>($($argument),*),
+            1 if <$L>::ROWS >= 1 => $function::<$L $(, $parameter)*, 1>($($argument),*),
+            2 if <$L>::ROWS >= 2 => $function::<$L $(, $parameter)*, 2>($($argument),*),
+            3 if <$L>::ROWS >= 3 => $function::<$L $(, $parameter)*, 3>($($argument),*),
+            4 if <$L>::ROWS >= 4 => $function::<$L $(, $parameter)*, 4>($($argument),*),
+            5 if <$L>::ROWS >= 5 => $function::<$L $(, $parameter)*, 5>($($argument),*),
+            6 if <$L>::ROWS >= 6 => $function::<$L $(, $parameter)*, 6>($($argument),*),
+            7 if <$L>::ROWS >= 7 => $function::<$L $(, $parameter)*, 7>($($argument),*),
+            8 if <$L>::ROWS >= 8 => $function::<$L $(, $parameter)*, 8>($($argument),*),
             _ => {}
         }
     };
@@ -60,7 +57,7 @@ macro_rules! with_height {
 pub(crate) use with_height;
 
 /// The most rows of a tile, on any path: what [`with_height`] knows.
-pub(crate) const MOST_ROWS: usize = 12;
+pub(crate) const MOST_ROWS: usize = 8;
 
 /// `count` things cut into pieces of at most `most` whose lengths differ by one at most: the first thing and the length
 /// of piece `piece`.

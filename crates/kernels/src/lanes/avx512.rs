@@ -33,7 +33,7 @@ macro_rules! avx512 {
             type V = __m512i;
             // The even lanes, then the odd ones.
             type W = [__m512i; 2];
-            const ROWS: usize = 12;
+            const ROWS: usize = 8;
 
             #[inline(always)]
             fn zero(self) -> Self::V {

@@ -3,7 +3,7 @@
 use super::DIRECT_ROWS;
 use crate::{
     lanes::{Lanes, Operation, pair},
-    path::Kernels,
+    path::{Kernels, Path},
     tile,
 };
 use og_program::matrix::GROUP;
@@ -24,6 +24,7 @@ pub struct Activations {
     rows: usize,
     inputs: usize,
     most: usize,
+    path: Option<Path>,
     pairs: Vec<i32>,
     sums: Vec<i32>,
     bounds: Vec<Bounds>,
@@ -102,11 +103,8 @@ impl Activations {
         let groups = inputs.div_ceil(GROUP);
         (self.rows, self.inputs) = (rows.len(), inputs);
         let folds = self.rows > DIRECT_ROWS;
-        self.most = if folds {
-            kernels.run(TileRows)
-        } else {
-            DIRECT_ROWS / 2
-        };
+        self.most = kernels.run(TileRows);
+        self.path = Some(kernels.path());
         self.pairs.resize(self.rows * groups * PAIRS, 0);
         self.sums.resize(self.rows * groups * 2, 0);
         self.bounds.clear();
@@ -140,6 +138,11 @@ impl Activations {
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// The path whose kernels filled it; only they read it.
+    pub(crate) const fn path(&self) -> Option<Path> {
+        self.path
     }
 
     /// How many tiles there are.
