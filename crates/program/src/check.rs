@@ -3,8 +3,11 @@
 //! Nothing here looks at weights' bytes: a matrix declares its largest row sum and shift, and
 //! [`crate::file`] checks those while loading.
 
+mod facts;
 mod operands;
 mod widths;
+
+use facts::Facts;
 
 use crate::{
     operation::{Operation, Rotation, Scale, Step, Table, Vector},
@@ -89,8 +92,9 @@ impl Program {
         }
         self.check_whole()
             .map_err(|reason| ProgramError::Whole(reason.to_owned()))?;
+        let facts = Facts::of(self);
         for (step, definition) in self.steps.iter().enumerate() {
-            self.check_step(step, definition)
+            self.check_step(step, definition, &facts)
                 .map_err(|fault| ProgramError::Step {
                     step,
                     name: definition.name.clone(),
@@ -106,6 +110,7 @@ impl Program {
             self.tables.len(),
             self.matrices.len(),
             self.inputs.len(),
+            self.outputs.len(),
         ];
         require(self.steps.len() <= MAX_STEPS, "more than 65,536 steps")?;
         require(
@@ -155,7 +160,12 @@ impl Program {
         Ok(())
     }
 
-    fn check_step(&self, index: usize, definition: &StepDefinition) -> Result<(), Fault> {
+    fn check_step(
+        &self,
+        index: usize,
+        definition: &StepDefinition,
+        facts: &Facts,
+    ) -> Result<(), Fault> {
         let delayed = matches!(definition.operation, Operation::Delay(_));
         for operand in definition.operation.operands() {
             let end = if delayed { self.steps.len() } else { index };
@@ -164,8 +174,8 @@ impl Program {
             }
         }
         check_type(&definition.output).map_err(Fault::Output)?;
-        self.check_operands(definition)?;
-        let bits = self.width_bits(definition);
+        self.check_operands(definition, facts)?;
+        let bits = self.width_bits(definition, facts);
         if bits > 62 {
             Err(Fault::Width { bits })
         } else {
@@ -276,3 +286,6 @@ fn input_fits(form: &InputForm, of: &Type) -> bool {
         InputForm::Ranks(columns) => of.form == Form::Index && columns.len() == of.width as usize,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,3 +272,6 @@ fn check_items(bytes: &[u8]) -> Result<(), FileError> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

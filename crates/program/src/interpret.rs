@@ -11,9 +11,10 @@ mod spatial;
 
 use crate::{
     matrix::Weights,
+    numbers::{align, clamp_mantissa},
     operation::{Operation, Step},
     program::{Program, StepDefinition},
-    value::{Type, Value, WideRow, finish},
+    value::{Type, Value, WideRow, finish, joint_exponent},
 };
 
 /// A row of an operation's result before rounding: exponents of its parts, and its elements, each computed alone.
@@ -52,6 +53,33 @@ pub struct PositionInput {
     pub token: u32,
     /// The value of each of the program's inputs.
     pub inputs: Vec<Value>,
+}
+
+/// Why a program is not run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// More positions than its widths are proven for.
+    #[error("{positions} positions are more than the program's {most}")]
+    Positions {
+        /// With those that there are.
+        positions: usize,
+        /// The program's.
+        most: u32,
+    },
+    /// A token that it does not know.
+    #[error("token {token} is not one of the program's {vocabulary}")]
+    Token {
+        /// Which.
+        token: u32,
+        /// Tokens that it knows.
+        vocabulary: u32,
+    },
+    /// An input that is missing or of another type.
+    #[error("input {0} is missing or has another shape, exponent or range than the program takes")]
+    Value(u32),
+    /// As many weights as the program has matrices, each with its bytes, were not given.
+    #[error("the weights are not those of the program's matrices")]
+    Weights,
 }
 
 /// A program with its weights and all that it computed so far.
@@ -93,21 +121,32 @@ impl<'a> Operand<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    /// Begins a run of a checked program.
-    pub fn new(program: &'a Program, weights: Vec<Weights<'a>>) -> Self {
+    /// Begins a run of a checked program, with checked weights of all its matrices in their order.
+    ///
+    /// # Errors
+    /// [`InputError::Weights`] if these are the weights of other matrices.
+    pub fn new(program: &'a Program, weights: Vec<Weights<'a>>) -> Result<Self, InputError> {
+        let given = weights.iter().map(|weights| weights.matrix);
+        if !given.eq(program.matrices.iter()) {
+            return Err(InputError::Weights);
+        }
         let clamped = vec![0; program.steps.len()];
-        Self {
+        Ok(Self {
             program,
             weights,
             inputs: vec![],
             history: vec![],
             clamped,
-        }
+        })
     }
 
     /// Adds positions and computes all steps there. A program that is not causal sees all of them at
     /// once: everything is computed anew.
-    pub fn extend(&mut self, inputs: &[PositionInput]) {
+    ///
+    /// # Errors
+    /// [`InputError`] if the program does not take these inputs or so many positions; nothing is computed then.
+    pub fn extend(&mut self, inputs: &[PositionInput]) -> Result<(), InputError> {
+        self.check_inputs(inputs)?;
         let first = if self.program.causal {
             self.inputs.len()
         } else {
@@ -128,6 +167,32 @@ impl<'a> Interpreter<'a> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn check_inputs(&self, inputs: &[PositionInput]) -> Result<(), InputError> {
+        let positions = self.inputs.len() + inputs.len();
+        if positions > self.program.positions as usize {
+            let most = self.program.positions;
+            return Err(InputError::Positions { positions, most });
+        }
+        for input in inputs {
+            let vocabulary = self.program.vocabulary;
+            if vocabulary > 0 && input.token >= vocabulary {
+                let token = input.token;
+                return Err(InputError::Token { token, vocabulary });
+            }
+            for definition in &self.program.steps {
+                let Operation::Input(index) = definition.operation else {
+                    continue;
+                };
+                let value = input.inputs.get(index as usize);
+                if !value.is_some_and(|value| value.fits(&definition.output)) {
+                    return Err(InputError::Value(index));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn compute(&mut self, position: usize, steps: std::ops::Range<usize>) {
@@ -170,11 +235,45 @@ impl<'a> Interpreter<'a> {
         finish(rows.collect(), of)
     }
 
-    /// One element of a step's output before rounding, and its exponent.
+    /// One element of a step's output before rounding, and its exponent (0 for an index). Where the output has fewer parts
+    /// than the operation gives, at the exponent of the part that they are joined to.
     pub fn element(&self, step: Step, position: usize, row: usize, column: usize) -> (i64, i32) {
-        let row = self.row(self.definition(step), position, row);
-        let exponent = row.exponents[column / (row.width / row.exponents.len())];
-        ((row.element)(column), exponent)
+        let definition = self.definition(step);
+        let of = &definition.output;
+        if let Some(value) = self.moved(definition, position) {
+            let operand = Operand { of, value: &value };
+            return match &value {
+                Value::Index(_) => (i64::from(operand.indices(row)[column]), 0),
+                Value::Rows { .. } => {
+                    let mantissa = i64::from(operand.row(row)[column]);
+                    (mantissa, operand.exponent(row, column))
+                }
+            };
+        }
+        let row = self.row(definition, position, row);
+        let (have, want) = (row.exponents.len(), of.parts());
+        let from = row.exponents[column / (row.width / have)];
+        let value = (row.element)(column);
+        if want >= have {
+            return (value, from);
+        }
+        let part = column / (row.width / want);
+        let to = joint_exponent(&row.exponents[part * (have / want)..][..have / want]);
+        (align(value, from, to), to)
+    }
+
+    /// The mantissa at a row and column of a step's output whose part has the exponent `exponent`: what a dispute about
+    /// one element computes. (That the exponent is right is another claim: about the part's greatest magnitude.)
+    pub fn mantissa(
+        &self,
+        step: Step,
+        position: usize,
+        [row, column]: [usize; 2],
+        exponent: i32,
+    ) -> i16 {
+        let (value, from) = self.element(step, position, row, column);
+        let bits = self.definition(step).output.bits();
+        clamp_mantissa(align(value, from, exponent), bits)
     }
 
     /// What is moved or chosen, not computed: the value as it is.
@@ -190,10 +289,10 @@ impl<'a> Interpreter<'a> {
             },
             Operation::Constant(vector) => {
                 let vector = &self.program.vectors[*vector as usize];
-                let exponents = vec![vector.exponent; of.rows as usize * of.parts()];
+                let times = of.elements() / vector.mantissas.len();
                 Value::Rows {
-                    mantissas: vector.mantissas.clone(),
-                    exponents,
+                    mantissas: vector.mantissas.repeat(times),
+                    exponents: vec![vector.exponent; of.rows as usize],
                 }
             }
             Operation::Rectify(input) => {
@@ -232,7 +331,7 @@ impl<'a> Interpreter<'a> {
         let operand = |step: Step| self.operand(step, position);
         match &definition.operation {
             Operation::Embed { input, matrix } => {
-                elements::embed(weights(*matrix), operand(*input).indices(0)[row])
+                elements::embed(weights(*matrix), operand(*input).indices(row)[0])
             }
             Operation::Linear {
                 input,
@@ -352,3 +451,6 @@ impl<'a> Interpreter<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@
 
 pub mod check;
 mod encoding;
+#[cfg(test)]
+mod example;
 pub mod file;
 pub mod interpret;
 pub mod matrix;

@@ -87,8 +87,14 @@ pub const fn row_exponent(largest: i64, exponent: i32, mantissa_bits: u8) -> (i3
         return (ZERO_EXPONENT, 0);
     }
     let places = bits(largest).saturating_sub(mantissa_bits as u32 - 1);
-    let raised = exponent.saturating_add(places as i32);
-    (clamp_exponent(raised), places)
+    let to = clamp_exponent(exponent.saturating_add(places as i32));
+    // Where the exponent is clamped, the mantissas are the same numbers at that exponent, clamped too.
+    let places = if to > exponent {
+        to.abs_diff(exponent)
+    } else {
+        0
+    };
+    (to, if places > 62 { 62 } else { places })
 }
 
 /// Exponents stay within ±32767 whatever a program does.

@@ -82,7 +82,8 @@ pub struct Attention {
     /// Heads of keys and values.
     #[n(1)]
     pub kv_heads: u32,
-    /// Sees positions `p - window + 1` to `p`; all up to `p` if `None`; all there are if the program is not causal.
+    /// Sees positions `p - window + 1` to `p`; all up to `p` if `None`. In a program that is not causal, also as many
+    /// after `p`; all there are if `None`.
     #[n(2)]
     pub window: Option<u32>,
     /// For each query head: how many entries of the table a difference of scores is.
@@ -198,7 +199,7 @@ pub enum Operation {
     /// The number `input` of the inputs of this position.
     #[n(2)]
     Input(#[n(0)] u32),
-    /// A constant.
+    /// A constant; for each row again if it is as long as one.
     #[n(3)]
     Constant(#[n(0)] VectorIndex),
     /// The row of a matrix that an index names (rows beyond the last: the last).

@@ -192,3 +192,6 @@ pub fn log_probability(logits: &[i16], exponent: i32, token: u32) -> i32 {
     let logprob = scale(*mantissa, exponent) - top - tables::logarithm(sum);
     logprob.clamp(i32::MIN.into(), 0) as i32
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,29 +18,42 @@ const POSITION: &Hash = b"_OG_TRACE_POSITION_V1___________";
 /// Key of the hash of a run: how many positions it has, and the root of their tree.
 const RUN: &Hash = b"_OG_TRACE_RUN_V1________________";
 
-/// The leaf of a step's value: its mantissas or indices, its exponents, then 16 bytes that say which step it is, whether it holds
-/// indices, and how many numbers of each kind there are.
+/// The leaf of a step's value: the hash of its [`leaf_bytes`].
 pub fn leaf(step: Step, value: &Value) -> Hash {
-    let (mut bytes, kind) = match value {
-        Value::Index(indices) => (words(indices.iter().map(|index| index.to_le_bytes())), 0),
-        Value::Rows { mantissas, .. } => (words(mantissas.iter().map(|m| m.to_le_bytes())), 1),
-    };
-    let numbers = match value {
-        Value::Index(indices) => indices.len(),
-        Value::Rows { mantissas, .. } => mantissas.len(),
-    };
-    let exponents = value.exponents();
+    let mut bytes = vec![];
+    leaf_bytes(
+        step,
+        value.mantissas(),
+        value.exponents(),
+        value.indices(),
+        &mut bytes,
+    );
+    leaf_of_bytes(&bytes)
+}
+
+/// Appends what a leaf is the hash of: a value's mantissas or indices (the other is empty), its exponents, then 16 bytes that say
+/// which step it is of, whether it holds indices, and how many numbers of each kind there are.
+pub fn leaf_bytes(
+    step: Step,
+    mantissas: &[i16],
+    exponents: &[i32],
+    indices: &[u32],
+    bytes: &mut Vec<u8>,
+) {
+    bytes.reserve(2 * mantissas.len() + 4 * (exponents.len() + indices.len()) + 16);
+    bytes.extend(mantissas.iter().flat_map(|m| m.to_le_bytes()));
+    bytes.extend(indices.iter().flat_map(|index| index.to_le_bytes()));
     bytes.extend(exponents.iter().flat_map(|exponent| exponent.to_le_bytes()));
+    let kind = u32::from(indices.is_empty());
+    let numbers = mantissas.len() + indices.len();
     for word in [step, kind, numbers as u32, exponents.len() as u32] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
-    blake3::keyed_hash(LEAF, &bytes).into()
 }
 
-fn words<const N: usize>(numbers: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(numbers.size_hint().0 * N + 64);
-    numbers.for_each(|number| bytes.extend_from_slice(&number));
-    bytes
+/// The leaf whose [`leaf_bytes`] are `bytes`.
+pub fn leaf_of_bytes(bytes: &[u8]) -> Hash {
+    blake3::keyed_hash(LEAF, bytes).into()
 }
 
 /// The root of a position: of the roots of its body and, where its output is used, of its tail ([`Plan`]).
@@ -127,3 +140,6 @@ impl Opening {
         Some(run_root(self.positions, &tree))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,38 @@ impl Value {
         }
     }
 
+    /// Whether this is a value of a type: as many elements, none beyond its range, and for fixed rows its exponents.
+    pub fn fits(&self, of: &Type) -> bool {
+        let parts = (of.rows as usize).saturating_mul(of.parts());
+        let within = self
+            .mantissas()
+            .iter()
+            .all(|m| i64::from(*m).abs() <= of.largest());
+        match (self, &of.form) {
+            (Self::Index(indices), Form::Index) => indices.len() == of.elements(),
+            (
+                Self::Rows {
+                    mantissas,
+                    exponents,
+                },
+                form,
+            ) => {
+                let alike = match form {
+                    Form::Index => false,
+                    Form::Scaled { .. } => exponents.len() == parts,
+                    Form::Fixed {
+                        exponents: fixed, ..
+                    } => {
+                        exponents.len() == parts
+                            && exponents.chunks(fixed.len().max(1)).all(|row| row == fixed)
+                    }
+                };
+                alike && mantissas.len() == of.elements() && within
+            }
+            (Self::Index(_), _) => false,
+        }
+    }
+
     /// The indices; empty if these are rows.
     pub fn indices(&self) -> &[u32] {
         match self {

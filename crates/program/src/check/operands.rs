@@ -1,9 +1,9 @@
 //! What each operation requires of its operands and of its output's type.
 
-use super::{Fault, input_fits, product, rotation_fits, scale_is_sound, shaped};
+use super::{Fault, facts::Facts, input_fits, product, rotation_fits, scale_is_sound, shaped};
 use crate::{
     matrix::Matrix,
-    operation::{Attention, Branch, Operation, Step, Vector, Window},
+    operation::{Attention, Branch, Operation, Step, Window},
     program::{Program, StepDefinition},
     value::{Form, Type},
 };
@@ -32,7 +32,11 @@ fn parts_fit(have: usize, of: &Type) -> bool {
 }
 
 impl Program {
-    pub(super) fn check_operands(&self, definition: &StepDefinition) -> Result<(), Fault> {
+    pub(super) fn check_operands(
+        &self,
+        definition: &StepDefinition,
+        facts: &Facts,
+    ) -> Result<(), Fault> {
         let of = &definition.output;
         let input = |step: &Step| self.output(*step);
         match &definition.operation {
@@ -57,15 +61,15 @@ impl Program {
                     product(&given.shape) == Some(of.elements()) && input_fits(&given.form, of);
                 shaped(fits, "the request's input has another shape or form")
             }
-            Operation::Constant(vector) => {
-                let vector = self.vector(*vector)?;
+            Operation::Constant(index) => {
+                let vector = self.vector(*index)?;
                 let fits = matches!(&of.form, Form::Fixed { exponents, .. } if exponents[..] == [vector.exponent]);
                 shaped(
-                    fits && vector.mantissas.len() == of.elements(),
+                    fits && [of.elements(), of.width as usize].contains(&vector.mantissas.len()),
                     "the constant has another shape or exponent",
                 )?;
                 shaped(
-                    vector_within(vector, of),
+                    i64::from(facts.vector(*index).largest) <= of.largest(),
                     "the constant has mantissas of more bits than the output",
                 )
             }
@@ -229,7 +233,12 @@ impl Program {
                 keys,
                 values,
                 attention,
-            } => self.check_attention(input(queries), input(keys), input(values), attention, of),
+            } => self.check_attention(
+                [input(queries), input(keys), input(values)],
+                attention,
+                of,
+                facts,
+            ),
             Operation::Convolve {
                 input: x,
                 matrix,
@@ -312,10 +321,7 @@ impl Program {
                     scale_is_sound(scale) && exponent.abs() <= super::MAX_EXPONENT,
                     "its scale is out of range",
                 )?;
-                shaped(
-                    are_weights(self.vector(*weights)?),
-                    "its table has negative entries",
-                )
+                self.check_weights(*weights, facts)
             }
             Operation::Reduce { input: x, .. } => {
                 let x = input(x);
@@ -410,13 +416,21 @@ impl Program {
         )
     }
 
+    /// Weights of scores are not negative.
+    fn check_weights(&self, weights: u32, facts: &Facts) -> Result<(), Fault> {
+        self.vector(weights)?;
+        shaped(
+            !facts.vector(weights).negative,
+            "its table has negative entries",
+        )
+    }
+
     fn check_attention(
         &self,
-        queries: &Type,
-        keys: &Type,
-        values: &Type,
+        [queries, keys, values]: [&Type; 3],
         attention: &Attention,
         of: &Type,
+        facts: &Facts,
     ) -> Result<(), Fault> {
         let (heads, kv_heads) = (attention.heads as usize, attention.kv_heads as usize);
         shaped(
@@ -445,10 +459,7 @@ impl Program {
             attention.scales.len() == heads && attention.scales.iter().all(scale_is_sound),
             "needs a scale for each head",
         )?;
-        shaped(
-            are_weights(self.vector(attention.weights)?),
-            "its table has negative entries",
-        )?;
+        self.check_weights(attention.weights, facts)?;
         let Some(cap) = &attention.cap else {
             return Ok(());
         };
@@ -458,18 +469,6 @@ impl Program {
             "its cap needs a scale for each head",
         )
     }
-}
-
-fn vector_within(vector: &Vector, of: &Type) -> bool {
-    vector
-        .mantissas
-        .iter()
-        .all(|mantissa| i64::from(*mantissa).abs() <= of.largest())
-}
-
-/// Weights of scores are not negative.
-fn are_weights(vector: &Vector) -> bool {
-    vector.mantissas.iter().all(|weight| *weight >= 0)
 }
 
 fn check_window(window: &Window, x: &Type, of: &Type) -> Result<(), Fault> {

@@ -1,7 +1,8 @@
 //! The widest intermediate of a step, from what its operands can hold at most.
 
+use super::facts::Facts;
 use crate::{
-    operation::{Attention, Operation, Scale, Step},
+    operation::{Attention, Branch, Operation, Scale, Step},
     program::{Program, StepDefinition},
 };
 
@@ -25,11 +26,11 @@ fn raised(a: u128, places: u32) -> u128 {
 impl Program {
     /// Bits of the largest magnitude that a checked step's intermediates can have. Operands' types are known to be
     /// what the operation takes.
-    pub(super) fn width_bits(&self, definition: &StepDefinition) -> u32 {
+    pub(super) fn width_bits(&self, definition: &StepDefinition, facts: &Facts) -> u32 {
         let largest = |step: &Step| self.output(*step).largest() as u128;
         let length = |step: &Step| u128::from(self.output(*step).width);
-        let entries =
-            |table: &u32| self.largest_entry(&self.tables[*table as usize].entries.mantissas);
+        let vector = |index: &u32| u128::from(facts.vector(*index).largest);
+        let entries = |table: &u32| u128::from(facts.table(*table).largest);
         let magnitude = match &definition.operation {
             Operation::Embed { matrix, .. } => self.linear_width(*matrix, 1),
             Operation::Linear {
@@ -42,7 +43,10 @@ impl Program {
                 matrix,
                 bias,
                 ..
-            } => self.linear_width(*matrix, largest(input)) + self.bias_width(*bias),
+            } => {
+                let bias = bias.as_ref().map_or(0, |bias| raised(vector(bias), 16));
+                self.linear_width(*matrix, largest(input)) + bias
+            }
             Operation::Expert {
                 input, matrices, ..
             } => {
@@ -55,16 +59,12 @@ impl Program {
             Operation::Multiply { left, right } => times(largest(left), largest(right)),
             // The mean square's sum is clamped; the product with a root of at most 2^16 and a gain is not.
             Operation::RootMeanSquare { input, gain, .. } => {
-                let gain = self.largest_entry(&self.vectors[*gain as usize].mantissas);
-                times(raised(largest(input), 16), gain)
+                times(raised(largest(input), 16), vector(gain))
             }
             Operation::Centre(input) => times(2 * length(input), largest(input)),
             Operation::Rotate {
                 input, rotation, ..
-            } => {
-                let sine = self.largest_entry(&self.vectors[rotation.sine as usize].mantissas);
-                times(2 * largest(input), sine.max(1 << 14))
-            }
+            } => times(2 * largest(input), vector(&rotation.sine).max(1 << 14)),
             Operation::Gate {
                 input,
                 other,
@@ -79,7 +79,10 @@ impl Program {
                 keys,
                 values,
                 attention,
-            } => self.attention_width([queries, keys, values], attention),
+            } => {
+                let weights = vector(&attention.weights);
+                self.attention_width([queries, keys, values], attention, weights)
+            }
             Operation::Pool { input, window, .. } => {
                 let size = u128::from(window.size[0]) * u128::from(window.size[1]);
                 raised(times(size, largest(input)), 16)
@@ -88,12 +91,13 @@ impl Program {
                 times(times(largest(left), largest(right)), length(left))
             }
             Operation::Softmax { input, scale, .. } => {
-                // Aligned numbers are clamped to 2^40, differences to 2^41.
-                scaled(1 << 41, *scale).max(raised(length(input), 45))
+                // Aligned numbers are clamped to 2^40, differences to 2^41; a weight is below 2^15 and raised by 30.
+                let sum = raised(length(input), 15);
+                scaled(1 << 41, *scale).max(sum).max(1 << 45)
             }
             Operation::Reduce { input, .. } => raised(times(length(input), largest(input)), 16),
             Operation::Trees { roots, nodes, .. } => {
-                raised(times(roots.len() as u128, nodes.len() as u128), 31)
+                times(roots.len() as u128, largest_leaf(nodes))
             }
             _ => largest_of(definition),
         };
@@ -114,24 +118,12 @@ impl Program {
         )
     }
 
-    fn bias_width(&self, bias: Option<u32>) -> u128 {
-        bias.map_or(0, |bias| {
-            raised(
-                self.largest_entry(&self.vectors[bias as usize].mantissas),
-                16,
-            )
-        })
-    }
-
-    fn largest_entry(&self, mantissas: &[i16]) -> u128 {
-        mantissas
-            .iter()
-            .map(|m| u128::from(m.unsigned_abs()))
-            .max()
-            .unwrap_or(0)
-    }
-
-    fn attention_width(&self, [queries, keys, values]: [&Step; 3], attention: &Attention) -> u128 {
+    fn attention_width(
+        &self,
+        [queries, keys, values]: [&Step; 3],
+        attention: &Attention,
+        weights: u128,
+    ) -> u128 {
         let largest = |step: &Step| self.output(*step).largest() as u128;
         let width = u128::from(self.output(*queries).width / attention.heads);
         let score = times(times(largest(queries), largest(keys)), width);
@@ -146,7 +138,6 @@ impl Program {
             None => widest(&attention.scales, 2 * score),
             Some(cap) => widest(&cap.scales, score).max(widest(&attention.scales, 1 << 16)),
         };
-        let weights = self.largest_entry(&self.vectors[attention.weights as usize].mantissas);
         let sum = times(
             times(weights, u128::from(self.positions)),
             largest(values).max(1),
@@ -171,6 +162,23 @@ impl Program {
 
 fn largest_of(definition: &StepDefinition) -> u128 {
     definition.output.largest() as u128
+}
+
+/// The most that the leaves of one place add to an output: as many times the largest value as the longest run of leaves has.
+fn largest_leaf(nodes: &[Branch]) -> u128 {
+    let (mut largest, mut longest, mut run) = (0_u128, 0_u128, 0_u128);
+    for node in nodes {
+        if let Branch::Leaf { value, more, .. } = node {
+            largest = largest.max(u128::from(value.unsigned_abs()));
+            run += 1;
+            longest = longest.max(run);
+            if *more {
+                continue;
+            }
+        }
+        run = 0;
+    }
+    times(largest, longest)
 }
 
 /// A magnitude before [`crate::numbers::rescale`] shifts it.

@@ -67,15 +67,15 @@ impl Interpreter<'_> {
 
     /// The positions that `position` sees.
     fn visible(&self, position: usize, attention: &Attention) -> std::ops::Range<usize> {
+        let window = attention
+            .window
+            .map_or(usize::MAX, |window| window as usize);
         let end = if self.program.causal {
             position + 1
         } else {
-            self.inputs.len()
+            self.inputs.len().min(position.saturating_add(window))
         };
-        let start = attention
-            .window
-            .map_or(0, |window| (position + 1).saturating_sub(window as usize));
-        start..end
+        (position + 1).saturating_sub(window)..end
     }
 
     /// The weight of each visible position for one head.
