@@ -223,6 +223,34 @@ fn attention_over_many_positions_must_fit() {
 }
 
 #[test]
+fn heads_of_a_decoder_may_share_an_exponent() {
+    let form = fixed(1, 64, 12, &[0, 1]);
+    let mut program = one(form, scaled(64, 14, 1), |example| {
+        let weights = example.vector(vec![i16::MAX], 0);
+        let scale = Scale {
+            multiplier: 1 << 16,
+            places: 30,
+        };
+        Operation::Attend {
+            queries: 0,
+            keys: 0,
+            values: 0,
+            attention: crate::operation::Attention {
+                heads: 2,
+                kv_heads: 2,
+                window: None,
+                scales: vec![scale; 2],
+                weights,
+                cap: None,
+            },
+        }
+    });
+    // The sum of all weights times values is divided before heads are aligned to one exponent.
+    program.positions = MAX_POSITIONS;
+    assert_eq!(width(&program), None);
+}
+
+#[test]
 fn a_softmax_over_a_large_vocabulary_fits() {
     let program = one(
         fixed(1, 1 << 18, 16, &[-9]),

@@ -102,11 +102,13 @@ impl Program {
             _ => largest_of(definition),
         };
         // Parts that are joined are raised by at most 16 places; `shift` adds half of its divisor.
-        let joined = self.joins_parts(definition);
-        bits(if joined {
-            raised(magnitude, 16)
-        } else {
-            magnitude
+        if !self.joins_parts(definition) {
+            return bits(magnitude);
+        }
+        // A mean, which is what attention joins, is no greater than the values that it is of.
+        bits(match &definition.operation {
+            Operation::Attend { values, .. } => magnitude.max(raised(largest(values), 12 + 16)),
+            _ => raised(magnitude, 16),
         })
     }
 
