@@ -1,0 +1,163 @@
+//! Models of every family beside what onnxruntime computes with them (`tests/onnx/generate.py` made both).
+
+use super::{calibrate, graph, *};
+use og_program::{
+    interpret::{Interpreter, PositionInput},
+    matrix::Weights,
+    program::InputForm,
+    value::Form,
+};
+use std::path::PathBuf;
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/onnx")
+        .join(name)
+}
+
+struct Case {
+    name: &'static str,
+    file: Vec<u8>,
+    data: Vec<u8>,
+}
+
+fn case(name: &'static str) -> Case {
+    let read = |ending: &str| std::fs::read(folder(&format!("{name}.{ending}"))).unwrap();
+    Case {
+        name,
+        file: read("onnx"),
+        data: read("npz"),
+    }
+}
+
+impl Case {
+    fn options(&self) -> OnnxOptions<'_> {
+        OnnxOptions {
+            calibration: Some(Calibration {
+                name: "data.npz",
+                bytes: &self.data,
+            }),
+            ..OnnxOptions::default()
+        }
+    }
+
+    fn convert(&self) -> OnnxConverted {
+        convert(&self.file, &self.options(), &mut |_| ())
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    /// What onnxruntime gave for an output: for each sample, floats.
+    fn expected(&self, output: &str) -> Vec<f32> {
+        let entries = calibrate::arrays(&self.data).unwrap();
+        let (_, data) = entries
+            .into_iter()
+            .find(|(name, _)| name == output)
+            .unwrap();
+        tensor::Tensor {
+            shape: vec![],
+            data,
+        }
+        .to_floats()
+    }
+
+    /// What the program gives for an output, over all samples.
+    fn computed(&self, converted: &OnnxConverted, output: &str) -> Vec<f64> {
+        let program = &converted.program;
+        let graph = graph::read(&self.file, &BTreeMap::new()).unwrap();
+        let samples = calibrate::read("data.npz", &self.data, &graph).unwrap();
+        let output = program.outputs.iter().find(|o| o.name == output).unwrap();
+        let mut all = vec![];
+        for sample in &samples {
+            let inputs = program.inputs.iter().enumerate().map(|(place, input)| {
+                let at = graph
+                    .inputs
+                    .iter()
+                    .position(|i| graph.names[i.id] == input.name)
+                    .unwrap();
+                let step = program.steps.iter().find(|step| {
+                    step.operation == og_program::operation::Operation::Input(place as u32)
+                });
+                report::encode(&input.form, &step.unwrap().output, &sample[at])
+            });
+            let run = report::interpret(program, &converted.matrices, inputs.collect()).unwrap();
+            let of = &program.steps[output.step as usize].output;
+            all.extend(report::decode(of, run.computed(output.step, 0)));
+        }
+        all
+    }
+
+    /// The cosine of an output's angle to onnxruntime's.
+    fn cosine(&self, converted: &OnnxConverted, output: &str) -> f64 {
+        let (ours, theirs) = (self.computed(converted, output), self.expected(output));
+        assert_eq!(ours.len(), theirs.len(), "{}: {output}", self.name);
+        let product: f64 = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(a, b)| a * f64::from(*b))
+            .sum();
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
+        let lengths =
+            square(&mut ours.iter().copied()) * square(&mut theirs.iter().map(|x| f64::from(*x)));
+        let cosine = product / lengths.sqrt();
+        println!(
+            "{} {output}: cosine {cosine:.6}, {} steps",
+            self.name,
+            converted.program.steps.len()
+        );
+        cosine
+    }
+}
+
+fn near(name: &'static str, outputs: &[&str]) -> OnnxConverted {
+    let case = case(name);
+    let converted = case.convert();
+    for output in outputs {
+        let cosine = case.cosine(&converted, output);
+        if cosine < 0.999 {
+            for layer in &converted.report.layers {
+                println!("{layer:?}");
+            }
+        }
+        assert!(cosine >= 0.999, "{name} {output}: {cosine}");
+    }
+    converted
+}
+
+#[test]
+fn a_perceptron() {
+    near("mlp", &["y"]);
+}
+
+#[test]
+fn a_convolutional_network_with_residuals_and_depthwise_kernels() {
+    near("cnn", &["y"]);
+}
+
+#[test]
+fn a_network_over_a_series() {
+    near("series", &["y"]);
+}
+
+#[test]
+fn recurrent_networks() {
+    near("lstm", &["y", "mean"]);
+    near("gru", &["y", "mean"]);
+}
+
+#[test]
+fn an_encoder_with_masks() {
+    near("bert", &["logits", "hidden"]);
+}
+
+#[test]
+fn an_encoder_whose_normalizations_are_written_out() {
+    let converted = near("encoder", &["y"]);
+    let case = case("encoder");
+    let classes = case.computed(&converted, "class");
+    let expected: Vec<f64> = case
+        .expected("class")
+        .iter()
+        .map(|x| f64::from(*x))
+        .collect();
+    assert_eq!(classes, expected);
+}
