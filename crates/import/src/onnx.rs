@@ -13,6 +13,7 @@ mod moves;
 mod prepare;
 mod report;
 mod tensor;
+mod trees;
 mod windows;
 
 pub use graph::{MAX_MODEL_BYTES, MAX_NODES};
@@ -106,6 +107,9 @@ fn convert_contained(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<OnnxConverted, OnnxError> {
     let mut graph = graph::read(file, &options.extents)?;
+    if trees::has_trees(&graph) {
+        return trees::convert(&graph, options);
+    }
     let mut samples = match options.calibration {
         Some(file) => calibrate::read(file.name, file.bytes, &graph)?,
         None => calibrate::generated(&graph, &domains(&graph, &[]), GENERATED),

@@ -1,12 +1,6 @@
 //! Models of every family beside what onnxruntime computes with them (`tests/onnx/generate.py` made both).
 
 use super::{calibrate, graph, *};
-use og_program::{
-    interpret::{Interpreter, PositionInput},
-    matrix::Weights,
-    program::InputForm,
-    value::Form,
-};
 use std::path::PathBuf;
 
 fn folder(name: &str) -> PathBuf {
@@ -160,4 +154,57 @@ fn an_encoder_whose_normalizations_are_written_out() {
         .map(|x| f64::from(*x))
         .collect();
     assert_eq!(classes, expected);
+}
+
+fn equal(name: &'static str, output: &str) {
+    let case = case(name);
+    let computed = case.computed(&case.convert(), output);
+    let expected: Vec<f64> = case.expected(output).iter().map(|x| f64::from(*x)).collect();
+    assert_eq!(computed, expected, "{name} {output}");
+}
+
+/// The largest difference of an output, relative to the largest value.
+fn difference(name: &'static str, output: &str) -> f64 {
+    let case = case(name);
+    let converted = case.convert();
+    let (ours, theirs) = (case.computed(&converted, output), case.expected(output));
+    assert_eq!(ours.len(), theirs.len());
+    let largest = theirs.iter().fold(0.0_f64, |most, x| most.max(f64::from(x.abs())));
+    let errors = ours.iter().zip(&theirs).map(|(a, b)| (a - f64::from(*b)).abs() / largest);
+    let error = errors.fold(0.0, f64::max);
+    println!("{name} {output}: largest error {error:.2e} of the largest value");
+    error
+}
+
+#[test]
+fn trees_whose_sums_floats_hold_are_equal() {
+    equal("rules", "y");
+}
+
+#[test]
+fn classes_of_trees_are_equal() {
+    for name in ["forest", "forest_two", "boosted", "boosted_two"] {
+        equal(name, "label");
+        assert!(difference(name, "probabilities") < 1e-3);
+    }
+}
+
+#[test]
+fn numbers_of_trees_are_as_near_as_16_bits_are() {
+    for name in ["forest_number", "boosted_number"] {
+        assert!(difference(name, "variable") < 4e-5);
+    }
+}
+
+#[test]
+fn without_data_samples_are_generated_and_the_report_says_so() {
+    for name in ["cnn", "bert", "lstm", "rules"] {
+        let case = case(name);
+        let converted = convert(&case.file, &OnnxOptions::default(), &mut |_| ()).unwrap();
+        assert!(converted.report.generated && converted.report.compared > 0);
+        for output in &converted.report.outputs {
+            println!("{name} {output:?}");
+            assert!(output.cosine > 0.999, "{name}: {output:?}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 HERE = pathlib.Path(__file__).parent
-SAMPLES = 12
+SAMPLES = 8
 
 
 def write(name, model, samples):
@@ -221,7 +221,7 @@ def forests():
     x, y = make_classification(300, 6, n_informative=5, n_redundant=0, n_classes=3, random_state=0)
     x = (x - x.min(0)) / (x.max(0) - x.min(0)) * 10
     plain = {"zipmap": False}
-    forest = RandomForestClassifier(12, max_depth=5, random_state=0).fit(x, y)
+    forest = RandomForestClassifier(8, max_depth=4, random_state=0).fit(x, y)
     sk_case("forest", forest, 6, {id(forest): plain})
     two = RandomForestClassifier(10, max_depth=4, random_state=0).fit(x, y > 0)
     sk_case("forest_two", two, 6, {id(two): plain})
@@ -231,7 +231,7 @@ def forests():
     sk_case("boosted_two", boosted_two, 6, {id(boosted_two): plain})
     x, y = make_regression(300, 6, random_state=0)
     x = (x - x.min(0)) / (x.max(0) - x.min(0)) * 10
-    sk_case("forest_number", RandomForestRegressor(10, max_depth=5, random_state=0).fit(x, y), 6)
+    sk_case("forest_number", RandomForestRegressor(8, max_depth=4, random_state=0).fit(x, y), 6)
     sk_case("boosted_number", GradientBoostingRegressor(n_estimators=15, max_depth=3, random_state=0).fit(x, y), 6)
 
 
