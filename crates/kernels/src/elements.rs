@@ -10,3 +10,6 @@ mod norm;
 pub use arithmetic::{Angles, add, cast, multiply, rectify, reduce, rotate};
 pub use functions::{SoftmaxTable, embed, gate, lookup, softmax};
 pub use norm::{Gain, centre, root_mean_square};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Matrices times rows.
 //!
-//! One to sixteen rows go the direct way: weights stream once through registers, each group's sum is multiplied by its
+//! One to eight rows go the direct way: weights stream once through registers, each group's sum is multiplied by its
 //! multiplier into 64 bits, and nothing needs a proof. More rows go the folded way: multiplier and small integer become
 //! one 16-bit weight in a panel that stays in the first cache, and 32-bit sums run as long as [`Prepared`] and the rows
 //! prove that they fit.
@@ -26,7 +26,7 @@ use og_program::matrix::{BLOCK, Encoding, Weights};
 use view::View;
 
 /// Rows up to which weights are not folded.
-pub(crate) const DIRECT_ROWS: usize = 16;
+pub(crate) const DIRECT_ROWS: usize = 8;
 
 /// Why a matrix is not multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,3 +7,6 @@ mod product;
 pub use convolve::{Grouped, Picture, fill_patches};
 pub use pool::pool;
 pub use product::Factor;
+
+#[cfg(test)]
+mod tests;
