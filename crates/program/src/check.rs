@@ -133,7 +133,7 @@ impl Program {
             let sound = matrix.inputs > 0
                 && matrix.outputs > 0
                 && matrix.layout().is_some()
-                && matrix.exponent.abs() <= MAX_EXPONENT
+                && is_exponent(matrix.exponent)
                 && matrix.largest_shift < 62;
             require(
                 sound,
@@ -227,6 +227,11 @@ fn shaped(holds: bool, reason: &'static str) -> Result<(), Fault> {
     }
 }
 
+/// Whether an exponent may stand in a program.
+fn is_exponent(exponent: i32) -> bool {
+    (-MAX_EXPONENT..=MAX_EXPONENT).contains(&exponent)
+}
+
 fn product(extents: &[u32]) -> Option<usize> {
     extents.iter().try_fold(1_usize, |product, extent| {
         product.checked_mul(*extent as usize)
@@ -234,14 +239,14 @@ fn product(extents: &[u32]) -> Option<usize> {
 }
 
 fn vector_is_sound(vector: &Vector) -> bool {
-    !vector.mantissas.is_empty() && vector.exponent.abs() <= MAX_EXPONENT
+    !vector.mantissas.is_empty() && is_exponent(vector.exponent)
 }
 
 fn table_is_sound(table: &Table) -> bool {
     (4..=16).contains(&table.bits)
         && table.entries.mantissas.len() == 1 << table.bits
-        && table.exponent.abs() <= MAX_EXPONENT
-        && table.entries.exponent.abs() <= MAX_EXPONENT
+        && is_exponent(table.exponent)
+        && is_exponent(table.entries.exponent)
 }
 
 fn scale_is_sound(scale: &Scale) -> bool {
@@ -271,7 +276,7 @@ fn check_type(of: &Type) -> Result<(), &'static str> {
     }
     match &of.form {
         Form::Fixed { exponents, .. } => require(
-            exponents.iter().all(|e| e.abs() <= MAX_EXPONENT),
+            exponents.iter().all(|e| is_exponent(*e)),
             "has an exponent beyond ±1024",
         ),
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Weights: small integers in groups that share a multiplier (`docs/formats/program.md` has the layout).
+//! Weights: small integers in groups that share a multiplier (`docs/formats/model.md` has the layout).
 
 use minicbor::{Decode, Encode};
 
@@ -75,7 +75,8 @@ impl Matrix {
         (self.inputs as usize).div_ceil(GROUP)
     }
 
-    /// Where its parts stand; each begins at a multiple of 64 bytes. `None` if that overflows.
+    /// Where its parts stand; each begins at a multiple of 64 bytes, the small integers at one of 512, so that a tile of
+    /// [`Encoding::Int8`] or [`Encoding::Int4`] lies in one chunk of the hash. `None` if that overflows.
     pub fn layout(&self) -> Option<Layout> {
         let blocks = self.blocks();
         let tiles = blocks.checked_mul(self.groups())?;
@@ -85,16 +86,16 @@ impl Matrix {
             Encoding::Int6 => (32, 0, 384),
         };
         let mut bytes = 0_usize;
-        let mut place = |count: usize, each: usize| {
+        let mut place = |count: usize, each: usize, alignment: usize| {
             let length = count.checked_mul(each)?;
-            let offset = bytes;
-            bytes = bytes.checked_add(length.checked_next_multiple_of(64)?)?;
+            let offset = bytes.checked_next_multiple_of(alignment)?;
+            bytes = offset.checked_add(length.checked_next_multiple_of(64)?)?;
             Some((offset, length))
         };
-        let shifts = place(blocks, BLOCK)?;
-        let multipliers = place(tiles, multipliers)?;
-        let minimums = place(tiles, minimums)?;
-        let quants = place(tiles, quants)?;
+        let shifts = place(blocks, BLOCK, 64)?;
+        let multipliers = place(tiles, multipliers, 64)?;
+        let minimums = place(tiles, minimums, 64)?;
+        let quants = place(tiles, quants, 512)?;
         Some(Layout {
             shifts,
             multipliers,

@@ -41,7 +41,7 @@ pub const ONE: u32 = 1 << 16;
 /// Mixed into the hash that chance is derived from.
 pub const DOMAIN: &[u8] = b"_OG_SAMPLE_V1";
 /// Scaled logits stay within ± this, in units of 2^-16.
-const LOGIT_LIMIT: i64 = 1 << 40;
+const LOGIT_LIMIT: i64 = 1 << 32;
 
 /// Which tokens may be chosen: bit `t % 32` of word `t / 32` is token `t`. Tokens beyond the last word may not.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +90,9 @@ pub fn choose(
     allowed: Option<TokenMask<'_>>,
 ) -> Option<u32> {
     let penalised = sampling.repetition_penalty != ONE && !context.is_empty();
-    if sampling.temperature == 0 && !penalised && allowed.is_none() && exponent >= -16 {
-        // Most requests: the greatest logit as it stands. (Below -16, logits are rounded and may become equal.)
+    if sampling.temperature == 0 && !penalised && allowed.is_none() && (-16..=1).contains(&exponent)
+    {
+        // Most requests: the greatest logit as it stands. (Beyond, logits are rounded or clamped and may become equal.)
         let greatest = logits.iter().copied().max()?;
         return logits.iter().position(|m| *m == greatest).map(|t| t as u32);
     }

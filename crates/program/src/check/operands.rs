@@ -153,7 +153,7 @@ impl Program {
                     "the gain is not as long as a part",
                 )?;
                 let sound = (0..1 << 31).contains(&epsilon.mantissa)
-                    && epsilon.exponent.abs() <= super::MAX_EXPONENT;
+                    && super::is_exponent(epsilon.exponent);
                 shaped(sound, "epsilon must be below 2^31 and not negative")
             }
             Operation::Centre(x) => {
@@ -318,7 +318,7 @@ impl Program {
                     "takes rows with one exponent and gives as many elements",
                 )?;
                 shaped(
-                    scale_is_sound(scale) && exponent.abs() <= super::MAX_EXPONENT,
+                    scale_is_sound(scale) && super::is_exponent(*exponent),
                     "its scale is out of range",
                 )?;
                 self.check_weights(*weights, facts)
@@ -378,7 +378,7 @@ impl Program {
                     is_index(x)
                         && is_rows(of)
                         && of.rows == x.rows
-                        && exponent.abs() <= super::MAX_EXPONENT,
+                        && super::is_exponent(*exponent),
                     "takes rows of ranks",
                 )?;
                 shaped(

@@ -2,15 +2,21 @@
 
 use super::*;
 use crate::{
-    example::{Example, everything},
+    example::{Example, everything, fixed, scaled},
     matrix::{Encoding, Matrix, Weights},
+    operation::Operation,
+    program::{InputForm, OutputDefinition},
 };
 use proptest::prelude::*;
 
 /// A model that has every operation, in this format.
 const VECTOR: &[u8] = include_bytes!("../../vectors/every-operation.ogm");
 /// Its id.
-const VECTOR_ID: &str = "?";
+const VECTOR_ID: &str = "a1f6f81a4e2ab7e7fac63d59b7f94ee7627ae9a6371c1b38d5ba7403390870fb";
+/// A model of one matrix, which the page of the format shows byte by byte.
+const SMALLEST: &[u8] = include_bytes!("../../vectors/smallest.ogm");
+/// Its id.
+const SMALLEST_ID: &str = "7e60f00b8816aad87bb5179c01f34476a043e99362312a0c8bd033091c61e9e3";
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -41,6 +47,54 @@ fn the_committed_file_is_what_is_written_and_read() {
         let bytes = &VECTOR[range.start as usize..range.end as usize];
         check_matrix(matrix, bytes).unwrap();
     }
+}
+
+/// Two outputs of three inputs: 1, 2, 3 and -4, 5, 6 times 3 and 2, at 2^-4; the second row twice that.
+fn smallest() -> (Manifest, Vec<u8>) {
+    let mut example = Example::new(true);
+    example.program.positions = 1;
+    example.program.vocabulary = 0;
+    let input = example.input(InputForm::Numbers, fixed(1, 3, 8, &[-4]));
+    example.program.inputs[0].name = "x".to_owned();
+    let mut bytes = vec![0; 1_024];
+    bytes[1] = 1;
+    bytes[64..66].copy_from_slice(&[3, 2]);
+    bytes[512..515].copy_from_slice(&[1, 2, 3]);
+    bytes[516..519].copy_from_slice(&[0xfc, 5, 6]);
+    let matrix = describe([2, 3], Encoding::Int8, -4, &bytes).unwrap();
+    example.program.matrices.push(matrix);
+    let linear = Operation::Linear {
+        input,
+        matrix: 0,
+        bias: None,
+    };
+    let step = example.step(linear, scaled(2, 16, 1));
+    example.program.outputs.push(OutputDefinition {
+        name: "y".to_owned(),
+        shape: vec![2],
+        step,
+    });
+    let manifest = Manifest {
+        program: example.program,
+        text: None,
+    };
+    (manifest, bytes)
+}
+
+#[test]
+fn the_smallest_file_is_the_committed_one() {
+    let (manifest, bytes) = smallest();
+    let mut file = vec![];
+    let id = write(&manifest, [bytes.as_slice()], &mut file).unwrap();
+    if std::env::var_os("OG_WRITE_VECTORS").is_some() {
+        std::fs::write("vectors/smallest.ogm", &file).unwrap();
+    }
+    assert_eq!(hex(&id), SMALLEST_ID);
+    assert!(file == SMALLEST, "the file is written in other bytes");
+    assert_eq!(read_header(SMALLEST).unwrap().manifest, manifest);
+    let measured = measure(&manifest.program.matrices[0], &bytes).unwrap();
+    // (4 + 5 + 6)·2 of the second row is more than (1 + 2 + 3)·3.
+    assert_eq!((measured.largest_shift, measured.largest_row_sum), (1, 30));
 }
 
 #[test]

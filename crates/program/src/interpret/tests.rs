@@ -141,7 +141,7 @@ fn weights_within(matrix: &crate::matrix::Matrix) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// Overflow is checked in this build, so a width that is proven wrongly would panic too.
     #[test]
@@ -197,12 +197,12 @@ fn changed_programs_are_often_still_programs() {
     // The tests above would show nothing if all of their programs were refused.
     let bytes = everything().manifest().encode_canonical();
     let mut ran = 0;
-    for place in 0..bytes.len() {
+    for place in (0..bytes.len()).step_by(11) {
         let mut bytes = bytes.clone();
         bytes[place] = bytes[place].wrapping_add(1);
         if let Ok(manifest) = minicbor::decode::<Manifest>(&bytes) {
             ran += usize::from(run_if_it_checks(&manifest.program));
         }
     }
-    assert!(ran > bytes.len() / 10, "{ran} of {}", bytes.len());
+    assert!(ran > 100, "{ran}");
 }

