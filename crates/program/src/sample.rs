@@ -96,75 +96,101 @@ pub fn choose(
         let greatest = logits.iter().copied().max()?;
         return logits.iter().position(|m| *m == greatest).map(|t| t as u32);
     }
-    let mut candidates = scaled(logits, exponent, context, sampling.repetition_penalty);
-    if let Some(mask) = allowed {
-        candidates.retain(|(token, _)| mask.allows(*token as usize));
-    }
-    let greatest = candidates.iter().map(|(_, x)| *x).max()?;
+    let seen = if sampling.repetition_penalty == ONE {
+        vec![]
+    } else {
+        ascending(context)
+    };
+    let candidates = || {
+        let scaled = Scaled::new(logits, exponent, &seen, sampling.repetition_penalty);
+        scaled.filter(|(token, _)| allowed.is_none_or(|mask| mask.allows(*token as usize)))
+    };
+    let greatest = candidates().map(|(_, x)| x).max()?;
     if sampling.temperature == 0 {
-        let first = candidates.iter().find(|(_, x)| *x == greatest);
-        return first.map(|(token, _)| *token);
+        let first = candidates().find(|(_, x)| *x == greatest);
+        return first.map(|(token, _)| token);
     }
-    let k = sampling.top_k as usize;
-    if k > 0 && k < candidates.len() {
-        let least = threshold::kth_greatest(candidates.iter().map(|(_, x)| *x), k);
-        candidates.retain(|(_, x)| *x >= least);
-    }
-    for (_, x) in &mut candidates {
-        *x = weight(*x - greatest, sampling.temperature);
-    }
-    let mut total: i64 = candidates.iter().map(|(_, w)| *w).sum();
+    let least = threshold::kth_greatest(candidates().map(|(_, x)| x), sampling.top_k as usize);
+    // Those whose weight is 0 are never chosen and add nothing.
+    let weights = candidates()
+        .filter(|(_, x)| least.is_none_or(|least| *x >= least))
+        .map(|(token, x)| (token, weight(x - greatest, sampling.temperature)))
+        .filter(|(_, weight)| *weight > 0);
+    let mut weights: Vec<(u32, u32)> = weights.collect();
     if sampling.top_p < ONE {
-        let weights = candidates.iter().map(|(_, w)| *w);
-        let least = threshold::least_of_share(weights, total, sampling.top_p);
-        candidates.retain(|(_, w)| *w >= least);
-        total = candidates.iter().map(|(_, w)| *w).sum();
+        let least = threshold::least_of_share(weights.iter().map(|(_, w)| *w), sampling.top_p);
+        weights.retain(|(_, weight)| *weight >= least);
     }
-    let mark = (i128::from(chance(sampling.seed, position)) * i128::from(total)) >> 28;
+    let total: u64 = weights.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    let mark = (u128::from(chance(sampling.seed, position)) * u128::from(total)) >> 28;
     let mut cumulative = 0;
-    candidates.iter().find_map(|(token, weight)| {
-        cumulative += i128::from(*weight);
+    weights.iter().find_map(|(token, weight)| {
+        cumulative += u128::from(*weight);
         (cumulative > mark).then_some(*token)
     })
 }
 
-/// Every token with its logit in units of 2^-16, penalised if it is in `context`.
-fn scaled(logits: &[i16], exponent: i32, context: &[u32], penalty: u32) -> Vec<(u32, i64)> {
-    let scaled = logits.iter().enumerate();
-    let mut scaled: Vec<(u32, i64)> = scaled
-        .map(|(token, m)| (token as u32, scale(*m, exponent)))
-        .collect();
-    if penalty == ONE {
-        return scaled;
+/// Tokens in ascending order, each once.
+fn ascending(context: &[u32]) -> Vec<u32> {
+    let mut tokens = context.to_vec();
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens
+}
+
+/// Every token, ascending, with its logit in units of 2^-16, penalised if it was seen.
+struct Scaled<'a> {
+    logits: std::iter::Enumerate<std::slice::Iter<'a, i16>>,
+    exponent: i32,
+    /// Seen tokens that are not reached yet, ascending.
+    seen: &'a [u32],
+    penalty: i64,
+}
+
+impl<'a> Scaled<'a> {
+    fn new(logits: &'a [i16], exponent: i32, seen: &'a [u32], penalty: u32) -> Self {
+        Self {
+            logits: logits.iter().enumerate(),
+            exponent,
+            seen,
+            penalty: i64::from(penalty.clamp(ONE >> 8, ONE << 8)),
+        }
     }
-    let penalty = i64::from(penalty.clamp(ONE >> 8, ONE << 8));
-    for token in context {
-        let (Some(m), Some((_, x))) =
-            (logits.get(*token as usize), scaled.get_mut(*token as usize))
-        else {
-            continue;
+}
+
+impl Iterator for Scaled<'_> {
+    type Item = (u32, i64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (token, mantissa) = self.logits.next()?;
+        let token = token as u32;
+        let x = scale(*mantissa, self.exponent);
+        let Some((_, rest)) = self.seen.split_first().filter(|(next, _)| **next == token) else {
+            return Some((token, x));
         };
-        let before = scale(*m, exponent);
-        *x = if before > 0 {
-            divide(before << 16, penalty)
+        self.seen = rest;
+        let x = if x > 0 {
+            divide(x << 16, self.penalty)
         } else {
-            shift(before * penalty, 16)
+            shift(x * self.penalty, 16)
         };
+        Some((token, x))
     }
-    scaled
 }
 
 /// A logit in units of 2^-16.
 fn scale(mantissa: i16, exponent: i32) -> i64 {
+    if (-16..=1).contains(&exponent) {
+        // The same, for all logits that there are in practice.
+        return i64::from(mantissa) << (exponent + 16);
+    }
     align(i64::from(mantissa), exponent, -16).clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
 }
 
 /// The weight of a logit that is `difference ≤ 0` from the greatest, in units of 2^-24, at a temperature above 0.
-fn weight(difference: i64, temperature: u32) -> i64 {
-    shift(
-        tables::power(divide(-difference << 16, temperature.into())),
-        38,
-    )
+fn weight(difference: i64, temperature: u32) -> u32 {
+    let units = divide(-difference << 16, temperature.into());
+    shift(tables::power(units), 38) as u32
 }
 
 /// 28 bits of chance for the token after `position`.
