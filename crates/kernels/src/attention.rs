@@ -59,8 +59,8 @@ pub struct AttentionScratch {
     queries: Vec<i32>,
     /// For each row, a score for each position.
     scores: Vec<i32>,
-    /// For each block and pair of its positions, that pair of each row's weights.
-    weights: Vec<i32>,
+    /// For each block and row, the weights of its positions in pairs.
+    weights: Vec<[i32; POSITIONS / 2]>,
     /// For each block, the sum of each row's weights.
     block_sums: Vec<u32>,
     /// For each row, the sum of weighted values, in vectors of sixteen.

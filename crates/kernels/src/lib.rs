@@ -20,6 +20,7 @@
 pub mod attention;
 #[allow(unsafe_code)]
 mod columns;
+mod divide;
 pub mod elements;
 pub mod finish;
 mod lanes;
@@ -27,6 +28,7 @@ pub mod linear;
 pub mod path;
 pub mod row;
 pub mod spatial;
+mod table;
 #[allow(unsafe_code)]
 pub mod team;
 #[cfg(test)]

@@ -10,10 +10,12 @@ mod direct;
 mod folded;
 mod format;
 mod prepared;
+mod reader;
 mod view;
 
 pub use activations::{ActivationError, Activations};
 pub use prepared::Prepared;
+pub(crate) use reader::RowReader;
 
 use crate::{
     columns::Columns,

@@ -1,6 +1,7 @@
 //! The innermost loop of matrix products, scores and weighted sums: 16-bit pairs of `R` rows times panels of `B` vectors.
 
 use crate::lanes::Lanes;
+use core::ops::Range;
 
 /// 32-bit sums of `R` rows for `B` vectors of sixteen columns.
 pub(crate) type Sums<L, const R: usize, const B: usize> = [[<L as Lanes>::V; B]; R];
@@ -29,6 +30,32 @@ pub(crate) fn accumulate<L: Lanes, const R: usize, const B: usize>(
         let vectors: [L::V; B] = core::array::from_fn(|b| lanes.load(&vectors[b]));
         for r in 0..R {
             let pair = lanes.splat(pairs[r]);
+            for b in 0..B {
+                sums[r][b] = lanes.dot(sums[r][b], vectors[b], pair);
+            }
+        }
+    }
+    sums
+}
+
+/// As [`accumulate`], for rows that lie one after another: `rows` are sixteen pairs of each, of which those of `pairs` are
+/// used. The panel begins at the first of them.
+#[inline(always)]
+pub(crate) fn accumulate_rows<L: Lanes, const R: usize, const B: usize>(
+    lanes: L,
+    mut sums: Sums<L, R, B>,
+    panel: &[[i16; 32]],
+    stride: usize,
+    rows: &[[i32; 16]; R],
+    pairs: Range<usize>,
+) -> Sums<L, R, B> {
+    for (vectors, pair) in panel.chunks(stride).zip(pairs) {
+        let Some(vectors) = vectors.first_chunk::<B>() else {
+            break;
+        };
+        let vectors: [L::V; B] = core::array::from_fn(|b| lanes.load(&vectors[b]));
+        for r in 0..R {
+            let pair = lanes.splat(rows[r][pair % 16]);
             for b in 0..B {
                 sums[r][b] = lanes.dot(sums[r][b], vectors[b], pair);
             }

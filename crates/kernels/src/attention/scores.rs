@@ -3,10 +3,10 @@
 use super::{AttentionScratch, POSITIONS, Place, Plan, Query};
 use crate::{
     lanes::{Lanes, pair},
-    tile,
+    table, tile,
 };
 use core::ops::Range;
-use og_program::numbers::rescale;
+use og_program::{numbers::rescale, operation::Scale};
 
 /// Writes, for each pair of a key's elements, that pair of each row's query.
 #[inline(always)]
@@ -62,7 +62,7 @@ pub(super) fn weigh<const R: usize>(
     scratch: &mut AttentionScratch,
 ) -> [u64; R] {
     let positions = blocks.len() * POSITIONS;
-    scratch.weights.resize(blocks.len() * POSITIONS / 2 * R, 0);
+    scratch.weights.resize(blocks.len() * R, [0; POSITIONS / 2]);
     scratch.block_sums.resize(blocks.len() * R, 0);
     let mut totals = [0; R];
     for r in 0..R {
@@ -77,57 +77,61 @@ pub(super) fn weigh<const R: usize>(
             .iter()
             .copied()
             .fold(i32::MIN, i32::max);
-        let weights = scratch.weights.chunks_exact_mut(POSITIONS / 2 * R);
+        units(plan.scale(places[r].head), greatest, scores);
+        let weights = scratch.weights.iter_mut().skip(r).step_by(R);
         let sums = scratch.block_sums.iter_mut().skip(r).step_by(R);
-        let scores = scores.as_chunks::<POSITIONS>().0;
-        for (b, ((scores, weights), sum)) in scores.iter().zip(weights).zip(sums).enumerate() {
+        let units = scores.as_chunks::<POSITIONS>().0;
+        for (b, ((units, weights), sum)) in units.iter().zip(weights).zip(sums).enumerate() {
             let first = b * POSITIONS;
-            let inside = seen.start.saturating_sub(first).min(POSITIONS)
-                ..seen.end.saturating_sub(first).min(POSITIONS);
-            let found = weights_of(plan, places[r].head, scores, greatest, inside);
-            *sum = found.iter().map(|w| u32::from(w.unsigned_abs())).sum();
+            let start = seen.start.saturating_sub(first).min(POSITIONS);
+            let end = seen.end.saturating_sub(first).min(POSITIONS);
+            *sum = weights_of(plan.weights, units, start..end, weights);
             totals[r] += u64::from(*sum);
-            let to = weights.iter_mut().skip(r).step_by(R);
-            for (to, two) in to.zip(found.as_chunks::<2>().0) {
-                *to = pair(two[0], two[1]);
-            }
         }
     }
     totals
 }
 
-/// The weights of a block's positions for one row; 0 but for those `inside`.
+/// Replaces each score by how many entries of the table it is below the greatest.
 #[inline(always)]
-fn weights_of(
-    plan: &Plan<'_>,
-    head: usize,
-    scores: &[i32; POSITIONS],
-    greatest: i32,
-    inside: Range<usize>,
-) -> [i16; POSITIONS] {
-    let scale = plan.scale(head);
-    let last = plan.weights.len().saturating_sub(1) as u64;
+fn units(scale: Scale, greatest: i32, scores: &mut [i32]) {
     let half = (1_u64 << scale.places) >> 1;
-    let mut units = [0_u32; POSITIONS];
-    for (unit, score) in units.iter_mut().zip(scores) {
+    for score in scores {
         // Not negative where it counts, and below 2^32.
         let below = greatest.wrapping_sub(*score) as u32;
         let product = u64::from(below) * u64::from(scale.multiplier);
-        *unit = ((product + half) >> scale.places).min(last) as u32;
+        *score = ((product + half) >> scale.places).min(u64::from(u32::MAX)) as u32 as i32;
     }
-    let mut weights = [0; POSITIONS];
+}
+
+/// Writes the weights of a block's positions in pairs, 0 but for those `inside`, and gives their sum.
+#[inline(always)]
+fn weights_of(
+    table: &[i16],
+    units: &[i32; POSITIONS],
+    inside: Range<usize>,
+    out: &mut [i32; POSITIONS / 2],
+) -> u32 {
+    let mut sum = 0;
+    let units = units.as_chunks::<2>().0;
     if inside == (0..POSITIONS) {
-        for (weight, unit) in weights.iter_mut().zip(units) {
-            *weight = plan.weights.get(unit as usize).copied().unwrap_or(0);
+        for (out, two) in out.iter_mut().zip(units) {
+            let [a, b] = two.map(|unit| table::entry(table, unit as u32));
+            sum += u32::from(a as u16) + u32::from(b as u16);
+            *out = pair(a, b);
         }
-    } else {
-        let inside = inside.start..inside.end.max(inside.start);
-        let all = weights[inside.clone()].iter_mut().zip(&units[inside]);
-        for (weight, unit) in all {
-            *weight = plan.weights.get(*unit as usize).copied().unwrap_or(0);
-        }
+        return sum;
     }
-    weights
+    for (place, (out, two)) in out.iter_mut().zip(units).enumerate() {
+        let weight = |i: usize| match inside.contains(&(2 * place + i)) {
+            true => table::entry(table, two[i] as u32),
+            false => 0,
+        };
+        let (a, b) = (weight(0), weight(1));
+        sum += u32::from(a as u16) + u32::from(b as u16);
+        *out = pair(a, b);
+    }
+    sum
 }
 
 /// Replaces scores by capped ones.

@@ -41,8 +41,8 @@ pub(super) fn sum<'c, L: Lanes, const R: usize>(
     }
 }
 
-/// Sums `blocks`, the first of which has its weights at `index`; 64-bit sums are added to after every `pairs` pairs of
-/// positions of the last block, and after every block if that is less than a block.
+/// Sums `blocks`, the first of which has its weights at `index`; 64-bit sums are added to at the end, or after every
+/// `pairs` pairs of positions if these are fewer than a block's.
 #[inline(always)]
 fn segment<'c, L: Lanes, const R: usize>(
     lanes: L,
@@ -54,31 +54,21 @@ fn segment<'c, L: Lanes, const R: usize>(
     scratch: &mut AttentionScratch,
 ) {
     let vectors = plan.value_vectors();
-    let values = |b: usize| {
-        block(b)
-            .get(plan.keys_len()..)
-            .unwrap_or(&[])
-            .as_chunks::<32>()
-            .0
-    };
-    let each = POSITIONS / 2 * R;
-    let weights = &scratch.weights;
     for first in (0..vectors).step_by(2) {
         let mut sums = tile::zero::<L, R, 2>(lanes);
-        for (b, weights) in blocks.clone().zip(weights.chunks_exact(each).skip(index)) {
-            let values = values(b);
-            for (pair, weights) in weights.chunks(pairs * R).enumerate() {
-                let panel = values.get(pair * pairs * vectors + first..).unwrap_or(&[]);
+        let weights = scratch.weights[index * R..].as_chunks::<R>().0;
+        for (b, weights) in blocks.clone().zip(weights) {
+            let values = block(b).get(plan.keys_len()..).unwrap_or(&[]);
+            let values = values.as_chunks::<32>().0;
+            for pair in (0..POSITIONS / 2).step_by(pairs) {
+                let panel = values.get(pair * vectors + first..).unwrap_or(&[]);
+                let pairs_now = pair..pair + pairs;
                 if first + 1 < vectors {
-                    sums = tile::accumulate(lanes, sums, panel, vectors, weights);
+                    sums = tile::accumulate_rows(lanes, sums, panel, vectors, weights, pairs_now);
                 } else {
-                    let single = tile::accumulate(
-                        lanes,
-                        sums.map(|[sum, _]| [sum]),
-                        panel,
-                        vectors,
-                        weights,
-                    );
+                    let single = sums.map(|[sum, _]| [sum]);
+                    let single =
+                        tile::accumulate_rows(lanes, single, panel, vectors, weights, pairs_now);
                     sums = single.map(|[sum]| [sum, lanes.zero()]);
                 }
                 if pairs < POSITIONS / 2 {

@@ -1,14 +1,17 @@
 //! Functions by table: gates, lookups, softmax; and rows of embedding matrices.
 
 use crate::{
+    divide::Divisor,
     finish::{finish, half_of, places},
     lanes::{Lanes, Operation},
+    linear::RowReader,
     path::Kernels,
     row::{Row, RowMut, Wide},
+    table::{self, CHUNK},
 };
 use og_program::{
-    matrix::Weights,
-    numbers::{align, divide, mantissa_max, rescale},
+    matrix::{GROUP, Weights},
+    numbers::mantissa_max,
     operation::{Scale, Table, Vector},
     value::{Form, moved},
 };
@@ -99,17 +102,11 @@ impl Operation for Lookup<'_> {
     }
 }
 
-/// Elements are looked up this many at a time: their indices first, which is done in vectors.
-const CHUNK: usize = 64;
-
 /// The table's entry for each element.
 #[inline(always)]
 fn look_up(input: Row<'_>, table: &Table, values: &mut [i64]) {
     let limit = i32::from(mantissa_max(table.bits));
-    let (half, entries) = (
-        1_i32 << (table.bits - 1),
-        table.entries.mantissas.as_slice(),
-    );
+    let half = 1_i32 << (table.bits - 1);
     let length = input.mantissas.len() / input.exponents.len().max(1);
     let parts = input.parts().zip(values.chunks_exact_mut(length.max(1)));
     for ((x, exponent), values) in parts {
@@ -118,16 +115,12 @@ fn look_up(input: Row<'_>, table: &Table, values: &mut [i64]) {
         let (down, up) = (down.min(17), up.min(16));
         let rounding = half_of(down) as i32;
         for (x, values) in x.chunks(CHUNK).zip(values.chunks_mut(CHUNK)) {
-            let mut indices = [0_u32; CHUNK];
+            let mut indices = [0; CHUNK];
             for (index, m) in indices.iter_mut().zip(x) {
                 let point = ((i32::from(*m) << up) + rounding) >> down;
                 *index = (point.clamp(-limit, limit) + half) as u32;
             }
-            for (value, index) in values.iter_mut().zip(indices) {
-                *value = entries
-                    .get(index as usize)
-                    .map_or(0, |entry| i64::from(*entry));
-            }
+            table::look_up(&table.entries.mantissas, &indices, values);
         }
     }
 }
@@ -152,30 +145,55 @@ pub fn softmax(
     wide: &mut Wide,
     out: RowMut<'_>,
 ) -> u64 {
-    let limit = 1_i64 << 40;
     let (values, exponents) = wide.reset(input.mantissas.len(), 1);
     exponents.fill(-30);
-    let from = input.exponent();
-    for (value, m) in values.iter_mut().zip(input.mantissas) {
-        *value = align(i64::from(*m), from, table.exponent).clamp(-limit, limit);
-    }
-    let greatest = values.iter().copied().max().unwrap_or(0);
-    let last = table.weights.mantissas.len().saturating_sub(1);
-    let mut sum = 0;
-    for value in values.iter_mut() {
-        let units = rescale(
-            greatest - *value,
-            table.scale.multiplier,
-            table.scale.places,
-        );
-        let weight = table.weights.mantissas.get((units as usize).min(last));
-        *value = weight.map_or(0, |weight| i64::from(*weight));
-        sum += *value;
-    }
-    for value in values.iter_mut() {
-        *value = divide(*value << 30, sum);
-    }
+    kernels.run(Softmax {
+        input,
+        table,
+        values,
+    });
     finish(kernels, wide, form, out)
+}
+
+/// Aligned elements are clamped to this magnitude.
+const SOFTMAX_LIMIT: i64 = 1 << 40;
+
+struct Softmax<'a> {
+    input: Row<'a>,
+    table: SoftmaxTable<'a>,
+    values: &'a mut [i64],
+}
+
+impl Operation for Softmax<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        let (down, up) = places(self.input.exponent(), self.table.exponent);
+        // Raised by 40 places or more, all but 0 leaves the limit.
+        let (half, up) = (half_of(down), up.min(40));
+        let mut greatest = -SOFTMAX_LIMIT;
+        for (value, m) in self.values.iter_mut().zip(self.input.mantissas) {
+            let aligned = ((i64::from(*m) << up) + half) >> down;
+            *value = aligned.clamp(-SOFTMAX_LIMIT, SOFTMAX_LIMIT);
+            greatest = greatest.max(*value);
+        }
+        let Scale { multiplier, places } = self.table.scale;
+        let (half, mut sum) = (half_of(places), 0_i64);
+        for values in self.values.chunks_mut(CHUNK) {
+            let mut units = [0; CHUNK];
+            for (unit, value) in units.iter_mut().zip(&*values) {
+                // At most 2^41 · 2^16, and half of 2^62 is added.
+                let product = (greatest - value) * i64::from(multiplier);
+                *unit = ((product + half) >> places).min(i64::from(u32::MAX)) as u32;
+            }
+            table::look_up(&self.table.weights.mantissas, &units, values);
+            sum += values.iter().sum::<i64>();
+        }
+        let sum = Divisor::new(sum.unsigned_abs());
+        for value in self.values {
+            *value = sum.divide(*value << 30);
+        }
+    }
 }
 
 /// The row of a matrix that an index names; rows beyond the last: the last.
@@ -192,8 +210,11 @@ pub fn embed(
     let (values, exponents) = wide.reset(matrix.inputs as usize, 1);
     exponents.fill(matrix.exponent);
     let places = weights.shift(output);
-    for (input, value) in values.iter_mut().enumerate() {
-        *value = weights.value(output, input) << places;
+    let row = RowReader::new(weights, output);
+    for (group, values) in values.chunks_mut(GROUP).enumerate() {
+        for (value, weight) in values.iter_mut().zip(row.group(group)) {
+            *value = i64::from(weight) << places;
+        }
     }
     finish(kernels, wide, form, out)
 }

@@ -12,6 +12,10 @@ use crate::{
     tile::{MOST_ROWS, with_height},
 };
 
+/// How far ahead of the weights that are multiplied others are asked for, in bytes. The processor's own prefetching stops
+/// at the end of a page.
+const AHEAD: usize = 4096;
+
 /// Computes a product for any number of rows. Sums of a group's small integers fit 32 bits: at most 32 · 2^7 · 2^15.
 #[inline(always)]
 pub(crate) fn run<L: Lanes, F: Format>(lanes: L, format: F, product: Product<'_>) {
@@ -51,6 +55,9 @@ fn rows<L: Lanes, F: Format, const R: usize>(
         .chunks_exact(PAIRS * R)
         .zip(tile.sums.chunks_exact(2 * R));
     for (g, ((quants, multipliers), (pairs, sums))) in groups.zip(rows).enumerate() {
+        for line in 0..F::GROUP_BYTES / 64 {
+            lanes.prefetch(quants, AHEAD + line * 64);
+        }
         let multipliers = multipliers.as_chunks::<16>().0;
         for (part, multiplier) in multipliers.iter().enumerate() {
             let mut acc: [L::V; R] = core::array::from_fn(|r| match F::OFFSET {

@@ -2,12 +2,12 @@
 
 use super::Picture;
 use crate::{
+    divide::Divisor,
     finish::finish,
     path::Kernels,
     row::{RowMut, Wide},
 };
 use og_program::{
-    numbers::divide,
     operation::{Pooling, Window},
     value::{Form, moved},
 };
@@ -53,8 +53,9 @@ pub fn pool(
         None if seen == 0 => values.fill(0),
         None => {}
         Some(count) => {
+            let count = Divisor::new(count as u64);
             for value in values.iter_mut() {
-                *value = divide(*value << 16, count);
+                *value = count.divide(*value << 16);
             }
         }
     }
