@@ -13,9 +13,9 @@ pub(crate) use read::arrays;
 pub(crate) use read::read;
 
 /// Larger magnitudes stand for infinity.
-const ENDLESS: f32 = super::lower::ENDLESS;
+pub(crate) const ENDLESS: f32 = super::lower::ENDLESS;
 /// Scores below minus this are of masked places.
-const MASKED: f32 = 5000.0;
+pub(crate) const MASKED: f32 = 5000.0;
 
 /// Magnitudes of a tensor's elements over all samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

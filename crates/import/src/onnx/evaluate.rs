@@ -27,6 +27,10 @@ pub(crate) fn unsupported(node: &Node) -> Fault {
         | "DynamicQuantizeLinear" => {
             "convert the float model: the program has its own quantisation"
         }
+        "CumSum" => {
+            "positions computed from the input are not converted: export with position_ids as an input"
+        }
+        "Einsum" => "write it as transpositions and MatMul",
         "ConvTranspose" => "enlarge with Resize (nearest) and convolve instead",
         "NonZero" | "Unique" | "NonMaxSuppression" | "TopK" | "Compress" => {
             "its output depends on values: end the model before it and do the rest outside"
@@ -81,6 +85,8 @@ pub(crate) fn evaluate(
         "Range" => shapes::range(inputs),
         "Gather" => shapes::gather(node, x()?, needed(inputs, 1)?),
         "GatherND" if node.int("batch_dims", 0) == 0 => shapes::gather_nd(x()?, needed(inputs, 1)?),
+        "GatherElements" => shapes::gather_elements(node, x()?, needed(inputs, 1)?),
+        "InstanceNormalization" => rows::instance_normalization(node, inputs),
         "Concat" => shapes::concat(node, inputs),
         "Pad" => shapes::pad(node, inputs),
         "Trilu" => shapes::triangle(node, inputs),

@@ -15,7 +15,7 @@ pub const MAX_MODEL_BYTES: usize = 1 << 31;
 /// Most nodes of a graph.
 pub const MAX_NODES: usize = 1 << 16;
 /// Operator sets that are read.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 /// Characters of a name that are kept.
 const MAX_NAME: usize = 128;
 

@@ -55,6 +55,8 @@ pub(crate) struct Original<'a> {
 pub(crate) struct Settings {
     /// How matrices are made.
     pub(crate) quantisation: Quantisation,
+    /// Whether matrices are two, for weights of about 16 bits.
+    pub(crate) precise: bool,
     /// Bits of what matrices are multiplied by.
     pub(crate) operand_bits: u8,
     /// Entries of a table, as a power of two.
@@ -65,10 +67,24 @@ pub(crate) struct Settings {
 pub(crate) struct Lowered {
     /// The program and its matrices.
     pub(crate) builder: Builder,
-    /// Tensors that have a step, with the name and operator of the node that gives them.
-    pub(crate) held: Vec<(Id, String, String, Held)>,
+    /// Tensors that have a step.
+    pub(crate) held: Vec<Shown>,
     /// Inputs of the graph that the program takes, in its order.
     pub(crate) inputs: Vec<usize>,
+}
+
+/// A tensor of the original in a program.
+pub(crate) struct Shown {
+    /// The tensor.
+    pub(crate) id: Id,
+    /// The node that gives it.
+    pub(crate) name: String,
+    /// Its operator.
+    pub(crate) operator: String,
+    /// Where its elements are.
+    pub(crate) held: Held,
+    /// Whether only softmaxes read it: what is masked is clamped.
+    pub(crate) scores: bool,
 }
 
 /// A view that was made: step, first element, axes, rows, width.
@@ -90,7 +106,7 @@ pub(crate) fn lower(original: &Original<'_>, settings: Settings) -> Result<Lower
         original,
         settings,
         uses: Uses::of(original.graph, original.values),
-        builder: Builder::new(settings.quantisation),
+        builder: Builder::new(settings.quantisation, settings.precise),
         held: vec![None; original.graph.names.len()],
         views: HashMap::new(),
         casts: HashMap::new(),
@@ -111,7 +127,13 @@ pub(crate) fn lower(original: &Original<'_>, settings: Settings) -> Result<Lower
     for node in &original.graph.nodes {
         for id in node.outputs.iter().flatten() {
             if let Some(place) = &lowering.held[*id] {
-                held.push((*id, node.name.clone(), node.operator.clone(), place.clone()));
+                held.push(Shown {
+                    id: *id,
+                    name: node.name.clone(),
+                    operator: node.operator.clone(),
+                    held: place.clone(),
+                    scores: lowering.uses.is_scores(*id),
+                });
             }
         }
     }
@@ -141,6 +163,7 @@ impl Lowering<'_> {
             "ArgMax" | "ArgMin" => self.argmax(node),
             "LSTM" | "GRU" | "RNN" => self.recurrent(node),
             "Gather" => self.gather(node),
+            "GatherND" => self.gather_nd(node),
             "Concat" => self.concat(node),
             "Pad" => self.pad(node),
             name if name.starts_with("Reduce") => self.reduce(node),

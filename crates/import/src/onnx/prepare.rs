@@ -51,6 +51,7 @@ fn prune(graph: &mut Graph) {
 
 /// Joins nodes. Shapes are those of `values`.
 pub(crate) fn join(graph: &mut Graph, values: &Values) -> Result<(), OnnxError> {
+    spread_instance_normalizations(graph, values)?;
     join_layer_normalizations(graph);
     prune(graph);
     for index in 0..graph.nodes.len() {
@@ -167,13 +168,17 @@ fn join_bias(graph: &mut Graph, node: &Node, values: &Values) {
         let Some(constant) = graph.constants.get(&bias) else {
             continue;
         };
-        let width = values[product]
-            .as_ref()
+        let width = values
+            .get(product)
+            .and_then(Option::as_ref)
             .and_then(|tensor| tensor.shape.last().copied());
         let is_row = constant.is_float()
             && Some(constant.len()) == width
             && constant.shape.last().copied() == width;
-        let rank = values[product].as_ref().map_or(0, Tensor::rank);
+        let rank = values
+            .get(product)
+            .and_then(Option::as_ref)
+            .map_or(0, Tensor::rank);
         if !is_row || constant.rank() > rank {
             continue;
         }
@@ -261,4 +266,62 @@ fn parts_of_normalization(graph: &Graph, index: usize) -> Option<(Id, f32)> {
     of_centred(product.input(0))?;
     of_centred(product.input(1))?;
     Some((x, epsilon))
+}
+
+/// Writes instance normalizations as layer normalizations of each channel, with a factor and an offset.
+fn spread_instance_normalizations(graph: &mut Graph, values: &Values) -> Result<(), OnnxError> {
+    for node in std::mem::take(&mut graph.nodes) {
+        let constant = |index: usize| graph.constants.get(&node.input(index)?).cloned();
+        let parts = (
+            constant(1),
+            constant(2),
+            node.input(0),
+            node.outputs.first().copied().flatten(),
+        );
+        let (Some(gain), Some(bias), Some(x), Some(output)) = parts else {
+            graph.nodes.push(node);
+            continue;
+        };
+        if node.operator != "InstanceNormalization" {
+            graph.nodes.push(node);
+            continue;
+        }
+        let rank = values
+            .get(x)
+            .and_then(Option::as_ref)
+            .map_or(3, Tensor::rank);
+        let mut shape = vec![1; rank.max(2)];
+        shape[1] = gain.len();
+        let fault = |fault: super::Fault| fault.at(&node.operator, &node.name);
+        let gain = gain.reshaped(shape.clone()).map_err(fault)?;
+        let bias = bias.reshaped(shape).map_err(fault)?;
+        let (gain, bias) = (
+            new_constant(graph, "gain", gain),
+            new_constant(graph, "bias", bias),
+        );
+        graph
+            .names
+            .extend(["normalized".to_owned(), "scaled".to_owned()]);
+        let (normalized, scaled) = (graph.names.len() - 2, graph.names.len() - 1);
+        let epsilon = Attribute::Float(node.number("epsilon", 1e-5));
+        let first = Node::made(&node.name, "LayerNormalization", vec![Some(x)], normalized);
+        graph.nodes.push(
+            first
+                .with("epsilon", epsilon)
+                .with("axis", Attribute::Int(2)),
+        );
+        graph.nodes.push(Node::made(
+            &node.name,
+            "Mul",
+            vec![Some(normalized), Some(gain)],
+            scaled,
+        ));
+        graph.nodes.push(Node::made(
+            &node.name,
+            "Add",
+            vec![Some(scaled), Some(bias)],
+            output,
+        ));
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! How near a program is to its float original: the interpreter beside the evaluator, on samples.
 
 use super::{
+    calibrate::{ENDLESS, MASKED},
     evaluate::Values,
     graph::Graph,
     lower::Lowered,
@@ -29,6 +30,8 @@ pub struct LayerQuality {
     pub clamped: u64,
     /// Elements compared.
     pub elements: u64,
+    /// Whether only softmaxes read it: then errors count as they are, not beside its size.
+    pub scores: bool,
 }
 
 /// An output of the original beside that of the program.
@@ -155,11 +158,11 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Takes in more values. What stands for infinity is not compared.
-    pub(crate) fn extend(&mut self, original: &[f32], own: &[f64], width: usize) {
+    /// Takes in more values. What is not below `limit` stands for infinity and is not compared.
+    pub(crate) fn extend(&mut self, original: &[f32], own: &[f64], width: usize, limit: f32) {
         for (x, y) in original.iter().zip(own) {
             let x = f64::from(*x);
-            if !x.is_finite() || x.abs() >= 1e9 {
+            if !x.is_finite() || x.abs() >= f64::from(limit) {
                 continue;
             }
             self.error += (x - y).powi(2);
@@ -251,8 +254,9 @@ impl Comparison {
         let program = &lowered.builder.program;
         let run = interpret(program, &lowered.builder.bytes, request(lowered, sample))?;
         let own = |step: u32| decode(&program.steps[step as usize].output, run.computed(step, 0));
-        for (sums, (id, _, _, held)) in self.layers.iter_mut().zip(&lowered.held) {
-            let Some(original) = values.get(*id).and_then(Option::as_ref) else {
+        for (sums, shown) in self.layers.iter_mut().zip(&lowered.held) {
+            let held = &shown.held;
+            let Some(original) = values.get(shown.id).and_then(Option::as_ref) else {
                 continue;
             };
             let value = own(held.step);
@@ -261,7 +265,8 @@ impl Comparison {
                 .iter()
                 .filter_map(|at| value.get(*at).copied())
                 .collect();
-            sums.extend(&original.to_floats(), &own, 1);
+            let limit = if shown.scores { MASKED } else { ENDLESS };
+            sums.extend(&original.to_floats(), &own, 1, limit);
         }
         for (sums, (id, output)) in self
             .outputs
@@ -281,6 +286,7 @@ impl Comparison {
                     &original.to_floats(),
                     &own,
                     original.shape.last().copied().unwrap_or(1),
+                    ENDLESS,
                 );
             }
         }
@@ -293,18 +299,23 @@ impl Comparison {
 
     /// The report, without what is not of the comparison.
     pub(crate) fn report(self, lowered: &Lowered) -> OnnxReport {
-        let layers =
-            self.layers
-                .iter()
-                .zip(&lowered.held)
-                .map(|(sums, (_, name, operator, held))| LayerQuality {
-                    name: name.clone(),
-                    operator: operator.clone(),
-                    step: held.step,
-                    relative_error: sums.relative_error(),
-                    clamped: self.clamped.get(held.step as usize).copied().unwrap_or(0),
-                    elements: sums.elements,
-                });
+        let layers = self
+            .layers
+            .iter()
+            .zip(&lowered.held)
+            .map(|(sums, shown)| LayerQuality {
+                name: shown.name.clone(),
+                operator: shown.operator.clone(),
+                step: shown.held.step,
+                relative_error: sums.relative_error(),
+                clamped: self
+                    .clamped
+                    .get(shown.held.step as usize)
+                    .copied()
+                    .unwrap_or(0),
+                elements: sums.elements,
+                scores: shown.scores,
+            });
         let outputs = self.outputs.iter().zip(&lowered.builder.program.outputs);
         OnnxReport {
             compared: self.samples,

@@ -159,7 +159,11 @@ fn an_encoder_whose_normalizations_are_written_out() {
 fn equal(name: &'static str, output: &str) {
     let case = case(name);
     let computed = case.computed(&case.convert(), output);
-    let expected: Vec<f64> = case.expected(output).iter().map(|x| f64::from(*x)).collect();
+    let expected: Vec<f64> = case
+        .expected(output)
+        .iter()
+        .map(|x| f64::from(*x))
+        .collect();
     assert_eq!(computed, expected, "{name} {output}");
 }
 
@@ -169,8 +173,13 @@ fn difference(name: &'static str, output: &str) -> f64 {
     let converted = case.convert();
     let (ours, theirs) = (case.computed(&converted, output), case.expected(output));
     assert_eq!(ours.len(), theirs.len());
-    let largest = theirs.iter().fold(0.0_f64, |most, x| most.max(f64::from(x.abs())));
-    let errors = ours.iter().zip(&theirs).map(|(a, b)| (a - f64::from(*b)).abs() / largest);
+    let largest = theirs
+        .iter()
+        .fold(0.0_f64, |most, x| most.max(f64::from(x.abs())));
+    let errors = ours
+        .iter()
+        .zip(&theirs)
+        .map(|(a, b)| (a - f64::from(*b)).abs() / largest);
     let error = errors.fold(0.0, f64::max);
     println!("{name} {output}: largest error {error:.2e} of the largest value");
     error
@@ -207,4 +216,104 @@ fn without_data_samples_are_generated_and_the_report_says_so() {
             assert!(output.cosine > 0.999, "{name}: {output:?}");
         }
     }
+}
+
+#[test]
+fn precise_weights_leave_a_tenth_of_the_error() {
+    for name in ["bert", "cnn", "gru"] {
+        let case = case(name);
+        let error = |precise: bool| {
+            let converted = convert(
+                &case.file,
+                &OnnxOptions {
+                    precise,
+                    ..case.options()
+                },
+                &mut |_| (),
+            )
+            .unwrap();
+            converted.report.layers.last().unwrap().relative_error
+        };
+        let (plain, precise) = (error(false), error(true));
+        println!("{name}: relative error {plain:.2e}, with precise weights {precise:.2e}");
+        assert!(precise < plain / 4.0);
+    }
+}
+
+/// Bytes of a file changed at random places, and its beginnings: an error or a program, never a panic that escapes.
+#[test]
+fn damaged_files_are_errors_or_programs() {
+    let options = OnnxOptions {
+        max_multiplications: 1 << 22,
+        compared: 1,
+        ..OnnxOptions::default()
+    };
+    let (mut refused, mut contained) = (0, vec![]);
+    for name in [
+        "mlp",
+        "cnn",
+        "series",
+        "lstm",
+        "encoder",
+        "rules",
+        "forest_two",
+    ] {
+        let file = case(name).file;
+        for round in 0..40_u64 {
+            let noise = |index: u64| calibrate::mixed(round << 8 | index);
+            let mut file = file.clone();
+            if round % 4 == 0 {
+                file.truncate((noise(0) % file.len() as u64) as usize);
+            }
+            for index in 0..1 + round % 3 {
+                let at = (noise(2 * index + 1) % file.len().max(1) as u64) as usize;
+                if let Some(byte) = file.get_mut(at) {
+                    *byte ^= 1 << (noise(2 * index + 2) % 8);
+                }
+            }
+            match convert(&file, &options, &mut |_| ()) {
+                Ok(_) => {}
+                Err(OnnxError::Unusable(reason)) => {
+                    contained.push(format!("{name} {round}: {reason}"))
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    println!("{refused} refused; contained: {contained:#?}");
+    assert!(refused > 40);
+    assert!(contained.is_empty(), "{contained:#?}");
+}
+
+#[test]
+fn errors_name_the_node_and_what_to_do() {
+    let mut file = case("mlp").file;
+    for at in 0..file.len() - 4 {
+        if &file[at..at + 4] == b"Tanh" {
+            file[at..at + 4].copy_from_slice(b"TopK");
+        }
+    }
+    let error = convert(&file, &OnnxOptions::default(), &mut |_| ()).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("TopK cannot be converted") && said.contains("do the rest outside"),
+        "{said}"
+    );
+    let error = convert(b"no model", &OnnxOptions::default(), &mut |_| ()).unwrap_err();
+    assert!(matches!(error, OnnxError::NotOnnx(_)), "{error}");
+    let calibration = Some(Calibration {
+        name: "data.csv",
+        bytes: b"1, 2, 3\n",
+    });
+    let options = OnnxOptions {
+        calibration,
+        ..OnnxOptions::default()
+    };
+    let error = convert(&case("mlp").file, &options, &mut |_| ()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("line 1 has 3 numbers, and the model takes 12"),
+        "{error}"
+    );
 }

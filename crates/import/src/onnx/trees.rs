@@ -24,7 +24,10 @@ const GENERATED: usize = 64;
 
 /// Whether a graph holds an ensemble of trees.
 pub(super) fn has_trees(graph: &Graph) -> bool {
-    graph.nodes.iter().any(|node| node.operator.starts_with("ai.onnx.ml.TreeEnsemble"))
+    graph
+        .nodes
+        .iter()
+        .any(|node| node.operator.starts_with("ai.onnx.ml.TreeEnsemble"))
 }
 
 /// What of an ensemble a tensor is.
@@ -36,9 +39,15 @@ enum Kind {
 }
 
 /// Converts a graph of one ensemble, with nothing but names and types changed around it.
-pub(super) fn convert(graph: &Graph, options: &OnnxOptions<'_>) -> Result<OnnxConverted, OnnxError> {
+pub(super) fn convert(
+    graph: &Graph,
+    options: &OnnxOptions<'_>,
+) -> Result<OnnxConverted, OnnxError> {
     let (ensemble, kinds) = parts(graph)?;
-    let input = graph.inputs.iter().position(|input| kinds.get(&input.id) == Some(&Kind::Features));
+    let input = graph
+        .inputs
+        .iter()
+        .position(|input| kinds.get(&input.id) == Some(&Kind::Features));
     let at = input.ok_or_else(|| OnnxError::NotOnnx("its trees read no input".into()))?;
     let name = graph.names[graph.inputs[at].id].clone();
     let features = match graph.inputs[at].shape[..] {
@@ -50,8 +59,12 @@ pub(super) fn convert(graph: &Graph, options: &OnnxOptions<'_>) -> Result<OnnxCo
     };
     let fault = |fault: Fault| fault.at("TreeEnsemble", &name);
     let written = write::write(&ensemble, features).map_err(fault)?;
-    let mut builder = Builder::new(options.quantisation);
-    let shape = graph.inputs[at].shape.iter().map(|extent| *extent as u32).collect();
+    let mut builder = Builder::new(options.quantisation, false);
+    let shape = graph.inputs[at]
+        .shape
+        .iter()
+        .map(|extent| *extent as u32)
+        .collect();
     builder.program.inputs.push(InputDefinition {
         name: name.clone(),
         shape,
@@ -80,21 +93,44 @@ pub(super) fn convert(graph: &Graph, options: &OnnxOptions<'_>) -> Result<OnnxCo
         let output = match (kinds.get(id), label) {
             (Some(Kind::Scores), _) => (vec![1, ensemble.outputs as u32], scores),
             (Some(Kind::Label), Some(label)) => (vec![1], label),
-            _ => return Err(Fault::Unsupported("is no output of the trees").at("output", &graph.names[*id])),
+            _ => {
+                return Err(
+                    Fault::Unsupported("is no output of the trees").at("output", &graph.names[*id])
+                );
+            }
         };
         let name = graph.names[*id].clone();
-        builder.program.outputs.push(OutputDefinition { name, shape: output.0, step: output.1 });
+        builder.program.outputs.push(OutputDefinition {
+            name,
+            shape: output.0,
+            step: output.1,
+        });
     }
     builder.program.check()?;
     let report = compare(graph, &ensemble, &kinds, &builder, at, options.calibration)?;
-    let plain_labels = (0..).zip(&ensemble.labels).all(|(n, label): (usize, _)| *label == n.to_string());
-    let labels = if plain_labels { vec![] } else { ensemble.labels };
-    Ok(OnnxConverted { program: builder.program, matrices: builder.bytes, report, labels })
+    let plain_labels = (0..)
+        .zip(&ensemble.labels)
+        .all(|(n, label): (usize, _)| *label == n.to_string());
+    let labels = if plain_labels {
+        vec![]
+    } else {
+        ensemble.labels
+    };
+    Ok(OnnxConverted {
+        program: builder.program,
+        matrices: builder.bytes,
+        report,
+        labels,
+    })
 }
 
 /// The one ensemble, and which tensors are its features, labels and scores.
 fn parts(graph: &Graph) -> Result<(Ensemble, HashMap<Id, Kind>), OnnxError> {
-    let mut kinds: HashMap<Id, Kind> = graph.inputs.iter().map(|input| (input.id, Kind::Features)).collect();
+    let mut kinds: HashMap<Id, Kind> = graph
+        .inputs
+        .iter()
+        .map(|input| (input.id, Kind::Features))
+        .collect();
     let mut ensemble = None;
     for node in &graph.nodes {
         let wrong = |fault: Fault| fault.at(&node.operator, &node.name);
@@ -110,7 +146,11 @@ fn parts(graph: &Graph) -> Result<(Ensemble, HashMap<Id, Kind>), OnnxError> {
                 if ensemble.is_none() && kind == Some(Kind::Features) =>
             {
                 let classifier = node.operator.ends_with("Classifier");
-                let names = if classifier { [Kind::Label, Kind::Scores] } else { [Kind::Scores; 2] };
+                let names = if classifier {
+                    [Kind::Label, Kind::Scores]
+                } else {
+                    [Kind::Scores; 2]
+                };
                 kinds.extend((0..2).filter_map(|place| Some((output(place)?, names[place]))));
                 ensemble = Some(Ensemble::read(node).map_err(wrong)?);
             }
@@ -131,11 +171,17 @@ fn difference(ensemble: &Ensemble) -> Ensemble {
     let sign = |output: u32| if output == 0 { -1.0 } else { 1.0 };
     for node in &mut result.nodes {
         if let TreeNode::Leaf(weights) = node {
-            let sum = weights.iter().map(|(output, weight)| sign(*output) * weight).sum();
+            let sum = weights
+                .iter()
+                .map(|(output, weight)| sign(*output) * weight)
+                .sum();
             *weights = vec![(1, sum)];
         }
     }
-    let base = (0..).zip(&ensemble.base).map(|(output, base)| sign(output) * base).sum();
+    let base = (0..)
+        .zip(&ensemble.base)
+        .map(|(output, base)| sign(output) * base)
+        .sum();
     result.base = vec![0.0, base];
     result
 }
@@ -148,17 +194,32 @@ fn after(builder: &mut Builder, ensemble: &Ensemble, sums: Step) -> Result<Step,
         After::Softmax => {
             let entries = (0..1 << 14).map(|entry| {
                 let weight = (-f64::from(entry) / 1024.0).exp() * f64::from(i16::MAX);
-                if entry + 1 == 1 << 14 { 0 } else { weight.round() as i16 }
+                if entry + 1 == 1 << 14 {
+                    0
+                } else {
+                    weight.round() as i16
+                }
             });
             let weights = builder.vector(entries.collect(), -15);
-            let scale = Scale { multiplier: 1, places: 6 };
-            let softmax = Operation::Softmax { input: sums, exponent: -16, scale, weights };
+            let scale = Scale {
+                multiplier: 1,
+                places: 6,
+            };
+            let softmax = Operation::Softmax {
+                input: sums,
+                exponent: -16,
+                scale,
+                weights,
+            };
             Ok(builder.step("scores", softmax, to))
         }
         After::Logistic => {
             let (bits, grid) = LOGISTIC;
             let from = plain(1, 1, bits, grid);
-            let values: Vec<f32> = Builder::points(&from, bits).iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
+            let values: Vec<f32> = Builder::points(&from, bits)
+                .iter()
+                .map(|x| 1.0 / (1.0 + (-x).exp()))
+                .collect();
             let table = builder.table(&from, bits, &to, &values)?;
             Ok(builder.step("scores", Operation::Lookup { input: sums, table }, to))
         }
@@ -189,7 +250,10 @@ fn compare(
         let run = run.map_err(|error| OnnxError::Unusable(error.to_string()))?;
         let original = ensemble.sums(&features);
         for ((sums, output), id) in sums.iter_mut().zip(&program.outputs).zip(&graph.outputs) {
-            let own = decode(&program.steps[output.step as usize].output, run.computed(output.step, 0));
+            let own = decode(
+                &program.steps[output.step as usize].output,
+                run.computed(output.step, 0),
+            );
             if kinds.get(id) == Some(&Kind::Label) {
                 let mut best = 0;
                 for (class, score) in original.iter().enumerate() {
@@ -199,7 +263,8 @@ fn compare(
                 }
                 sums.extend_indices(&[best as f32], &own);
             } else {
-                sums.extend(&transformed(ensemble.after, &original), &own, ensemble.outputs);
+                let original = transformed(ensemble.after, &original);
+                sums.extend(&original, &own, ensemble.outputs, calibrate::ENDLESS);
             }
         }
     }
@@ -230,16 +295,24 @@ fn generated(graph: &Graph, ensemble: &Ensemble, input: usize) -> Vec<Vec<Tensor
     let mut thresholds: HashMap<usize, Vec<f32>> = HashMap::new();
     for node in &ensemble.nodes {
         if let TreeNode::Decision { feature, value, .. } = node {
-            thresholds.entry(*feature as usize).or_default().push(*value);
+            thresholds
+                .entry(*feature as usize)
+                .or_default()
+                .push(*value);
         }
     }
     for (sample, tensors) in samples.iter_mut().enumerate() {
         let values = (0..tensors[input].len()).map(|feature| {
             let noise = calibrate::mixed((sample << 20 | feature) as u64);
-            let near = thresholds.get(&feature).map_or(0.0, |all| all[(noise >> 8) as usize % all.len()]);
+            let near = thresholds
+                .get(&feature)
+                .map_or(0.0, |all| all[(noise >> 8) as usize % all.len()]);
             [near, near.next_up(), near.next_down(), near + 0.5][(noise & 3) as usize]
         });
-        tensors[input] = Tensor { shape: tensors[input].shape.clone(), data: super::tensor::Data::Float(values.collect()) };
+        tensors[input] = Tensor {
+            shape: tensors[input].shape.clone(),
+            data: super::tensor::Data::Float(values.collect()),
+        };
     }
     samples
 }

@@ -201,3 +201,37 @@ pub(super) fn argmax(node: &Node, x: &Tensor) -> Result<Tensor, Fault> {
     });
     Tensor::int(shape, values.collect())
 }
+
+pub(super) fn instance_normalization(
+    node: &Node,
+    inputs: &[Option<&Tensor>],
+) -> Result<Tensor, Fault> {
+    let x = super::needed(inputs, 0)?;
+    if x.rank() < 3 {
+        return Err(Fault::Shape("takes batch, channels and extents".into()));
+    }
+    let rows = Rows::of(x.rank(), (2..x.rank()).collect());
+    let mut shape = vec![1; x.rank()];
+    shape[1] = x.shape[1];
+    let channels = |index: usize| {
+        let channels = super::needed(inputs, index)?.reshaped(shape.clone())?;
+        Ok::<_, Fault>(channels.broadcast(&x.shape)?.to_floats())
+    };
+    let (gain, bias) = (channels(1)?, channels(2)?);
+    let epsilon = node.number("epsilon", 1e-5);
+    let normalized = each_row(x, &rows, |row| {
+        let n = row.len() as f32;
+        let mean = row.iter().sum::<f32>() / n;
+        let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / n;
+        row.iter_mut()
+            .for_each(|x| *x = (*x - mean) / (variance + epsilon).sqrt());
+    })?;
+    let values = normalized
+        .to_floats()
+        .into_iter()
+        .zip(gain.into_iter().zip(bias));
+    Tensor::float(
+        x.shape.clone(),
+        values.map(|(x, (gain, bias))| x * gain + bias).collect(),
+    )
+}

@@ -4,7 +4,7 @@ use crate::onnx::{
     Fault,
     graph::Node,
     moves::{Axis, Move, moves},
-    tensor::{Data, Tensor, axis_of, broadcast_shape, count, strides, walk},
+    tensor::{Data, Tensor, axis_of, count, strides, walk},
 };
 
 /// Applies one change of order.
@@ -350,7 +350,7 @@ pub(super) fn cumulative(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Tens
 }
 
 /// `Gather` along several axes at once, or its opposite: constants of masks are made so.
-pub(super) fn gather_nd(x: &Tensor, indices: &Tensor) -> Result<Tensor, Fault> {
+pub(crate) fn gather_nd(x: &Tensor, indices: &Tensor) -> Result<Tensor, Fault> {
     let [outer @ .., depth] = indices.shape.as_slice() else {
         return Err(Fault::Shape("takes lists of indices".into()));
     };
@@ -375,13 +375,27 @@ pub(super) fn gather_nd(x: &Tensor, indices: &Tensor) -> Result<Tensor, Fault> {
     x.gathered(shape, &sources)
 }
 
-/// The shape that several shapes are broadcast to.
-pub(crate) fn common_shape<'a>(
-    shapes: impl Iterator<Item = &'a [usize]>,
-) -> Result<Vec<usize>, Fault> {
-    let mut common = vec![];
-    for shape in shapes {
-        common = broadcast_shape(&common, shape)?;
+/// Elements at indices along an axis, for each place of the indices.
+pub(super) fn gather_elements(node: &Node, x: &Tensor, indices: &Tensor) -> Result<Tensor, Fault> {
+    let axis = axis_of(node.int("axis", 0), x.rank())?;
+    let fits = indices.rank() == x.rank()
+        && (0..x.rank()).all(|other| other == axis || indices.shape[other] <= x.shape[other]);
+    if !fits {
+        return Err(Fault::Shape("its indices go beyond its input".into()));
     }
-    Ok(common)
+    let own: Vec<i64> = strides(&x.shape)
+        .into_iter()
+        .map(|stride| stride as i64)
+        .collect();
+    let mut along = own.clone();
+    along[axis] = 0;
+    let starts = walk(&indices.shape, &along, 0);
+    let sources = starts
+        .into_iter()
+        .zip(indices.ints()?)
+        .map(|(start, index)| Ok(start + place(*index, x.shape[axis])? * own[axis] as usize));
+    x.gathered(
+        indices.shape.clone(),
+        &sources.collect::<Result<Vec<_>, Fault>>()?,
+    )
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     onnx::Fault,
-    quantise::{Quantisation, quantise},
+    quantise::{Quantisation, Quantised, quantise},
     tensor::Tensor as Weights,
 };
 use og_program::{
@@ -27,6 +27,8 @@ pub(crate) struct Builder {
     /// The bytes of its matrices.
     pub(crate) bytes: Vec<Vec<u8>>,
     quantisation: Quantisation,
+    /// Whether each matrix is followed by one of what it lacks.
+    precise: bool,
     vectors: HashMap<(Vec<i16>, i32), VectorIndex>,
     tables: HashMap<(i32, Vec<i16>, i32), TableIndex>,
 }
@@ -99,7 +101,7 @@ pub(crate) fn mantissa(value: f32, exponent: i32, bits: u8) -> i16 {
 
 impl Builder {
     /// An empty program of one position.
-    pub(crate) fn new(quantisation: Quantisation) -> Self {
+    pub(crate) fn new(quantisation: Quantisation, precise: bool) -> Self {
         let program = Program {
             version: VERSION,
             causal: true,
@@ -116,6 +118,7 @@ impl Builder {
             program,
             bytes: vec![],
             quantisation,
+            precise,
             vectors: HashMap::new(),
             tables: HashMap::new(),
         }
@@ -157,7 +160,12 @@ impl Builder {
         let largest = values
             .iter()
             .fold(0.0_f64, |most, x| most.max(f64::from(x.abs())));
-        let exponent = exponent_for(largest, 16);
+        // Zeros get the least exponent, so that sums with them keep theirs.
+        let exponent = if largest > 0.0 {
+            exponent_for(largest, 16)
+        } else {
+            *EXPONENTS.start()
+        };
         let mantissas = values
             .iter()
             .map(|value| mantissa(*value, exponent, 16))
@@ -238,21 +246,71 @@ impl Builder {
             }))
     }
 
-    /// A matrix of `rows` outputs.
+    /// A matrix of `rows` outputs: one of a program, or two whose sum is nearer to it.
     pub(crate) fn matrix(
         &mut self,
         name: &str,
         rows: usize,
         columns: usize,
         values: Vec<f32>,
-    ) -> Result<MatrixIndex, Fault> {
+    ) -> Result<Vec<MatrixIndex>, Fault> {
+        let rest = |made: &Quantised| -> Option<Vec<f32>> {
+            let weights = og_program::matrix::Weights::new(&made.matrix, &made.bytes)?;
+            let places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+            let rest = places.zip(&values).map(|((row, column), value)| {
+                let exponent = made.matrix.exponent + weights.shift(row) as i32;
+                (f64::from(*value) - weights.value(row, column) as f64 * 2f64.powi(exponent)) as f32
+            });
+            Some(rest.collect())
+        };
+        let made = self.quantised(name, rows, columns, values.clone())?;
+        let rest = if self.precise { rest(&made) } else { None };
+        let mut matrices = vec![self.keep(made)];
+        if let Some(rest) = rest {
+            let made = self.quantised(name, rows, columns, rest)?;
+            matrices.push(self.keep(made));
+        }
+        Ok(matrices)
+    }
+
+    fn quantised(
+        &self,
+        name: &str,
+        rows: usize,
+        columns: usize,
+        values: Vec<f32>,
+    ) -> Result<Quantised, Fault> {
         let wrong = |reason: String| Fault::Shape(reason);
         let weights =
             Weights::owned(name, rows, columns, values).map_err(|e| wrong(e.to_string()))?;
-        let made = quantise(&weights, 1.0, &self.quantisation).map_err(|e| wrong(e.to_string()))?;
+        quantise(&weights, 1.0, &self.quantisation).map_err(|e| wrong(e.to_string()))
+    }
+
+    fn keep(&mut self, made: Quantised) -> MatrixIndex {
         self.program.matrices.push(made.matrix);
         self.bytes.push(made.bytes);
-        Ok((self.program.matrices.len() - 1) as MatrixIndex)
+        (self.program.matrices.len() - 1) as MatrixIndex
+    }
+
+    /// An operation with each of the matrices that stand for one; the first has the bias.
+    pub(crate) fn with_matrices(
+        &mut self,
+        name: &str,
+        matrices: &[MatrixIndex],
+        bias: Option<VectorIndex>,
+        to: Type,
+        operation: impl Fn(MatrixIndex, Option<VectorIndex>) -> Operation,
+    ) -> Step {
+        let [first, rest @ ..] = matrices else {
+            return 0;
+        };
+        let Some(second) = rest.first() else {
+            return self.step(name, operation(*first, bias), to);
+        };
+        let part = scaled(to.rows as usize, to.width as usize, 16);
+        let left = self.step(name, operation(*first, bias), part.clone());
+        let right = self.step(&format!("{name}/rest"), operation(*second, None), part);
+        self.step(&format!("{name}/sum"), Operation::Add { left, right }, to)
     }
 }
 

@@ -129,14 +129,11 @@ impl Lowering<'_> {
         let rows = held.shape.iter().product();
         let bits = self.bits(id);
         let of = plain(rows, 1, bits, self.exponent(id, bits));
-        let step = self.builder.step(
-            name,
-            Operation::Embed {
-                input: indices,
-                matrix,
-            },
-            of,
-        );
+        let embed = |matrix, _| Operation::Embed {
+            input: indices,
+            matrix,
+        };
+        let step = self.builder.with_matrices(name, &matrix, None, of, embed);
         Ok(Held::new(step, held.shape.clone()))
     }
 

@@ -30,15 +30,12 @@ impl Lowering<'_> {
         let bias = bias.map(|bias| self.builder.vector_of(bias));
         let input = self.operand(x, name);
         let to = plain(rows, outputs, form.0, form.1);
-        Ok(self.builder.step(
-            name,
-            Operation::Linear {
-                input,
-                matrix,
-                bias,
-            },
-            to,
-        ))
+        let linear = |matrix, bias| Operation::Linear {
+            input,
+            matrix,
+            bias,
+        };
+        Ok(self.builder.with_matrices(name, &matrix, bias, to, linear))
     }
 
     fn form(&self, id: Id) -> (u8, i32) {

@@ -3,10 +3,10 @@
 use super::{Held, Lowering, index, plain};
 use crate::onnx::{
     Fault,
-    evaluate::shapes::{padding, place},
+    evaluate::shapes::{gather_nd, padding, place},
     graph::{Id, Node},
     moves::{Axis, Move, moves, whole},
-    tensor::{Tensor, axis_of},
+    tensor::{Tensor, axis_of, walk},
 };
 use og_program::{
     operation::{Operation, Step},
@@ -100,9 +100,8 @@ impl Lowering<'_> {
         let input = self.natural(&indices, 1, name)?;
         let bits = self.bits(id);
         let to = plain(rows, width, bits, self.exponent(id, bits));
-        let step = self
-            .builder
-            .step(name, Operation::Embed { input, matrix }, to);
+        let embed = |matrix, _| Operation::Embed { input, matrix };
+        let step = self.builder.with_matrices(name, &matrix, None, to, embed);
         let shape = self.shape(id)?.to_vec();
         self.set(id, Held::new(step, shape));
         Ok(())
@@ -180,6 +179,52 @@ impl Lowering<'_> {
             .collect();
         let step = self.together(parts, name);
         Ok(Held::ordered(step, of, &order))
+    }
+
+    /// Elements at constant places that are evenly apart along each axis of the indices.
+    pub(super) fn gather_nd(&mut self, node: &Node) -> Result<(), Fault> {
+        let (id, name) = (node.output()?, node.name.as_str());
+        let data = self.needed(node, 0)?;
+        let hint = "picks by constant indices only";
+        let indices = self.needed_constant(node, 1, hint)?;
+        if node.int("batch_dims", 0) != 0 {
+            return Err(Fault::Unsupported("batch_dims must be 0"));
+        }
+        let held = self.either(data)?;
+        let shape = self.shape(id)?.to_vec();
+        let elements: usize = held.shape.iter().product();
+        // Where the elements of the result are, as the evaluator finds them among numbered ones.
+        let numbered = Tensor::int(held.shape.clone(), (0..elements as i64).collect())?;
+        let places = gather_nd(&numbered, &indices)?;
+        let places = places.ints()?;
+        let first = places.first().copied().unwrap_or(0);
+        let steps = crate::onnx::tensor::strides(&shape);
+        let strides: Vec<i64> = (0..shape.len())
+            .map(|axis| match shape[axis] {
+                1 => 0,
+                _ => places.get(steps[axis]).map_or(0, |place| place - first),
+            })
+            .collect();
+        let even = walk(&shape, &strides, first);
+        if !even
+            .iter()
+            .zip(places)
+            .all(|(even, place)| *even as i64 == *place)
+        {
+            return Err(Fault::Unsupported("picks places that are unevenly apart"));
+        }
+        let width = held.shape.last().copied().unwrap_or(1);
+        let step = self.natural(&held, width, name)?;
+        self.set(
+            id,
+            Held {
+                step,
+                shape,
+                offset: first,
+                strides,
+            },
+        );
+        Ok(())
     }
 
     /// Parts of one form, one after the other, in as many columns as the first has.

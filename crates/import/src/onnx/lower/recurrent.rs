@@ -26,10 +26,10 @@ struct Direction<'a> {
     spec: &'a Recurrent,
     activations: &'a [Node],
     /// The recurrent matrix and its bias.
-    matrix: MatrixIndex,
+    matrix: Vec<MatrixIndex>,
     bias: Option<VectorIndex>,
     /// For a GRU that resets before its matrix: the rows of the new state alone.
-    reset: Option<(MatrixIndex, Option<VectorIndex>)>,
+    reset: Option<(Vec<MatrixIndex>, Option<VectorIndex>)>,
     exponents: &'a Exponents,
     name: &'a str,
 }
@@ -260,27 +260,28 @@ impl Lowering<'_> {
     fn times_matrix(
         &mut self,
         state: Step,
-        matrix: MatrixIndex,
+        matrix: &[MatrixIndex],
         bias: Option<VectorIndex>,
         made: &Direction<'_>,
     ) -> Step {
-        let outputs = self.builder.program.matrices[matrix as usize].outputs as usize;
+        let first = matrix
+            .first()
+            .and_then(|first| self.builder.program.matrices.get(*first as usize));
+        let outputs = first.map_or(1, |first| first.outputs as usize);
         let input = self.operand(state, made.name);
         let to = plain(1, outputs, 16, made.exponents.state_part);
-        self.builder.step(
-            made.name,
-            Operation::Linear {
-                input,
-                matrix,
-                bias,
-            },
-            to,
-        )
+        let linear = |matrix, bias| Operation::Linear {
+            input,
+            matrix,
+            bias,
+        };
+        self.builder
+            .with_matrices(made.name, matrix, bias, to, linear)
     }
 
     /// All gates before their activation.
     fn gates(&mut self, made: &Direction<'_>, now: Step, state: Step) -> Result<Step, Fault> {
-        let right = self.times_matrix(state, made.matrix, made.bias, made);
+        let right = self.times_matrix(state, &made.matrix, made.bias, made);
         Ok(self.plus(now, right, made.exponents.sum, made.name))
     }
 
@@ -339,7 +340,7 @@ impl Lowering<'_> {
 
     fn gru(&mut self, made: &Direction<'_>, now: Step, state: Step) -> Result<Step, Fault> {
         let (e, name, h) = (made.exponents, made.name, made.spec.hidden);
-        let recurrent = self.times_matrix(state, made.matrix, made.bias, made);
+        let recurrent = self.times_matrix(state, &made.matrix, made.bias, made);
         let mut sums = [0; 2];
         for (index, sum) in sums.iter_mut().enumerate() {
             let (a, b) = (
@@ -350,10 +351,10 @@ impl Lowering<'_> {
             *sum = self.activated(made, 0, both, -14)?;
         }
         let [update, reset] = sums;
-        let part = match made.reset {
+        let part = match &made.reset {
             Some((matrix, bias)) => {
                 let kept = self.by(reset, state, e.state, name);
-                self.times_matrix(kept, matrix, bias, made)
+                self.times_matrix(kept, matrix, *bias, made)
             }
             None => {
                 let part = self.gate(made, recurrent, 2)?;

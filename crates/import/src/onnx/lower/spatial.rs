@@ -66,14 +66,17 @@ impl Lowering<'_> {
         let rows = placed.output.iter().product();
         let to = plain(rows, shape.outputs, bits, self.exponent(id, bits));
         let groups = shape.groups as u32;
-        let operation = Operation::Convolve {
+        let window = placed.window;
+        let convolve = |matrix, bias| Operation::Convolve {
             input,
             matrix,
             bias,
-            window: placed.window,
+            window: window.clone(),
             groups,
         };
-        let step = self.builder.step(name, operation, to);
+        let step = self
+            .builder
+            .with_matrices(name, &matrix, bias, to, convolve);
         let mut of = vec![1, shape.outputs];
         of.extend(placed.output);
         self.set(id, Self::picture(step, of));

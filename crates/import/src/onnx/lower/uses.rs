@@ -42,6 +42,7 @@ fn keeps_form(operator: &str) -> bool {
             | "Concat"
             | "Pad"
             | "Gather"
+            | "GatherND"
     )
 }
 

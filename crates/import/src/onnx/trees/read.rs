@@ -1,9 +1,6 @@
 //! Ensembles of trees as ONNX writes them, and what they say in floats.
 
-use crate::onnx::{
-    Fault,
-    graph::{Id, Node},
-};
+use crate::onnx::{Fault, graph::Node};
 use std::collections::HashMap;
 
 /// Nodes of an ensemble, at most.
@@ -24,7 +21,13 @@ pub(super) enum Test {
 #[derive(Clone, Debug)]
 pub(super) enum TreeNode {
     /// Goes to `yes` if the feature passes the test against `value`.
-    Decision { feature: u32, test: Test, value: f32, yes: usize, no: usize },
+    Decision {
+        feature: u32,
+        test: Test,
+        value: f32,
+        yes: usize,
+        no: usize,
+    },
     /// Adds weights to outputs.
     Leaf(Vec<(u32, f32)>),
 }
@@ -52,8 +55,6 @@ pub(super) struct Ensemble {
     pub(super) after: After,
     /// Names of classes; empty for a regressor.
     pub(super) labels: Vec<String>,
-    /// The tensor of features.
-    pub(super) input: Id,
 }
 
 impl Ensemble {
@@ -61,7 +62,9 @@ impl Ensemble {
         let classifier = node.operator.ends_with("Classifier");
         let kind = if classifier { "class" } else { "target" };
         if node.tensor("nodes_values_as_tensor").is_some() {
-            return Err(Fault::Unsupported("thresholds of 64 bits are not converted: export with float32"));
+            return Err(Fault::Unsupported(
+                "thresholds of 64 bits are not converted: export with float32",
+            ));
         }
         let ints = |name: &str| node.ints(name).unwrap_or(&[]);
         let (trees, ids) = (ints("nodes_treeids"), ints("nodes_nodeids"));
@@ -78,7 +81,11 @@ impl Ensemble {
         let mut nodes = nodes(node, trees, &places)?;
         leaves(node, kind, &places, &mut nodes)?;
         let labels = labels(node);
-        let outputs = if classifier { labels.len() } else { usize::try_from(node.int("n_targets", 1)).unwrap_or(0) };
+        let outputs = if classifier {
+            labels.len()
+        } else {
+            usize::try_from(node.int("n_targets", 1)).unwrap_or(0)
+        };
         let bounded = (1..=1 << 16).contains(&outputs) && !nodes.is_empty();
         if !bounded {
             return Err(Fault::Shape("has no trees, no outputs or too many".into()));
@@ -87,14 +94,24 @@ impl Ensemble {
             "NONE" => After::Nothing,
             "SOFTMAX" => After::Softmax,
             "LOGISTIC" => After::Logistic,
-            _ => return Err(Fault::Unsupported("post_transform must be NONE, SOFTMAX or LOGISTIC")),
+            _ => {
+                return Err(Fault::Unsupported(
+                    "post_transform must be NONE, SOFTMAX or LOGISTIC",
+                ));
+            }
         };
         let base = node.floats("base_values").unwrap_or_default();
         if base.iter().any(|base| !base.is_finite()) {
             return Err(Fault::Shape("a base value is no number".into()));
         }
-        let input = node.input(0).ok_or_else(|| Fault::Shape("lacks its input".into()))?;
-        let mut ensemble = Self { nodes, roots, base, outputs, after, labels, input };
+        let mut ensemble = Self {
+            nodes,
+            roots,
+            base,
+            outputs,
+            after,
+            labels,
+        };
         match (node.text("aggregate_function", "SUM"), classifier) {
             ("SUM", _) | (_, true) => {}
             ("AVERAGE", _) => {
@@ -105,7 +122,11 @@ impl Ensemble {
                 });
                 weights.flatten().for_each(|(_, weight)| *weight *= share);
             }
-            _ => return Err(Fault::Unsupported("aggregate_function must be SUM or AVERAGE")),
+            _ => {
+                return Err(Fault::Unsupported(
+                    "aggregate_function must be SUM or AVERAGE",
+                ));
+            }
         }
         ensemble.two_classes(classifier)?;
         if ensemble.base.len() > ensemble.outputs || ensemble.leaf_outputs() > ensemble.outputs {
@@ -120,7 +141,11 @@ impl Ensemble {
             TreeNode::Leaf(weights) => Some(weights),
             TreeNode::Decision { .. } => None,
         });
-        leaves.flatten().map(|(output, _)| *output as usize + 1).max().unwrap_or(0)
+        leaves
+            .flatten()
+            .map(|(output, _)| *output as usize + 1)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Two classes are often written with one score `s`: `(1 - s, s)` if no weight is negative, else `(-s, s)`.
@@ -151,7 +176,9 @@ impl Ensemble {
         }
         let whole = if positive { 1.0 } else { 0.0 };
         if positive && self.after != After::Nothing {
-            return Err(Fault::Unsupported("two classes with one positive score and a transformation are not converted"));
+            return Err(Fault::Unsupported(
+                "two classes with one positive score and a transformation are not converted",
+            ));
         }
         self.base = vec![whole - base, base];
         Ok(())
@@ -166,7 +193,14 @@ impl Ensemble {
         for root in &self.roots {
             let mut at = *root;
             // Nodes lead to each other without circles (whoever made a program of them checked that).
-            while let TreeNode::Decision { feature, test, value, yes, no } = &self.nodes[at] {
+            while let TreeNode::Decision {
+                feature,
+                test,
+                value,
+                yes,
+                no,
+            } = &self.nodes[at]
+            {
                 let x = features.get(*feature as usize).copied().unwrap_or(0.0);
                 let passes = match test {
                     Test::LessOrEqual => x <= *value,
@@ -189,20 +223,36 @@ impl Ensemble {
 }
 
 fn labels(node: &Node) -> Vec<String> {
-    match node.ints("classlabels_int64s").or(node.ints("classlabels_ints")) {
+    match node
+        .ints("classlabels_int64s")
+        .or(node.ints("classlabels_ints"))
+    {
         Some(labels) if !labels.is_empty() => labels.iter().map(i64::to_string).collect(),
         _ => node.texts("classlabels_strings").to_vec(),
     }
 }
 
-fn nodes(node: &Node, trees: &[i64], places: &HashMap<(i64, i64), usize>) -> Result<Vec<TreeNode>, Fault> {
+fn nodes(
+    node: &Node,
+    trees: &[i64],
+    places: &HashMap<(i64, i64), usize>,
+) -> Result<Vec<TreeNode>, Fault> {
     let ints = |name: &str| node.ints(name).unwrap_or(&[]);
     let (features, modes) = (ints("nodes_featureids"), node.texts("nodes_modes"));
     let (yes, no) = (ints("nodes_truenodeids"), ints("nodes_falsenodeids"));
     let values = node.floats("nodes_values").unwrap_or_default();
-    let lengths = [ints("nodes_nodeids").len(), features.len(), modes.len(), yes.len(), no.len(), values.len()];
+    let lengths = [
+        ints("nodes_nodeids").len(),
+        features.len(),
+        modes.len(),
+        yes.len(),
+        no.len(),
+        values.len(),
+    ];
     if lengths != [trees.len(); 6] || trees.len() > MAX_TREE_NODES {
-        return Err(Fault::Shape("its lists of nodes differ in length or are too long".into()));
+        return Err(Fault::Shape(
+            "its lists of nodes differ in length or are too long".into(),
+        ));
     }
     let one = |at: usize| {
         let test = match modes[at].as_str() {
@@ -213,17 +263,28 @@ fn nodes(node: &Node, trees: &[i64], places: &HashMap<(i64, i64), usize>) -> Res
             "BRANCH_GT" => Test::Greater,
             "BRANCH_EQ" => Test::Equal,
             "BRANCH_NEQ" => Test::NotEqual,
-            _ => return Err(Fault::Unsupported("compares in a way that is not converted")),
+            _ => {
+                return Err(Fault::Unsupported(
+                    "compares in a way that is not converted",
+                ));
+            }
         };
         let child = |id: i64| {
             let place = places.get(&(trees[at], id)).copied();
             place.ok_or_else(|| Fault::Shape("a branch leads to a node that is not there".into()))
         };
-        let feature = u32::try_from(features[at]).map_err(|_| Fault::Shape("a feature is negative".into()))?;
+        let feature = u32::try_from(features[at])
+            .map_err(|_| Fault::Shape("a feature is negative".into()))?;
         if !values[at].is_finite() {
             return Err(Fault::Shape("a threshold is no number".into()));
         }
-        Ok(TreeNode::Decision { feature, test, value: values[at] + 0.0, yes: child(yes[at])?, no: child(no[at])? })
+        Ok(TreeNode::Decision {
+            feature,
+            test,
+            value: values[at] + 0.0,
+            yes: child(yes[at])?,
+            no: child(no[at])?,
+        })
     };
     (0..trees.len()).map(one).collect()
 }
@@ -241,11 +302,19 @@ fn leaves(
         return Err(Fault::Shape("its lists of leaves differ in length".into()));
     }
     for (at, weight) in weights.iter().enumerate() {
-        let place = places.get(&(trees[at], ids[at])).and_then(|place| nodes.get_mut(*place));
+        let place = places
+            .get(&(trees[at], ids[at]))
+            .and_then(|place| nodes.get_mut(*place));
         let output = u32::try_from(outputs[at]).ok();
         match (place, output) {
-            (Some(TreeNode::Leaf(weights)), Some(output)) if weight.is_finite() => weights.push((output, *weight)),
-            _ => return Err(Fault::Shape("a weight is of no leaf, of no output, or no number".into())),
+            (Some(TreeNode::Leaf(weights)), Some(output)) if weight.is_finite() => {
+                weights.push((output, *weight))
+            }
+            _ => {
+                return Err(Fault::Shape(
+                    "a weight is of no leaf, of no output, or no number".into(),
+                ));
+            }
         }
     }
     Ok(())

@@ -30,9 +30,16 @@ fn bounds(test: Test, value: f32) -> (f32, f32) {
 pub(super) fn write(ensemble: &Ensemble, features: usize) -> Result<Written, Fault> {
     let mut thresholds: Vec<Vec<f32>> = vec![vec![]; features];
     for node in &ensemble.nodes {
-        if let TreeNode::Decision { feature, test, value, .. } = node {
+        if let TreeNode::Decision {
+            feature,
+            test,
+            value,
+            ..
+        } = node
+        {
             let column = thresholds.get_mut(*feature as usize);
-            let column = column.ok_or_else(|| Fault::Shape(format!("reads feature {feature} of {features}")))?;
+            let column = column
+                .ok_or_else(|| Fault::Shape(format!("reads feature {feature} of {features}")))?;
             let (low, high) = bounds(*test, *value);
             column.extend([low, high]);
         }
@@ -41,7 +48,12 @@ pub(super) fn write(ensemble: &Ensemble, features: usize) -> Result<Written, Fau
         column.sort_by(f32::total_cmp);
         column.dedup();
     }
-    let mut writer = Writer { ensemble, thresholds, exponent: exponent(ensemble), nodes: vec![] };
+    let mut writer = Writer {
+        ensemble,
+        thresholds,
+        exponent: exponent(ensemble),
+        nodes: vec![],
+    };
     let mut roots = vec![];
     for root in &ensemble.roots {
         roots.push(writer.nodes.len() as u32);
@@ -52,8 +64,16 @@ pub(super) fn write(ensemble: &Ensemble, features: usize) -> Result<Written, Fau
         let base: Vec<(u32, f32)> = (0..).zip(ensemble.base.iter().copied()).collect();
         writer.leaves(&base);
     }
-    let ranks = writer.thresholds.iter().map(|column| column.iter().map(|value| value.to_bits()).collect());
-    Ok(Written { ranks: ranks.collect(), nodes: writer.nodes, roots, exponent: writer.exponent })
+    let ranks = writer
+        .thresholds
+        .iter()
+        .map(|column| column.iter().map(|value| value.to_bits()).collect());
+    Ok(Written {
+        ranks: ranks.collect(),
+        nodes: writer.nodes,
+        roots,
+        exponent: writer.exponent,
+    })
 }
 
 /// The exponent at which the greatest weight has as many bits as leaves may.
@@ -64,7 +84,11 @@ fn exponent(ensemble: &Ensemble) -> i32 {
     });
     let all = weights.map(|(_, weight)| weight).chain(&ensemble.base);
     let greatest = all.fold(0.0_f64, |most, weight| most.max(f64::from(weight.abs())));
-    if greatest == 0.0 { 0 } else { (greatest.log2().floor() as i32 + 1 - LEAF_BITS).clamp(-200, 200) }
+    if greatest == 0.0 {
+        0
+    } else {
+        (greatest.log2().floor() as i32 + 1 - LEAF_BITS).clamp(-200, 200)
+    }
 }
 
 struct Writer<'a> {
@@ -95,7 +119,13 @@ impl Writer<'_> {
         }
         for at in order {
             match &self.ensemble.nodes[at] {
-                TreeNode::Decision { feature, test, value, yes, no } => {
+                TreeNode::Decision {
+                    feature,
+                    test,
+                    value,
+                    yes,
+                    no,
+                } => {
                     self.decision(*feature, *test, *value, place[yes], place[no]);
                 }
                 TreeNode::Leaf(weights) => self.leaves(weights),
@@ -107,7 +137,10 @@ impl Writer<'_> {
     /// Nodes of the program that a node becomes.
     fn size(&self, at: usize) -> usize {
         match &self.ensemble.nodes[at] {
-            TreeNode::Decision { test: Test::Equal | Test::NotEqual, .. } => 2,
+            TreeNode::Decision {
+                test: Test::Equal | Test::NotEqual,
+                ..
+            } => 2,
             TreeNode::Decision { .. } => 1,
             TreeNode::Leaf(weights) => weights.len().max(1),
         }
@@ -117,14 +150,26 @@ impl Writer<'_> {
         let column = &self.thresholds[feature as usize];
         let rank = |bound: f32| column.partition_point(|other| *other <= bound) as u32;
         let (low, high) = bounds(test, value);
-        let decision = |threshold: u32, below: u32, otherwise: u32| Branch::Decision { feature, threshold, below, otherwise };
+        let decision = |threshold: u32, below: u32, otherwise: u32| Branch::Decision {
+            feature,
+            threshold,
+            below,
+            otherwise,
+        };
         match test {
             Test::Less | Test::LessOrEqual => self.nodes.push(decision(rank(low), yes, no)),
             Test::GreaterOrEqual | Test::Greater => self.nodes.push(decision(rank(low), no, yes)),
             Test::Equal | Test::NotEqual => {
-                let (inside, outside) = if test == Test::Equal { (yes, no) } else { (no, yes) };
+                let (inside, outside) = if test == Test::Equal {
+                    (yes, no)
+                } else {
+                    (no, yes)
+                };
                 let second = self.nodes.len() as u32 + 1;
-                let both = [decision(rank(low), outside, second), decision(rank(high), inside, outside)];
+                let both = [
+                    decision(rank(low), outside, second),
+                    decision(rank(high), inside, outside),
+                ];
                 self.nodes.extend(both);
             }
         }
@@ -133,13 +178,22 @@ impl Writer<'_> {
     fn leaves(&mut self, weights: &[(u32, f32)]) {
         let unit = 2f64.powi(-self.exponent);
         let count = weights.len();
-        self.nodes.extend(weights.iter().enumerate().map(|(at, (output, weight))| Branch::Leaf {
-            output: *output,
-            value: (f64::from(*weight) * unit).round() as i32,
-            more: at + 1 < count,
-        }));
+        self.nodes.extend(
+            weights
+                .iter()
+                .enumerate()
+                .map(|(at, (output, weight))| Branch::Leaf {
+                    output: *output,
+                    value: (f64::from(*weight) * unit).round() as i32,
+                    more: at + 1 < count,
+                }),
+        );
         if count == 0 {
-            self.nodes.push(Branch::Leaf { output: 0, value: 0, more: false });
+            self.nodes.push(Branch::Leaf {
+                output: 0,
+                value: 0,
+                more: false,
+            });
         }
     }
 }
