@@ -4,15 +4,17 @@
 //! makes an integer program of it, layer by layer, while the float original runs beside it and shows what ranges
 //! values have. Floats end here: what is converted runs on integers.
 
-#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+pub mod checkpoint;
 pub mod convert;
 pub mod decoder;
 mod floats;
+pub mod gguf;
+mod mapped;
 pub mod onnx;
 pub mod quality;
 pub mod quantise;

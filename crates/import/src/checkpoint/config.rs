@@ -1,0 +1,407 @@
+//! `config.json` of six families of models, as transformers writes it (version 5, and what came before).
+
+use super::CheckpointError;
+use crate::decoder::{
+    Activation, DecoderConfig, FeedForward, LayerConfig, MAX_LAYERS, Norm, Rotary, rotary::Scaling,
+};
+use serde_json::Value;
+
+/// Families of models that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Llama, and those with its names and operations.
+    Llama,
+    /// Qwen 2 and 2.5.
+    Qwen2,
+    /// Qwen 3, dense.
+    Qwen3,
+    /// Gemma 3, its text model.
+    Gemma3,
+    /// GPT-2.
+    Gpt2,
+    /// Phi 3 and 4.
+    Phi3,
+}
+
+/// Entries of a JSON object, with errors that name them.
+struct Entries<'a>(&'a Value);
+
+impl Entries<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    fn integer(&self, key: &str) -> Result<Option<u32>, CheckpointError> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let integer = value.as_u64().and_then(|n| u32::try_from(n).ok());
+        integer
+            .map(Some)
+            .ok_or_else(|| wrong(format!("{key} must be a number of 32 bits")))
+    }
+
+    fn needed(&self, key: &str) -> Result<u32, CheckpointError> {
+        self.integer(key)?
+            .ok_or_else(|| wrong(format!("{key} is missing")))
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>, CheckpointError> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        value
+            .as_f64()
+            .map(Some)
+            .ok_or_else(|| wrong(format!("{key} must be a number")))
+    }
+
+    fn numbers(&self, key: &str) -> Result<Vec<f64>, CheckpointError> {
+        let list = self.get(key).and_then(Value::as_array);
+        let list = list.ok_or_else(|| wrong(format!("{key} must be a list of numbers")))?;
+        let numbers: Option<Vec<f64>> = list.iter().map(Value::as_f64).collect();
+        numbers.ok_or_else(|| wrong(format!("{key} must be a list of numbers")))
+    }
+
+    fn truth(&self, key: &str) -> Option<bool> {
+        self.get(key).and_then(Value::as_bool)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_str)
+    }
+}
+
+fn wrong(reason: impl Into<String>) -> CheckpointError {
+    CheckpointError::Config(reason.into())
+}
+
+/// The family and description of a model. Angles for long contexts are taken if the program is to have more than the
+/// original `positions`. Whether embeddings are tied is what the file says; where it says nothing they are not.
+///
+/// # Errors
+/// [`CheckpointError`] names the entry that is missing or not understood.
+pub fn read_config(
+    json: &Value,
+    positions: u32,
+) -> Result<(Family, DecoderConfig), CheckpointError> {
+    let whole = Entries(json);
+    let entries = match whole.get("text_config") {
+        Some(text) => Entries(text),
+        None => Entries(json),
+    };
+    let kind = entries
+        .text("model_type")
+        .or(whole.text("model_type"))
+        .unwrap_or_default();
+    let family = match kind {
+        "llama" | "mistral" => Family::Llama,
+        "qwen2" => Family::Qwen2,
+        "qwen3" => Family::Qwen3,
+        "gemma3" | "gemma3_text" => Family::Gemma3,
+        "gpt2" => Family::Gpt2,
+        "phi3" => Family::Phi3,
+        other => return Err(CheckpointError::Family(other.to_owned())),
+    };
+    let mut config = if family == Family::Gpt2 {
+        gpt2(&entries)?
+    } else {
+        rotated(&entries, family, positions)?
+    };
+    config.tied = entries
+        .truth("tie_word_embeddings")
+        .or(whole.truth("tie_word_embeddings"))
+        .unwrap_or(false);
+    Ok((family, config))
+}
+
+fn activation(name: &str) -> Result<Activation, CheckpointError> {
+    Ok(match name {
+        "silu" | "swish" => Activation::Silu,
+        "gelu" => Activation::Gelu,
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
+        other => {
+            return Err(wrong(format!(
+                "the activation {other:?} is not known; silu, gelu and gelu_new are"
+            )));
+        }
+    })
+}
+
+fn gpt2(entries: &Entries<'_>) -> Result<DecoderConfig, CheckpointError> {
+    let (width, heads) = (entries.needed("n_embd")?, entries.needed("n_head")?);
+    for key in ["scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"] {
+        if entries.truth(key) == Some(true) {
+            return Err(wrong(format!("{key} is not supported")));
+        }
+    }
+    let head_width = head_width(entries, width, heads)?;
+    let scaled = entries.truth("scale_attn_weights").unwrap_or(true);
+    Ok(DecoderConfig {
+        vocabulary: entries.needed("vocab_size")?,
+        positions: entries.needed("n_positions")?,
+        width,
+        heads,
+        kv_heads: heads,
+        head_width,
+        feed_forward_width: entries
+            .integer("n_inner")?
+            .unwrap_or(width.saturating_mul(4)),
+        layers: vec![
+            LayerConfig {
+                window: None,
+                rotary: None
+            };
+            layer_count(entries, "n_layer")?
+        ],
+        norm: Norm::Layer {
+            epsilon: entries.number("layer_norm_epsilon")?.unwrap_or(1e-5),
+        },
+        query_key_norm: false,
+        post_norms: false,
+        feed_forward: FeedForward::Plain(activation(
+            entries.text("activation_function").unwrap_or("gelu_new"),
+        )?),
+        learned_positions: true,
+        attention_scale: if scaled {
+            1.0 / f64::from(head_width).sqrt()
+        } else {
+            1.0
+        },
+        attention_cap: None,
+        final_cap: None,
+        embedding_scale: 1.0,
+        tied: false,
+    })
+}
+
+fn layer_count(entries: &Entries<'_>, key: &str) -> Result<usize, CheckpointError> {
+    match entries.needed(key)? {
+        count if (1..=MAX_LAYERS).contains(&count) => Ok(count as usize),
+        count => Err(wrong(format!(
+            "{key} is {count}, and must be 1 to {MAX_LAYERS}"
+        ))),
+    }
+}
+
+fn head_width(entries: &Entries<'_>, width: u32, heads: u32) -> Result<u32, CheckpointError> {
+    match entries.integer("head_dim")? {
+        Some(width) => Ok(width),
+        None => width
+            .checked_div(heads)
+            .ok_or_else(|| wrong("there are no heads")),
+    }
+}
+
+fn rotated(
+    entries: &Entries<'_>,
+    family: Family,
+    positions: u32,
+) -> Result<DecoderConfig, CheckpointError> {
+    let (width, heads) = (
+        entries.needed("hidden_size")?,
+        entries.needed("num_attention_heads")?,
+    );
+    let head_width = head_width(entries, width, heads)?;
+    let gemma = family == Family::Gemma3;
+    if entries.truth("use_bidirectional_attention") == Some(true) {
+        return Err(wrong("use_bidirectional_attention is not supported"));
+    }
+    let activation_key = if gemma {
+        "hidden_activation"
+    } else {
+        "hidden_act"
+    };
+    let function =
+        entries
+            .text(activation_key)
+            .unwrap_or(if gemma { "gelu_pytorch_tanh" } else { "silu" });
+    let trained = entries.needed("max_position_embeddings")?;
+    let scale = match entries.number("query_pre_attn_scalar")? {
+        Some(scalar) if gemma => scalar,
+        _ => f64::from(head_width),
+    };
+    Ok(DecoderConfig {
+        vocabulary: entries.needed("vocab_size")?,
+        positions: trained,
+        width,
+        heads,
+        kv_heads: entries.integer("num_key_value_heads")?.unwrap_or(heads),
+        head_width,
+        feed_forward_width: entries.needed("intermediate_size")?,
+        layers: layers(entries, family, head_width, positions.min(trained))?,
+        norm: Norm::RootMeanSquare {
+            epsilon: entries.number("rms_norm_eps")?.unwrap_or(1e-6),
+            plus_one: gemma,
+        },
+        query_key_norm: gemma || family == Family::Qwen3,
+        post_norms: gemma,
+        feed_forward: FeedForward::Gated(activation(function)?),
+        learned_positions: false,
+        attention_scale: 1.0 / scale.sqrt(),
+        attention_cap: entries.number("attn_logit_softcapping")?,
+        final_cap: entries.number("final_logit_softcapping")?,
+        embedding_scale: if gemma { f64::from(width).sqrt() } else { 1.0 },
+        tied: false,
+    })
+}
+
+fn layers(
+    entries: &Entries<'_>,
+    family: Family,
+    head_width: u32,
+    positions: u32,
+) -> Result<Vec<LayerConfig>, CheckpointError> {
+    let count = layer_count(entries, "num_hidden_layers")?;
+    let used = match family {
+        Family::Qwen2 | Family::Qwen3 => entries.truth("use_sliding_window").unwrap_or(false),
+        _ => true,
+    };
+    let window = if used {
+        entries.integer("sliding_window")?
+    } else {
+        None
+    };
+    let types = entries.get("layer_types").and_then(Value::as_array);
+    let pattern = entries
+        .integer("sliding_window_pattern")?
+        .unwrap_or(6)
+        .max(1) as usize;
+    let full_first = entries.integer("max_window_layers")?.unwrap_or(0) as usize;
+    let slides = |layer: usize| match (types.and_then(|types| types.get(layer)), family) {
+        (Some(kind), _) => kind.as_str() == Some("sliding_attention"),
+        (None, Family::Gemma3) => !(layer + 1).is_multiple_of(pattern),
+        (None, Family::Qwen2 | Family::Qwen3) => layer >= full_first,
+        _ => true,
+    };
+    let base = if family == Family::Gemma3 { 1e6 } else { 1e4 };
+    let angles = |kind| rotary(entries, kind, base, (head_width, positions));
+    let whole = angles("full_attention")?;
+    let local = if family == Family::Gemma3 {
+        angles("sliding_attention")?
+    } else {
+        whole.clone()
+    };
+    let layer = |layer| match window {
+        Some(window) if slides(layer) => LayerConfig {
+            window: Some(window),
+            rotary: Some(local.clone()),
+        },
+        // A window that is not set does not change which angles a layer has.
+        _ => LayerConfig {
+            window: None,
+            rotary: Some(if slides(layer) {
+                local.clone()
+            } else {
+                whole.clone()
+            }),
+        },
+    };
+    Ok((0..count).map(layer).collect())
+}
+
+/// The angles of layers of a kind: `rope_parameters`, or the older `rope_theta` and `rope_scaling`.
+fn rotary(
+    entries: &Entries<'_>,
+    kind: &str,
+    usual_base: f64,
+    (head_width, positions): (u32, u32),
+) -> Result<Rotary, CheckpointError> {
+    let parameters = entries.get("rope_parameters");
+    let parameters = parameters.map(|all| all.get(kind).unwrap_or(all));
+    let local = kind == "sliding_attention";
+    // The older form stretches only layers without a window, and names the base of others apart.
+    let older = if local {
+        None
+    } else {
+        entries.get("rope_scaling")
+    };
+    let empty = Value::Null;
+    let scaled = Entries(parameters.or(older).unwrap_or(&empty));
+    let base = match (scaled.number("rope_theta")?, local) {
+        (Some(base), _) => base,
+        (None, true) => entries.number("rope_local_base_freq")?.unwrap_or(1e4),
+        (None, false) => entries.number("rope_theta")?.unwrap_or(usual_base),
+    };
+    let partial = scaled.number("partial_rotary_factor")?;
+    let partial = partial
+        .or(entries.number("partial_rotary_factor")?)
+        .unwrap_or(1.0);
+    let width = (f64::from(head_width) * partial.clamp(0.0, 1.0)) as u32;
+    let scaling = scaling(&scaled, entries, positions)?;
+    Rotary::new(true, width, base, scaling.as_ref()).map_err(wrong)
+}
+
+fn scaling(
+    scaled: &Entries<'_>,
+    entries: &Entries<'_>,
+    positions: u32,
+) -> Result<Option<Scaling>, CheckpointError> {
+    let kind = scaled
+        .text("rope_type")
+        .or(scaled.text("type"))
+        .unwrap_or("default");
+    let trained = entries.number("max_position_embeddings")?.unwrap_or(1.0);
+    let original = scaled.number("original_max_position_embeddings")?;
+    let original = original
+        .or(entries.number("original_max_position_embeddings")?)
+        .unwrap_or(trained);
+    let need = |key: &str| -> Result<f64, CheckpointError> {
+        scaled.number(key)?.filter(|x| *x > 0.0).ok_or_else(|| {
+            wrong(format!(
+                "{key} of the rope scaling is missing or not positive"
+            ))
+        })
+    };
+    Ok(Some(match kind {
+        "default" => return Ok(None),
+        "linear" => Scaling::Linear(need("factor")?),
+        "llama3" => Scaling::Llama3 {
+            factor: need("factor")?,
+            low: need("low_freq_factor")?,
+            high: need("high_freq_factor")?,
+            original,
+        },
+        "yarn" => {
+            let factor = scaled.number("factor")?.unwrap_or(trained / original);
+            let of = |scale: f64| {
+                if factor <= 1.0 {
+                    1.0
+                } else {
+                    0.1 * scale * factor.ln() + 1.0
+                }
+            };
+            let pair = (scaled.number("mscale")?, scaled.number("mscale_all_dim")?);
+            let attention = match (scaled.number("attention_factor")?, pair) {
+                (Some(factor), _) => factor,
+                (None, (Some(one), Some(all))) => of(one) / of(all),
+                _ => of(1.0),
+            };
+            Scaling::Yarn {
+                factor,
+                fast: scaled.number("beta_fast")?.unwrap_or(32.0),
+                slow: scaled.number("beta_slow")?.unwrap_or(1.0),
+                original,
+                attention: Some(attention),
+            }
+        }
+        "longrope" | "su" => {
+            let long = f64::from(positions) > original;
+            let factor = scaled.number("factor")?.unwrap_or(trained / original);
+            let usual = if factor <= 1.0 {
+                1.0
+            } else {
+                (1.0 + factor.ln() / original.ln()).sqrt()
+            };
+            Scaling::Each {
+                divisors: scaled.numbers(if long { "long_factor" } else { "short_factor" })?,
+                attention: scaled.number("attention_factor")?.unwrap_or(usual),
+            }
+        }
+        other => {
+            return Err(wrong(format!(
+                "rope scaling {other:?} is unknown; linear, llama3, yarn and longrope are read"
+            )));
+        }
+    }))
+}
