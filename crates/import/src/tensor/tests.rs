@@ -47,3 +47,27 @@ fn random_weights_have_their_deviation() {
     let square = values.iter().map(|x| x * x).sum::<f32>() / 1e5;
     assert!(mean.abs() < 0.01 && (square.sqrt() - 0.5).abs() < 0.01);
 }
+
+#[test]
+fn blocks_are_read_as_the_reference_reads_them() {
+    let mut bytes = &include_bytes!("../../tests/reference/data/blocks.bin")[..];
+    for kind in [Kind::Q8_0, Kind::Q4_0, Kind::Q4K, Kind::Q6K] {
+        let columns = 2 * kind.block_elements();
+        let (blocks, rest) = bytes.split_at(2 * kind.block_bytes());
+        let (floats, rest) = rest.split_at(4 * columns);
+        let tensor = Tensor::stored("w", 1, columns, kind, blocks).unwrap();
+        let floats = floats
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let ours = tensor.read().unwrap();
+        assert!(ours.iter().any(|x| x.abs() > 0.01));
+        for (ours, theirs) in ours.into_iter().zip(floats) {
+            assert!(
+                (ours - theirs).abs() <= 1e-6 * theirs.abs(),
+                "{kind:?}: {ours} {theirs}"
+            );
+        }
+        bytes = rest;
+    }
+    assert!(bytes.is_empty());
+}
