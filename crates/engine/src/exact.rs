@@ -7,17 +7,27 @@ mod cache;
 mod commit;
 mod draft;
 mod executor;
+mod generator;
 mod keep;
 mod model;
 mod plan;
 mod ready;
+mod request;
+mod running;
+mod scheduler;
 mod steps;
 mod values;
 
 pub use cache::{BLOCK_POSITIONS, CacheError, SequenceId};
 pub use executor::{Executor, ForwardError, MAX_BATCH_POSITIONS, Observer, Settings, Span};
+pub use generator::{Generator, GeneratorSettings};
 pub use model::{Model, ModelError};
 pub use ready::Ready;
+pub use request::{
+    Answer, Embedding, EmbeddingRequest, Event, FinishReason, Finished, GenerateError, Pooling,
+    Request, StreamFault, Usage,
+};
+pub use scheduler::SchedulerSettings;
 pub use values::ValueRef;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 mod backend;
 mod contain;
 mod convert;
+pub mod exact;
 mod library;
 mod onnx;
 

@@ -41,13 +41,23 @@ pub fn leaf_bytes(
     bytes: &mut Vec<u8>,
 ) {
     bytes.reserve(2 * mantissas.len() + 4 * (exponents.len() + indices.len()) + 16);
-    bytes.extend(mantissas.iter().flat_map(|m| m.to_le_bytes()));
-    bytes.extend(indices.iter().flat_map(|index| index.to_le_bytes()));
-    bytes.extend(exponents.iter().flat_map(|exponent| exponent.to_le_bytes()));
+    append(bytes, mantissas, i16::to_le_bytes);
+    append(bytes, indices, u32::to_le_bytes);
+    append(bytes, exponents, i32::to_le_bytes);
     let kind = u32::from(indices.is_empty());
     let numbers = mantissas.len() + indices.len();
     for word in [step, kind, numbers as u32, exponents.len() as u32] {
         bytes.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// Appends numbers, one after the other: whole words at a time, which is several times as fast as byte by byte.
+fn append<T: Copy, const N: usize>(bytes: &mut Vec<u8>, numbers: &[T], of: fn(T) -> [u8; N]) {
+    let start = bytes.len();
+    bytes.resize(start + numbers.len() * N, 0);
+    let (_, end) = bytes.split_at_mut(start);
+    for (word, number) in end.as_chunks_mut().0.iter_mut().zip(numbers) {
+        *word = of(*number);
     }
 }
 

@@ -29,6 +29,8 @@ struct Block {
     roots: Vec<Hash>,
     /// Sequences and blocks of the tree that need it.
     users: usize,
+    /// Blocks of the tree that hang on it.
+    children: usize,
     /// Where it hangs in the tree.
     key: Option<Box<Key>>,
     /// When it was used last, while nobody uses it.
@@ -51,7 +53,9 @@ struct Sequence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CacheError {
     /// All blocks are used by running sequences.
-    #[error("all {0} blocks of the cache are in use: run fewer sequences at once, or raise its bytes")]
+    #[error(
+        "all {0} blocks of the cache are in use: run fewer sequences at once, or raise its bytes"
+    )]
     Full(usize),
     /// There is no such sequence.
     #[error("the sequence has ended")]
@@ -97,9 +101,13 @@ impl Cache {
         self.most_blocks
     }
 
-    /// Blocks that running sequences hold.
+    /// Blocks that sequences hold.
     pub(crate) fn used_blocks(&self) -> usize {
-        self.blocks.len() - self.free.len() - self.idle.len()
+        let held = self
+            .blocks
+            .iter()
+            .filter(|block| block.users > block.children);
+        held.count()
     }
 
     /// A new sequence, which begins with the blocks that are kept of its first tokens, at most `tokens.len() - 1`
@@ -165,12 +173,16 @@ impl Cache {
             self.blocks.push(Block::default());
             (self.blocks.len() - 1) as BlockId
         } else {
-            let (_, id) = self.idle.pop_first().ok_or(CacheError::Full(self.most_blocks))?;
+            let (_, id) = self
+                .idle
+                .pop_first()
+                .ok_or(CacheError::Full(self.most_blocks))?;
             let block = &mut self.blocks[id as usize];
             block.idle_since = None;
             if let Some(key) = block.key.take() {
                 self.tree.remove(&*key);
                 if let Some(before) = key.0 {
+                    self.blocks[before as usize].children -= 1;
                     self.release(before);
                 }
             }
@@ -196,7 +208,9 @@ impl Cache {
 
     /// The blocks of a sequence.
     pub(crate) fn blocks_of(&self, id: SequenceId) -> &[BlockId] {
-        self.sequences.get(&id).map_or(&[], |sequence| &sequence.blocks)
+        self.sequences
+            .get(&id)
+            .map_or(&[], |sequence| &sequence.blocks)
     }
 
     /// The kept values of a block.
@@ -218,7 +232,12 @@ impl Cache {
 
     /// Makes room for `count` more positions, whose tokens are `tokens` if the program takes any. On an error the
     /// sequence is as before.
-    pub(crate) fn extend(&mut self, id: SequenceId, count: usize, tokens: &[u32]) -> Result<(), CacheError> {
+    pub(crate) fn extend(
+        &mut self,
+        id: SequenceId,
+        count: usize,
+        tokens: &[u32],
+    ) -> Result<(), CacheError> {
         let sequence = self.sequence(id)?;
         let (length, have) = (sequence.length, sequence.blocks.len());
         let need = (length + count).div_ceil(BLOCK_POSITIONS);
@@ -294,7 +313,9 @@ impl Cache {
             match there {
                 // A block with fewer roots than this one is of a run that asked for none.
                 Some(other) => {
-                    if self.blocks[other as usize].roots.len() < self.blocks[own as usize].roots.len() {
+                    if self.blocks[other as usize].roots.len()
+                        < self.blocks[own as usize].roots.len()
+                    {
                         let roots = std::mem::take(&mut self.blocks[own as usize].roots);
                         self.blocks[other as usize].roots = roots;
                     }
@@ -306,6 +327,7 @@ impl Cache {
                     self.tree.insert(key, own);
                     self.blocks[own as usize].key = Some(Box::new(key));
                     if let Some(before) = before {
+                        self.blocks[before as usize].children += 1;
                         self.hold(before);
                     }
                 }

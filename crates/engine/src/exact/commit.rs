@@ -65,7 +65,8 @@ impl Commit {
         self.active = scope.rows.iter().any(|row| row.traced);
         if self.active {
             self.leaves.clear();
-            self.leaves.resize(scope.rows.len() * Self::width(scope), [0; 32]);
+            self.leaves
+                .resize(scope.rows.len() * Self::width(scope), [0; 32]);
         }
     }
 
@@ -89,8 +90,10 @@ impl Commit {
         self.flush(team);
         let body = scope.ready.trace.body().len();
         let leaves = self.leaves.chunks(Self::width(scope).max(1));
-        let mut parts: Vec<(usize, &[Hash], Option<(Hash, Hash)>)> =
-            leaves.enumerate().map(|(row, leaves)| (row, leaves, None)).collect();
+        let mut parts: Vec<(usize, &[Hash], Option<(Hash, Hash)>)> = leaves
+            .enumerate()
+            .map(|(row, leaves)| (row, leaves, None))
+            .collect();
         team.each(&mut parts, |_, (row, leaves, roots)| {
             if scope.rows[*row].traced {
                 let (of_body, of_tail) = leaves.split_at(body);
@@ -120,7 +123,11 @@ impl Wave<'_> {
             return;
         };
         let width = Commit::width(scope);
-        let place = if tail { scope.ready.trace.body().len() + place } else { place };
+        let place = if tail {
+            scope.ready.trace.body().len() + place
+        } else {
+            place
+        };
         let positions = scope.positions_of(step);
         let of = &scope.ready.program().steps[step].output;
         let commit = &mut self.state.commit;
@@ -145,18 +152,25 @@ impl Wave<'_> {
             return;
         }
         // Rows ascend, so their leaves can be taken one after the other.
-        let mut leaves = commit.leaves.iter_mut().skip(place).step_by(width).enumerate();
+        let mut leaves = commit
+            .leaves
+            .iter_mut()
+            .skip(place)
+            .step_by(width)
+            .enumerate();
         let parts = (0..positions).filter_map(|index| {
             let row = scope.row_of(step, index);
             let leaf = leaves.by_ref().find(|(at, _)| *at == row);
-            leaf.filter(|_| scope.rows[row].traced).map(|(_, leaf)| Part { leaf, index })
+            leaf.filter(|_| scope.rows[row].traced)
+                .map(|(_, leaf)| Part { leaf, index })
         });
         let mut parts: Vec<Part<'_>> = parts.collect();
-        self.team.each_with(&mut parts, &mut commit.scratch, |_, part, bytes| {
-            bytes.clear();
-            leaf_bytes(step as Step, value(part.index), bytes);
-            *part.leaf = trace::leaf_of_bytes(bytes);
-        });
+        self.team
+            .each_with(&mut parts, &mut commit.scratch, |_, part, bytes| {
+                bytes.clear();
+                leaf_bytes(step as Step, value(part.index), bytes);
+                *part.leaf = trace::leaf_of_bytes(bytes);
+            });
     }
 
     /// Shows a step's values to an observer.
@@ -166,7 +180,12 @@ impl Wave<'_> {
         let buffer = &self.state.buffers[scope.ready.plan.steps[step].buffer];
         for index in 0..scope.positions_of(step) {
             let row = &scope.rows[scope.row_of(step, index)];
-            observer.value(row.sequence, row.position, step as Step, ValueRef::of(of, buffer, index));
+            observer.value(
+                row.sequence,
+                row.position,
+                step as Step,
+                ValueRef::of(of, buffer, index),
+            );
         }
     }
 }

@@ -11,7 +11,11 @@ use super::{
     values::{Buffer, ValueRef},
 };
 use og_kernels::{LinearError, elements::Angles, row::Wide, team::Team};
-use og_program::{operation::Step, trace, value::{Type, Value}};
+use og_program::{
+    operation::Step,
+    trace,
+    value::{Type, Value},
+};
 use std::{ops::Range, sync::Arc};
 
 /// Positions of one batch, at most.
@@ -123,11 +127,20 @@ impl Executor {
     pub fn new(ready: Arc<Ready>, settings: &Settings) -> Self {
         let team = Team::new(settings.threads);
         let plan = &ready.plan;
-        let cache = Cache::new(plan.block_length, settings.cache_bytes, settings.keeps_prefixes);
+        let program = ready.program();
+        // Only where tokens, and those before a position alone, determine what is kept of it.
+        let prefixes = program.causal && program.vocabulary > 0 && program.inputs.is_empty();
+        let keeps_prefixes = settings.keeps_prefixes && prefixes;
+        let cache = Cache::new(plan.block_length, settings.cache_bytes, keeps_prefixes);
         let mut state = State::default();
-        state.buffers.resize_with(plan.buffers.len(), Buffer::default);
+        state
+            .buffers
+            .resize_with(plan.buffers.len(), Buffer::default);
         state.wides.resize_with(team.threads(), Wide::default);
-        state.attend.scratch.resize_with(team.threads(), Default::default);
+        state
+            .attend
+            .scratch
+            .resize_with(team.threads(), Default::default);
         state.commit = Commit::new(team.threads());
         state.clamped.resize(plan.steps.len(), 0);
         let mut outputs = vec![];
@@ -208,7 +221,11 @@ impl Executor {
         self.check(spans)?;
         let starts = self.extend(spans)?;
         let longest = spans.iter().map(Span::positions).max().unwrap_or(0);
-        let waves = if self.ready.plan.recurrent { longest } else { 1 };
+        let waves = if self.ready.plan.recurrent {
+            longest
+        } else {
+            1
+        };
         self.places.clear();
         let mut done = 0;
         // Wanted positions in the order in which waves compute them.
@@ -261,14 +278,21 @@ impl Executor {
     /// output or position.
     pub fn output(&self, output: usize, index: usize) -> Option<ValueRef<'_>> {
         let place = *self.places.get(index)?;
-        Some(ValueRef::of(self.output_type(output)?, self.outputs.get(output)?, place))
+        Some(ValueRef::of(
+            self.output_type(output)?,
+            self.outputs.get(output)?,
+            place,
+        ))
     }
 
     /// The type of an output.
     pub fn output_type(&self, output: usize) -> Option<&Type> {
         let program = self.ready.program();
         let definition = program.outputs.get(output)?;
-        program.steps.get(definition.step as usize).map(|step| &step.output)
+        program
+            .steps
+            .get(definition.step as usize)
+            .map(|step| &step.output)
     }
 
     fn check(&self, spans: &[Span<'_>]) -> Result<(), ForwardError> {
@@ -290,16 +314,37 @@ impl Executor {
                     vocabulary,
                 });
             }
-            let twice = spans[..index].iter().any(|other| other.sequence == span.sequence);
+            let twice = spans[..index]
+                .iter()
+                .any(|other| other.sequence == span.sequence);
             let tokens = span.tokens.len() == if vocabulary > 0 { span.positions() } else { 0 };
-            let inputs = if program.inputs.is_empty() { 0 } else { span.positions() };
+            let inputs = if program.inputs.is_empty() {
+                0
+            } else {
+                span.positions()
+            };
             let problems = [
                 (twice, "a sequence is twice in the batch"),
-                (span.positions() == 0, "a sequence without positions is in the batch"),
-                (!tokens, "there must be a token for each position, and none if the model takes none"),
-                (span.inputs.len() < inputs, "there must be inputs for each position"),
-                (span.wanted.end > span.positions(), "a position is wanted that is not computed"),
-                (start > 0 && !program.causal, "a model that is not causal computes all positions at once"),
+                (
+                    span.positions() == 0,
+                    "a sequence without positions is in the batch",
+                ),
+                (
+                    !tokens,
+                    "there must be a token for each position, and none if the model takes none",
+                ),
+                (
+                    span.inputs.len() < inputs,
+                    "there must be inputs for each position",
+                ),
+                (
+                    span.wanted.end > span.positions(),
+                    "a position is wanted that is not computed",
+                ),
+                (
+                    start > 0 && !program.causal,
+                    "a model that is not causal computes all positions at once",
+                ),
             ];
             if let Some((_, problem)) = problems.iter().find(|(wrong, _)| *wrong) {
                 return Err(ForwardError::Shape(problem));
@@ -323,7 +368,9 @@ impl Executor {
             };
             let fits = inputs[input as usize].fits(&definition.output);
             if !fits {
-                return Err(ForwardError::Shape("an input has another shape, exponent or range than the model takes"));
+                return Err(ForwardError::Shape(
+                    "an input has another shape, exponent or range than the model takes",
+                ));
             }
         }
         Ok(())
@@ -334,7 +381,10 @@ impl Executor {
         let mut starts = vec![];
         for span in spans {
             let start = self.cache.length(span.sequence)?;
-            if let Err(error) = self.cache.extend(span.sequence, span.positions(), span.tokens) {
+            if let Err(error) = self
+                .cache
+                .extend(span.sequence, span.positions(), span.tokens)
+            {
                 for (span, start) in spans.iter().zip(&starts) {
                     self.cache.truncate(span.sequence, *start)?;
                 }
@@ -374,7 +424,9 @@ impl Executor {
                 wave.show(step, observer);
             }
         }
-        self.state.commit.end(scope, &mut self.team, &mut self.cache);
+        self.state
+            .commit
+            .end(scope, &mut self.team, &mut self.cache);
         Ok(())
     }
 
@@ -388,8 +440,15 @@ impl Executor {
             let planned = &self.ready.plan.steps[output.step as usize];
             let of = &program.steps[output.step as usize].output;
             let whole = planned.tail || wanted == rows;
-            let named = program.outputs.iter().filter(|other| other.step == output.step).count();
-            let (from, to) = (&mut self.state.buffers[planned.buffer], &mut self.outputs[index]);
+            let named = program
+                .outputs
+                .iter()
+                .filter(|other| other.step == output.step)
+                .count();
+            let (from, to) = (
+                &mut self.state.buffers[planned.buffer],
+                &mut self.outputs[index],
+            );
             if only && whole && named == 1 {
                 std::mem::swap(from, to);
             } else if whole {

@@ -26,7 +26,14 @@ pub(super) fn write(delayed: &Delayed, value: ValueRef<'_>, position: usize, blo
 }
 
 /// Reads what [`write`] wrote at `position` as the value at `index` of a batch.
-pub(super) fn read(delayed: &Delayed, of: &Type, block: &[i16], position: usize, index: usize, out: &mut Buffer) {
+pub(super) fn read(
+    delayed: &Delayed,
+    of: &Type,
+    block: &[i16],
+    position: usize,
+    index: usize,
+    out: &mut Buffer,
+) {
     let slot = position % BLOCK_POSITIONS;
     let (elements, parts) = (of.elements(), of.rows as usize * of.parts());
     let from = &block[delayed.offset + slot * delayed.width..][..delayed.width];
@@ -44,7 +51,8 @@ pub(super) fn read(delayed: &Delayed, of: &Type, block: &[i16], position: usize,
             row.copy_from_slice(exponents);
         }
     } else {
-        let from = &block[delayed.exponents_offset + slot * delayed.exponents..][..delayed.exponents];
+        let from =
+            &block[delayed.exponents_offset + slot * delayed.exponents..][..delayed.exponents];
         for (to, exponent) in to.iter_mut().zip(from) {
             *to = i32::from(*exponent);
         }

@@ -2,7 +2,10 @@
 
 use memmap2::{Advice, MmapMut};
 use og_program::{
-    file::{FileError, Header, Manifest, PREFIX_BYTES, TextAssets, check_matrix, header_bytes, read_header, write},
+    file::{
+        FileError, Header, Manifest, PREFIX_BYTES, TextAssets, check_matrix, header_bytes,
+        read_header, write,
+    },
     matrix::Weights,
     program::Program,
 };
@@ -104,7 +107,12 @@ impl Model {
             .read_to_end(&mut prefix)
             .map_err(at)?;
         let header = read_header(&prefix)?;
-        Self::read(header, have, &|bytes, offset| file.read_exact_at(bytes, offset), path)
+        Self::read(
+            header,
+            have,
+            &|bytes, offset| file.read_exact_at(bytes, offset),
+            path,
+        )
     }
 
     /// Loads a model that is in memory as a file, for example built into a program.
@@ -114,7 +122,9 @@ impl Model {
     pub fn from_bytes(file: &[u8]) -> Result<Self, ModelError> {
         let header = read_header(file)?;
         let read = |bytes: &mut [u8], offset: u64| {
-            let source = file.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
+            let source = file
+                .get(offset as usize..)
+                .and_then(|rest| rest.get(..bytes.len()));
             bytes.copy_from_slice(source.ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())
         };
@@ -125,7 +135,10 @@ impl Model {
     ///
     /// # Errors
     /// [`ModelError`] if the program is refused or the matrices are not its own.
-    pub fn from_parts<B: AsRef<[u8]>>(manifest: Manifest, matrices: &[B]) -> Result<Self, ModelError> {
+    pub fn from_parts<B: AsRef<[u8]>>(
+        manifest: Manifest,
+        matrices: &[B],
+    ) -> Result<Self, ModelError> {
         let parts = matrices.iter().map(AsRef::as_ref);
         let id = write(&manifest, parts, &mut io::sink())?;
         let mut places = Vec::with_capacity(matrices.len());
@@ -146,7 +159,12 @@ impl Model {
         })
     }
 
-    fn read(header: Header, have: u64, read_at: &ReadAt<'_>, path: &Path) -> Result<Self, ModelError> {
+    fn read(
+        header: Header,
+        have: u64,
+        read_at: &ReadAt<'_>,
+        path: &Path,
+    ) -> Result<Self, ModelError> {
         let need = header.file_bytes;
         if have != need {
             return Err(ModelError::Length { have, need });
@@ -202,7 +220,9 @@ impl Model {
     /// The bytes of a matrix; empty if there is none of that index.
     pub fn matrix_bytes(&self, index: usize) -> &[u8] {
         let place = self.places.get(index).cloned();
-        place.and_then(|place| self.weights.get(place)).unwrap_or(&[])
+        place
+            .and_then(|place| self.weights.get(place))
+            .unwrap_or(&[])
     }
 
     /// All matrices, in the program's order, as the interpreter takes them.
@@ -220,7 +240,8 @@ impl Model {
 /// Memory of the system's large pages, where it has them.
 fn allocate(bytes: usize) -> Result<MmapMut, ModelError> {
     // Nothing of length 0 can be mapped.
-    let memory = MmapMut::map_anon(bytes.max(1)).map_err(|error| ModelError::Memory { bytes, error })?;
+    let memory =
+        MmapMut::map_anon(bytes.max(1)).map_err(|error| ModelError::Memory { bytes, error })?;
     // A system without them uses small ones.
     let _ = memory.advise(Advice::HugePage);
     Ok(memory)
@@ -249,8 +270,13 @@ fn fill(
                     error,
                 })
                 .and_then(|()| {
-                    check_matrix(&program.matrices[index], bytes)
-                        .map_err(|error| ModelError::Matrix { index, count, error })
+                    check_matrix(&program.matrices[index], bytes).map_err(|error| {
+                        ModelError::Matrix {
+                            index,
+                            count,
+                            error,
+                        }
+                    })
                 });
             if let Err(error) = result {
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -80,7 +80,9 @@ impl Plan {
                 buffer: 0,
                 tail: trace.is_tail(step),
                 delayed: delayed.iter().position(|delayed| delayed.step == step),
-                appended: (0..attended.len()).filter(|index| last_of(&attended[*index]) == step).collect(),
+                appended: (0..attended.len())
+                    .filter(|index| last_of(&attended[*index]) == step)
+                    .collect(),
                 attended: attended_by(&program.steps[step as usize].operation, &attended),
                 gather: vec![],
                 gathered: None,
@@ -114,7 +116,8 @@ fn attended_by(operation: &Operation, all: &[Attended]) -> Option<usize> {
     let Operation::Attend { keys, values, .. } = operation else {
         return None;
     };
-    all.iter().position(|attended| (attended.keys, attended.values) == (*keys, *values))
+    all.iter()
+        .position(|attended| (attended.keys, attended.values) == (*keys, *values))
 }
 
 /// Room for `count` 16-bit numbers at each position of a block; begins at a multiple of 64 bytes.
@@ -156,7 +159,10 @@ fn attended(program: &Program, length: &mut usize) -> Vec<Attended> {
 }
 
 /// What the kernels need to know of an attention step; `None` for other steps.
-pub(crate) fn attention_plan<'a>(program: &'a Program, definition: &'a StepDefinition) -> Option<attention::Plan<'a>> {
+pub(crate) fn attention_plan<'a>(
+    program: &'a Program,
+    definition: &'a StepDefinition,
+) -> Option<attention::Plan<'a>> {
     let Operation::Attend {
         queries,
         keys,
@@ -168,15 +174,21 @@ pub(crate) fn attention_plan<'a>(program: &'a Program, definition: &'a StepDefin
     };
     let types = [queries, keys, values].map(|step| &program.steps[*step as usize].output);
     let weights = &program.vectors[attention.weights as usize];
-    let cap = attention.cap.as_ref().map(|cap| &program.tables[cap.table as usize]);
+    let cap = attention
+        .cap
+        .as_ref()
+        .map(|cap| &program.tables[cap.table as usize]);
     Some(attention::Plan::new(attention, types, weights, cap))
 }
 
 fn delayed(program: &Program, length: &mut usize) -> Vec<Delayed> {
-    let delays = program.steps.iter().filter_map(|definition| match definition.operation {
-        Operation::Delay(of) => Some(of),
-        _ => None,
-    });
+    let delays = program
+        .steps
+        .iter()
+        .filter_map(|definition| match definition.operation {
+            Operation::Delay(of) => Some(of),
+            _ => None,
+        });
     let mut named: Vec<Step> = delays.collect();
     named.sort_unstable();
     named.dedup();

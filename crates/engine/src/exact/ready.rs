@@ -89,16 +89,19 @@ fn rotations(program: &Program) -> (Vec<Rotation>, Vec<usize>) {
 /// Unpacked weights of convolutions in groups.
 fn grouped(model: &Model) -> Vec<Option<Grouped>> {
     let program = model.program();
-    let steps = program.steps.iter().map(|definition| match &definition.operation {
-        Operation::Convolve { matrix, groups, .. } if *groups > 1 => {
-            let weights = Weights {
-                matrix: &program.matrices[*matrix as usize],
-                bytes: model.matrix_bytes(*matrix as usize),
-            };
-            Some(Grouped::new(&weights, *groups as usize))
-        }
-        _ => None,
-    });
+    let steps = program
+        .steps
+        .iter()
+        .map(|definition| match &definition.operation {
+            Operation::Convolve { matrix, groups, .. } if *groups > 1 => {
+                let weights = Weights {
+                    matrix: &program.matrices[*matrix as usize],
+                    bytes: model.matrix_bytes(*matrix as usize),
+                };
+                Some(Grouped::new(&weights, *groups as usize))
+            }
+            _ => None,
+        });
     steps.collect()
 }
 
@@ -111,16 +114,20 @@ fn prepare(model: &Model, kernels: Kernels) -> Result<Vec<Option<Prepared>>, Lin
                 multiplied[*matrix as usize] = true;
             }
             Operation::Expert { matrices, .. } => {
-                matrices.iter().for_each(|matrix| multiplied[*matrix as usize] = true);
+                matrices
+                    .iter()
+                    .for_each(|matrix| multiplied[*matrix as usize] = true);
             }
             _ => {}
         }
     }
-    let tasks = (0..multiplied.len()).filter(|index| multiplied[*index]).flat_map(|index| {
-        let blocks = program.matrices[index].blocks();
-        let starts = (0..blocks).step_by(PREPARED_BLOCKS);
-        starts.map(move |start| (index, start..(start + PREPARED_BLOCKS).min(blocks)))
-    });
+    let tasks = (0..multiplied.len())
+        .filter(|index| multiplied[*index])
+        .flat_map(|index| {
+            let blocks = program.matrices[index].blocks();
+            let starts = (0..blocks).step_by(PREPARED_BLOCKS);
+            starts.map(move |start| (index, start..(start + PREPARED_BLOCKS).min(blocks)))
+        });
     let tasks = Mutex::new(tasks);
     let results = Mutex::new((vec![None; multiplied.len()], None));
     let work = || {

@@ -80,9 +80,14 @@ impl<'e> Scope<'e> {
         'e: 'b,
     {
         let planned = &self.ready.plan.steps[step as usize];
-        let gathered = self.reads_gathered(reader, step).then_some(planned.gathered);
+        let gathered = self
+            .reads_gathered(reader, step)
+            .then_some(planned.gathered);
         let buffer = gathered.flatten().unwrap_or(planned.buffer);
-        Operand::new(&self.ready.program().steps[step as usize].output, &buffers[buffer])
+        Operand::new(
+            &self.ready.program().steps[step as usize].output,
+            &buffers[buffer],
+        )
     }
 }
 
@@ -109,7 +114,10 @@ impl Wave<'_> {
             return Ok(());
         }
         if wanted.len() < rows.len() {
-            planned.gather.iter().for_each(|operand| self.gather(*operand as usize));
+            planned
+                .gather
+                .iter()
+                .for_each(|operand| self.gather(*operand as usize));
         }
         let mut out = std::mem::take(&mut self.state.buffers[planned.buffer]);
         out.fit(&definition.output, positions);
@@ -138,8 +146,12 @@ impl Wave<'_> {
         for index in &plan.steps[step].appended {
             let attended = &plan.attended[*index];
             let operands = [value(attended.keys), value(attended.values)];
-            let reader = plan.steps.iter().position(|planned| planned.attended == Some(*index));
-            let attention = reader.and_then(|reader| attention_plan(program, &program.steps[reader]));
+            let reader = plan
+                .steps
+                .iter()
+                .position(|planned| planned.attended == Some(*index));
+            let attention =
+                reader.and_then(|reader| attention_plan(program, &program.steps[reader]));
             if let Some(attention) = attention {
                 attend::append(scope, attended, &attention, operands, self.cache);
             }
@@ -148,11 +160,11 @@ impl Wave<'_> {
 
     /// Copies the rows of a step that are wanted.
     fn gather(&mut self, step: usize) {
-        let Scope {
-            ready, wanted, ..
-        } = self.scope;
+        let Scope { ready, wanted, .. } = self.scope;
         let planned = &ready.plan.steps[step];
-        let Some(gathered) = planned.gathered else { return };
+        let Some(gathered) = planned.gathered else {
+            return;
+        };
         let of = &ready.program().steps[step].output;
         let mut to = std::mem::take(&mut self.state.buffers[gathered]);
         to.gather(&self.state.buffers[planned.buffer], of, wanted, 0);
@@ -192,15 +204,21 @@ impl Wave<'_> {
         Ok(match &definition.operation {
             Operation::Embed { input, matrix } => {
                 let (input, weights) = (operand(*input), ready.weights(*matrix));
-                each(&|row, wide, out| elements::embed(kernels, &weights, input.indices(row)[0], form, wide, out))
+                each(&|row, wide, out| {
+                    elements::embed(kernels, &weights, input.indices(row)[0], form, wide, out)
+                })
             }
             Operation::Add { left, right } => {
                 let (left, right) = (operand(*left), operand(*right));
-                each(&|row, wide, out| elements::add(kernels, left.row(row), right.row(row), form, wide, out))
+                each(&|row, wide, out| {
+                    elements::add(kernels, left.row(row), right.row(row), form, wide, out)
+                })
             }
             Operation::Multiply { left, right } => {
                 let (left, right) = (operand(*left), operand(*right));
-                each(&|row, wide, out| elements::multiply(kernels, left.row(row), right.row(row), form, wide, out))
+                each(&|row, wide, out| {
+                    elements::multiply(kernels, left.row(row), right.row(row), form, wide, out)
+                })
             }
             Operation::RootMeanSquare {
                 input,
@@ -215,7 +233,15 @@ impl Wave<'_> {
                 };
                 let parts = *parts as usize;
                 each(&|row, wide, out| {
-                    elements::root_mean_square(kernels, input.row(row), gain, parts, form, wide, out)
+                    elements::root_mean_square(
+                        kernels,
+                        input.row(row),
+                        gain,
+                        parts,
+                        form,
+                        wide,
+                        out,
+                    )
                 })
             }
             Operation::Centre(input) => {
@@ -226,7 +252,15 @@ impl Wave<'_> {
                 let (input, heads) = (operand(*input), *heads as usize);
                 let angles = &angles[ready.rotation_of[step]];
                 each(&|row, wide, out| {
-                    elements::rotate(kernels, input.row(row), heads, &angles[index_of(row)], form, wide, out)
+                    elements::rotate(
+                        kernels,
+                        input.row(row),
+                        heads,
+                        &angles[index_of(row)],
+                        form,
+                        wide,
+                        out,
+                    )
                 })
             }
             Operation::Gate {
@@ -234,7 +268,8 @@ impl Wave<'_> {
                 other,
                 table: function,
             } => {
-                let (input, other, function) = (operand(*input), other.map(operand), table(*function));
+                let (input, other, function) =
+                    (operand(*input), other.map(operand), table(*function));
                 each(&|row, wide, out| {
                     let other = other.map(|other| other.row(row));
                     elements::gate(kernels, input.row(row), other, function, form, wide, out)
@@ -245,7 +280,9 @@ impl Wave<'_> {
                 table: function,
             } => {
                 let (input, function) = (operand(*input), table(*function));
-                each(&|row, wide, out| elements::lookup(kernels, input.row(row), function, form, wide, out))
+                each(&|row, wide, out| {
+                    elements::lookup(kernels, input.row(row), function, form, wide, out)
+                })
             }
             Operation::Cast(input) => {
                 let input = operand(*input);
@@ -272,11 +309,15 @@ impl Wave<'_> {
                     scale: *scale,
                     weights: vector(*weights),
                 };
-                each(&|row, wide, out| elements::softmax(kernels, input.row(row), table, form, wide, out))
+                each(&|row, wide, out| {
+                    elements::softmax(kernels, input.row(row), table, form, wide, out)
+                })
             }
             Operation::Reduce { input, reduction } => {
                 let input = operand(*input);
-                each(&|row, wide, out| elements::reduce(kernels, input.row(row), *reduction, form, wide, out))
+                each(&|row, wide, out| {
+                    elements::reduce(kernels, input.row(row), *reduction, form, wide, out)
+                })
             }
             Operation::Trees {
                 input,
@@ -296,7 +337,11 @@ impl Wave<'_> {
             Operation::Take { input, indices } => {
                 let (input, indices) = (operand(*input), operand(*indices));
                 each(&|row, _, out| {
-                    moves::take(input.row(row).mantissas, indices.indices(row), out.mantissas);
+                    moves::take(
+                        input.row(row).mantissas,
+                        indices.indices(row),
+                        out.mantissas,
+                    );
                     out.exponents.fill(input.exponent(row));
                     0
                 })
@@ -345,7 +390,16 @@ impl Wave<'_> {
             }
             Operation::Product { left, right } => {
                 let factors = [operand(*left), operand(*right)];
-                spatial::product(ready, team, &mut linear.sums, spatial, factors, of, positions, out)
+                spatial::product(
+                    ready,
+                    team,
+                    &mut linear.sums,
+                    spatial,
+                    factors,
+                    of,
+                    positions,
+                    out,
+                )
             }
             Operation::Pool {
                 input,
@@ -357,7 +411,9 @@ impl Wave<'_> {
                     let (position, row) = (row / of.rows as usize, row % of.rows as usize);
                     let exponent = input.exponent(position * input.of.rows as usize);
                     let picture = spatial::picture(&input, position);
-                    pool(kernels, picture, exponent, *pooling, window, row, form, wide, out)
+                    pool(
+                        kernels, picture, exponent, *pooling, window, row, form, wide, out,
+                    )
                 })
             }
             Operation::Convolve {
@@ -396,7 +452,13 @@ impl Wave<'_> {
     }
 
     /// What is moved or chosen, not computed. Whether it was such a step.
-    fn moves(&mut self, step: usize, definition: &StepDefinition, positions: usize, out: &mut Buffer) -> bool {
+    fn moves(
+        &mut self,
+        step: usize,
+        definition: &StepDefinition,
+        positions: usize,
+        out: &mut Buffer,
+    ) -> bool {
         let (scope, of) = (self.scope, &definition.output);
         let ready = scope.ready;
         let program = ready.program();
@@ -404,9 +466,12 @@ impl Wave<'_> {
         let rows = (0..positions).map(|index| &scope.rows[scope.row_of(step, index)]);
         let each = 0..positions;
         match &definition.operation {
-            Operation::Token => rows.enumerate().for_each(|(index, row)| out.indices[index] = row.token),
+            Operation::Token => rows
+                .enumerate()
+                .for_each(|(index, row)| out.indices[index] = row.token),
             Operation::Position => {
-                rows.enumerate().for_each(|(index, row)| out.indices[index] = row.position as u32);
+                rows.enumerate()
+                    .for_each(|(index, row)| out.indices[index] = row.position as u32);
             }
             Operation::Input(input) => rows.enumerate().for_each(|(index, row)| {
                 out.set(of, index, &row.inputs[*input as usize]);
@@ -427,13 +492,15 @@ impl Wave<'_> {
                     return true;
                 };
                 let zero = Value::zero(of);
-                rows.enumerate().for_each(|(index, row)| match row.position.checked_sub(1) {
-                    None => out.set(of, index, &zero),
-                    Some(before) => {
-                        let block = self.cache.blocks_of(row.sequence)[before / BLOCK_POSITIONS];
-                        keep::read(delayed, of, self.cache.data(block), before, index, out);
-                    }
-                });
+                rows.enumerate()
+                    .for_each(|(index, row)| match row.position.checked_sub(1) {
+                        None => out.set(of, index, &zero),
+                        Some(before) => {
+                            let block =
+                                self.cache.blocks_of(row.sequence)[before / BLOCK_POSITIONS];
+                            keep::read(delayed, of, self.cache.data(block), before, index, out);
+                        }
+                    });
             }
             Operation::View {
                 input,
@@ -450,7 +517,10 @@ impl Wave<'_> {
             Operation::Largest(input) | Operation::Choose { input, .. } => {
                 let (input, width) = (operand(*input), of.width as usize);
                 let count = positions * of.rows as usize;
-                for (row, out) in out.indices[..count * width].chunks_exact_mut(width).enumerate() {
+                for (row, out) in out.indices[..count * width]
+                    .chunks_exact_mut(width)
+                    .enumerate()
+                {
                     moves::choose(input.row(row).mantissas, out);
                 }
             }
@@ -465,7 +535,9 @@ impl Wave<'_> {
         let program = ready.program();
         let angles = ready.rotations.iter().map(|rotation| {
             let sine = &program.vectors[rotation.sine as usize];
-            rows.iter().map(|row| Angles::new(rotation, sine, row.position as u64)).collect()
+            rows.iter()
+                .map(|row| Angles::new(rotation, sine, row.position as u64))
+                .collect()
         });
         self.state.angles.clear();
         self.state.angles.extend(angles);

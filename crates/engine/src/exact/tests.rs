@@ -1,5 +1,6 @@
 //! The executor gives the interpreter's values, whatever the batch, the threads, the cache and the kernels.
 
+mod generate;
 mod programs;
 
 use super::{Executor, Model, Observer, Ready, SequenceId, Settings, Span, ValueRef};
@@ -24,12 +25,19 @@ fn interpreted<'a>(model: &'a Model, inputs: &[PositionInput]) -> Interpreter<'a
 }
 
 /// The root of a run whose outputs are used at `used` positions.
-fn interpreted_root(model: &Model, interpreter: &Interpreter<'_>, positions: usize, used: &[usize]) -> trace::Hash {
+fn interpreted_root(
+    model: &Model,
+    interpreter: &Interpreter<'_>,
+    positions: usize,
+    used: &[usize],
+) -> trace::Hash {
     let plan = trace::Plan::of(model.program());
     let mut run = trace::Run::new();
     for position in 0..positions {
         let group = |steps: &[Step]| {
-            let leaves = steps.iter().map(|step| trace::leaf(*step, interpreter.computed(*step, position)));
+            let leaves = steps
+                .iter()
+                .map(|step| trace::leaf(*step, interpreter.computed(*step, position)));
             trace::root(&leaves.collect::<Vec<_>>())
         };
         let tail = used.contains(&position).then(|| group(plan.tail()));
@@ -56,7 +64,11 @@ fn random_inputs(model: &Model, numbers: &mut Numbers, positions: usize) -> Inpu
                             .collect(),
                         exponents: exponents.repeat(of.rows as usize),
                     },
-                    _ => Value::Index((0..of.elements()).map(|_| numbers.below(12) as u32).collect()),
+                    _ => Value::Index(
+                        (0..of.elements())
+                            .map(|_| numbers.below(12) as u32)
+                            .collect(),
+                    ),
                 };
             }
             PositionInput {
@@ -76,7 +88,11 @@ struct Compare<'a> {
 impl Observer for Compare<'_> {
     fn value(&mut self, sequence: SequenceId, position: usize, step: Step, value: ValueRef<'_>) {
         let expected = self.interpreters[&sequence].computed(step, position);
-        assert_eq!(&value.to_value(), expected, "step {step} at position {position}");
+        assert_eq!(
+            &value.to_value(),
+            expected,
+            "step {step} at position {position}"
+        );
         self.seen += 1;
     }
 }
@@ -90,8 +106,17 @@ struct Running<'a> {
 }
 
 /// Runs sequences in random batches and compares every value, every output and every root with the interpreter's.
-fn run_mixed(executor: &mut Executor, model: &Model, all: &[Inputs], numbers: &mut Numbers, most_chunk: usize) {
-    let interpreters: Vec<Interpreter<'_>> = all.iter().map(|inputs| interpreted(model, inputs)).collect();
+fn run_mixed(
+    executor: &mut Executor,
+    model: &Model,
+    all: &[Inputs],
+    numbers: &mut Numbers,
+    most_chunk: usize,
+) {
+    let interpreters: Vec<Interpreter<'_>> = all
+        .iter()
+        .map(|inputs| interpreted(model, inputs))
+        .collect();
     let mut compare = Compare {
         interpreters: BTreeMap::new(),
         seen: 0,
@@ -99,7 +124,11 @@ fn run_mixed(executor: &mut Executor, model: &Model, all: &[Inputs], numbers: &m
     let mut running = vec![];
     for (inputs, interpreter) in all.iter().zip(&interpreters) {
         let tokens: Vec<u32> = inputs.iter().map(|input| input.token).collect();
-        let known = if model.program().vocabulary > 0 { &tokens[..] } else { &[] };
+        let known = if model.program().vocabulary > 0 {
+            &tokens[..]
+        } else {
+            &[]
+        };
         let (id, done) = executor.begin(known, true);
         assert!(done < inputs.len());
         compare.interpreters.insert(id, interpreter);
@@ -110,7 +139,10 @@ fn run_mixed(executor: &mut Executor, model: &Model, all: &[Inputs], numbers: &m
             used: vec![],
         });
     }
-    while running.iter().any(|sequence| sequence.done < sequence.inputs.len()) {
+    while running
+        .iter()
+        .any(|sequence| sequence.done < sequence.inputs.len())
+    {
         let mut tokens = vec![];
         let mut values = vec![];
         let mut chosen = vec![];
@@ -120,12 +152,26 @@ fn run_mixed(executor: &mut Executor, model: &Model, all: &[Inputs], numbers: &m
                 continue;
             }
             let whole = !model.program().causal;
-            let count = if whole { left } else { left.min(1 + numbers.below(most_chunk)) };
+            let count = if whole {
+                left
+            } else {
+                left.min(1 + numbers.below(most_chunk))
+            };
             let inputs = &sequence.inputs[sequence.done..][..count];
             tokens.push(inputs.iter().map(|input| input.token).collect::<Vec<_>>());
-            values.push(inputs.iter().map(|input| input.inputs.clone()).collect::<Vec<_>>());
+            values.push(
+                inputs
+                    .iter()
+                    .map(|input| input.inputs.clone())
+                    .collect::<Vec<_>>(),
+            );
             let start = numbers.below(count + 1);
-            let wanted = start..start + numbers.below(count + 1 - start);
+            let end = start + numbers.below(count + 1 - start);
+            let wanted = if count == left {
+                start.min(count - 1)..count
+            } else {
+                start..end
+            };
             chosen.push((index, count, wanted));
         }
         if chosen.is_empty() {
@@ -152,7 +198,10 @@ fn run_mixed(executor: &mut Executor, model: &Model, all: &[Inputs], numbers: &m
                 sequence.used.push(position);
                 for (output, definition) in model.program().outputs.iter().enumerate() {
                     let value = executor.output(output, row).unwrap().to_value();
-                    assert_eq!(&value, interpreters[index].computed(definition.step, position));
+                    assert_eq!(
+                        &value,
+                        interpreters[index].computed(definition.step, position)
+                    );
                 }
                 row += 1;
             }
@@ -191,7 +240,8 @@ fn check(model: Model, seed: u64, sequences: usize, longest: usize) {
         all.push(inputs);
     }
     let paths: Vec<Path> = Path::available().collect();
-    let ready = Arc::new(Ready::new(model.clone(), Kernels::new(numbers.pick(&paths)).unwrap()).unwrap());
+    let ready =
+        Arc::new(Ready::new(model.clone(), Kernels::new(numbers.pick(&paths)).unwrap()).unwrap());
     let threads = numbers.pick(&[1, 2, 4]);
     let mut executor = Executor::new(ready, &settings(threads));
     let chunk = numbers.pick(&[1, 7, 64]);

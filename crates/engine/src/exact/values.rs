@@ -19,7 +19,10 @@ impl Buffer {
             grow(&mut self.indices, elements);
         } else {
             grow(&mut self.mantissas, elements);
-            grow(&mut self.exponents, of.rows as usize * of.parts() * positions);
+            grow(
+                &mut self.exponents,
+                of.rows as usize * of.parts() * positions,
+            );
         }
     }
 
@@ -52,7 +55,8 @@ impl Buffer {
             } else {
                 self.mantissas[to * elements..][..elements]
                     .copy_from_slice(&from.mantissas[position * elements..][..elements]);
-                self.exponents[to * parts..][..parts].copy_from_slice(&from.exponents[position * parts..][..parts]);
+                self.exponents[to * parts..][..parts]
+                    .copy_from_slice(&from.exponents[position * parts..][..parts]);
             }
         }
     }

@@ -73,8 +73,13 @@ pub(super) fn run(
 ) -> u64 {
     let (ready, of) = (scope.ready, &definition.output);
     let program = ready.program();
-    let attended = ready.plan.steps[step].attended.map(|index| &ready.plan.attended[index]);
-    let Operation::Attend { attention, values, .. } = &definition.operation else {
+    let attended = ready.plan.steps[step]
+        .attended
+        .map(|index| &ready.plan.attended[index]);
+    let Operation::Attend {
+        attention, values, ..
+    } = &definition.operation
+    else {
         return 0;
     };
     let (Some(plan), Some(attended)) = (attention_plan(program, definition), attended) else {
@@ -99,14 +104,20 @@ pub(super) fn run(
     let seen: usize = asked.iter().map(|query| query.visible.len()).sum();
     let shared = team.threads() > 1 && seen.saturating_mul(width) >= SHARED_PRODUCTS;
     let heads = attention.heads as usize;
-    let group = if shared { heads / attended.heads } else { heads };
+    let group = if shared {
+        heads / attended.heads
+    } else {
+        heads
+    };
     let mut parts = vec![];
     let mut rest = &mut sums[..positions * width];
     let mut first = 0;
     while first < positions {
         let sequence = row_of(first).sequence;
         let most = (first + QUERIES_AT_ONCE).min(positions);
-        let end = (first..most).find(|index| row_of(*index).sequence != sequence).unwrap_or(most);
+        let end = (first..most)
+            .find(|index| row_of(*index).sequence != sequence)
+            .unwrap_or(most);
         let (own, after) = rest.split_at_mut((end - first) * width);
         rest = after;
         let mut columns = Columns::new(own, width);
@@ -130,12 +141,22 @@ pub(super) fn run(
             &data[attended.offset + head * attended.head_length..][..attended.head_length]
         };
         let queries = &asked[part.queries.clone()];
-        attend(ready.kernels, &plan, part.heads.clone(), queries, block, scratch, out);
+        attend(
+            ready.kernels,
+            &plan,
+            part.heads.clone(),
+            queries,
+            block,
+            scratch,
+            out,
+        );
     };
     if shared {
         team.each_with(&mut parts, scratch, work);
     } else {
-        parts.iter_mut().for_each(|part| work(0, part, &mut scratch[0]));
+        parts
+            .iter_mut()
+            .for_each(|part| work(0, part, &mut scratch[0]));
     }
     drop(parts);
     let exponents = plan.exponents(fixed_exponents(&program.steps[*values as usize].output));

@@ -78,13 +78,20 @@ impl Linear<'_> {
             if memory.filled != filled {
                 let width = input.of.width as usize;
                 let each = input.mantissas(range.clone()).chunks_exact(width);
-                memory.activations.fill_rows(self.ready.kernels, each, width);
+                memory
+                    .activations
+                    .fill_rows(self.ready.kernels, each, width);
                 memory.filled = filled;
             }
             sums_of(self.ready, self.matrix, team, memory)?;
-            clamped += each_sums(team, &mut memory.sums, self.of, range, out, &|row, sums, out| {
-                self.finish(sums, input.exponent(row), out)
-            });
+            clamped += each_sums(
+                team,
+                &mut memory.sums,
+                self.of,
+                range,
+                out,
+                &|row, sums, out| self.finish(sums, input.exponent(row), out),
+            );
         }
         Ok(clamped)
     }
@@ -93,7 +100,14 @@ impl Linear<'_> {
     pub(super) fn finish(&self, sums: &mut [i64], exponent: i32, out: RowMut<'_>) -> u64 {
         let matrix = &self.ready.program().matrices[self.matrix as usize];
         let exponent = dot_exponent(exponent, matrix.exponent);
-        finish_linear(self.ready.kernels, sums, exponent, self.bias, &self.of.form, out)
+        finish_linear(
+            self.ready.kernels,
+            sums,
+            exponent,
+            self.bias,
+            &self.of.form,
+            out,
+        )
     }
 }
 
@@ -128,7 +142,14 @@ pub(super) fn sums_of(
     let products = count.saturating_mul(weights.matrix.inputs as usize);
     let blocks = weights.matrix.blocks();
     if team.threads() == 1 || products < SHARED_PRODUCTS || blocks < 4 {
-        return linear(ready.kernels, &weights, prepared, activations, 0..blocks, columns);
+        return linear(
+            ready.kernels,
+            &weights,
+            prepared,
+            activations,
+            0..blocks,
+            columns,
+        );
     }
     let count = (products / PART_PRODUCTS).clamp(1, PARTS_FOR_EACH) * team.threads();
     // Kernels take two blocks at once.
@@ -148,7 +169,14 @@ pub(super) fn sums_of(
     team.each(&mut parts, |_, part| {
         if let Some(columns) = part.sums.take() {
             let blocks = part.blocks.clone();
-            part.result = linear(ready.kernels, &weights, prepared, activations, blocks, columns);
+            part.result = linear(
+                ready.kernels,
+                &weights,
+                prepared,
+                activations,
+                blocks,
+                columns,
+            );
         }
     });
     parts.into_iter().try_for_each(|part| part.result)
@@ -189,7 +217,9 @@ impl Expert<'_> {
             };
             for same in same.chunks(rows_at_once(width)) {
                 let each = same.iter().map(|(_, row)| input.row(*row).mantissas);
-                memory.activations.fill_rows(self.ready.kernels, each, input.of.width as usize);
+                memory
+                    .activations
+                    .fill_rows(self.ready.kernels, each, input.of.width as usize);
                 sums_of(self.ready, step.matrix, team, memory)?;
                 for ((_, row), sums) in same.iter().zip(memory.sums.chunks_exact_mut(width)) {
                     clamped += step.finish(sums, input.exponent(*row), out.row_mut(self.of, *row));

@@ -7,14 +7,31 @@ use og_program::{
 };
 
 /// Elements in another order: element `i` of the result is `offset + Σ stride·index` of the input.
-pub(super) fn view(input: &Operand<'_>, of: &Type, position: usize, offset: u32, axes: &[(u32, i32)], out: &mut Buffer) {
+pub(super) fn view(
+    input: &Operand<'_>,
+    of: &Type,
+    position: usize,
+    offset: u32,
+    axes: &[(u32, i32)],
+    out: &mut Buffer,
+) {
     let elements = of.elements();
     let value = input.at(position);
     let start = i64::from(offset);
     if of.form == Form::Index {
-        walk(value.indices, &mut out.indices[position * elements..][..elements], start, axes);
+        walk(
+            value.indices,
+            &mut out.indices[position * elements..][..elements],
+            start,
+            axes,
+        );
     } else {
-        walk(value.mantissas, &mut out.mantissas[position * elements..][..elements], start, axes);
+        walk(
+            value.mantissas,
+            &mut out.mantissas[position * elements..][..elements],
+            start,
+            axes,
+        );
         fixed_exponents(of, position, out);
     }
 }

@@ -70,7 +70,10 @@ pub(super) fn each_row(
         clamped: 0,
     };
     let run = |_: usize, part: &mut Part<'_>, wide: &mut Wide| {
-        part.clamped = part.rows(width, parts).map(|(row, out)| work(row, wide, out)).sum();
+        part.clamped = part
+            .rows(width, parts)
+            .map(|(row, out)| work(row, wide, out))
+            .sum();
     };
     let share = share(team, rows, width);
     if share >= rows {
@@ -78,7 +81,9 @@ pub(super) fn each_row(
         return whole.clamped;
     }
     let pieces = whole.mantissas.chunks_mut(share * width);
-    let pieces = pieces.zip(whole.exponents.chunks_mut(share * parts)).enumerate();
+    let pieces = pieces
+        .zip(whole.exponents.chunks_mut(share * parts))
+        .enumerate();
     let pieces = pieces.map(|(index, (mantissas, exponents))| Part {
         first: index * share,
         mantissas,

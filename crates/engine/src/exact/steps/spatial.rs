@@ -68,7 +68,14 @@ impl Convolve<'_> {
                 let range = start..(start + at_once).min(rows);
                 let picture = picture(input, position);
                 let (patches, activations) = (&mut spatial.patches, &mut memory.activations);
-                fill_patches(ready.kernels, picture, self.window, range.clone(), patches, activations);
+                fill_patches(
+                    ready.kernels,
+                    picture,
+                    self.window,
+                    range.clone(),
+                    patches,
+                    activations,
+                );
                 sums_of(ready, matrix, team, memory)?;
                 let range = position * rows + range.start..position * rows + range.end;
                 clamped += each_sums(team, &mut memory.sums, of, range, out, &|_, sums, out| {
@@ -81,7 +88,10 @@ impl Convolve<'_> {
 }
 
 /// Every row of the left factor times every row of the right one.
-#[expect(clippy::too_many_arguments, reason = "what the step names and what it works with")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what the step names and what it works with"
+)]
 pub(super) fn product(
     ready: &Ready,
     team: &mut Team,
@@ -102,7 +112,13 @@ pub(super) fn product(
         let length = left.of.width as usize;
         factor.fill(right.at(position).mantissas, length);
         let left_rows = left.at(position).mantissas;
-        factor.product(ready.kernels, left_rows, length, pairs, &mut sums[..rows * width]);
+        factor.product(
+            ready.kernels,
+            left_rows,
+            length,
+            pairs,
+            &mut sums[..rows * width],
+        );
         let of_right = right.exponent(position * right.of.rows as usize);
         let range = position * rows..(position + 1) * rows;
         clamped += each_sums(team, sums, of, range, out, &|row, sums, out| {

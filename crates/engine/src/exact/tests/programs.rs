@@ -5,7 +5,8 @@ use og_program::{
     file::{Manifest, describe},
     matrix::{Encoding, Matrix},
     operation::{
-        Attention, Branch, Cap, Number, Operation, Pooling, Reduction, Rotation, Scale, Step, Table, Vector, Window,
+        Attention, Branch, Cap, Number, Operation, Pooling, Reduction, Rotation, Scale, Step,
+        Table, Vector, Window,
     },
     program::{InputDefinition, InputForm, OutputDefinition, Program, StepDefinition, VERSION},
     value::{Form, Type},
@@ -102,7 +103,9 @@ impl Builder {
     }
 
     fn vector(&mut self, length: usize, low: i64, high: i64, exponent: i32) -> u32 {
-        let mantissas = (0..length).map(|_| self.numbers.between(low, high) as i16).collect();
+        let mantissas = (0..length)
+            .map(|_| self.numbers.between(low, high) as i16)
+            .collect();
         self.program.vectors.push(Vector {
             mantissas,
             exponent,
@@ -112,7 +115,9 @@ impl Builder {
 
     /// Weights of a score that fall with its distance to the greatest.
     fn falling(&mut self) -> u32 {
-        let mantissas = (0..200_i32).map(|i| (32_767 / (1 + i * i / 20)) as i16).collect();
+        let mantissas = (0..200_i32)
+            .map(|i| (32_767 / (1 + i * i / 20)) as i16)
+            .collect();
         self.program.vectors.push(Vector {
             mantissas,
             exponent: -15,
@@ -121,7 +126,9 @@ impl Builder {
     }
 
     fn table(&mut self, bits: u8, exponent: i32) -> u32 {
-        let mantissas = (0..1 << bits).map(|_| self.numbers.between(-2000, 16_000) as i16).collect();
+        let mantissas = (0..1 << bits)
+            .map(|_| self.numbers.between(-2000, 16_000) as i16)
+            .collect();
         self.program.tables.push(Table {
             bits,
             exponent,
@@ -134,11 +141,19 @@ impl Builder {
     }
 
     pub(crate) fn matrix(&mut self, outputs: usize, inputs: usize) -> u32 {
-        let encoding = self.numbers.pick(&[Encoding::Int8, Encoding::Int4, Encoding::Int6]);
+        let encoding = self
+            .numbers
+            .pick(&[Encoding::Int8, Encoding::Int4, Encoding::Int6]);
         self.matrix_of(outputs, inputs, encoding, -18)
     }
 
-    fn matrix_of(&mut self, outputs: usize, inputs: usize, encoding: Encoding, exponent: i32) -> u32 {
+    fn matrix_of(
+        &mut self,
+        outputs: usize,
+        inputs: usize,
+        encoding: Encoding,
+        exponent: i32,
+    ) -> u32 {
         let shape = Matrix {
             outputs: outputs as u32,
             inputs: inputs as u32,
@@ -152,10 +167,14 @@ impl Builder {
         let mut bytes = vec![0; layout.bytes];
         bytes.fill_with(|| self.numbers.next() as u8);
         bytes[layout.shifts.0..][..layout.shifts.1].fill_with(|| self.numbers.below(4) as u8);
-        for pair in bytes[layout.minimums.0..][..layout.minimums.1].as_chunks_mut::<2>().0 {
+        for pair in bytes[layout.minimums.0..][..layout.minimums.1]
+            .as_chunks_mut::<2>()
+            .0
+        {
             pair[1] &= 3;
         }
-        let described = describe([outputs as u32, inputs as u32], encoding, exponent, &bytes).unwrap();
+        let described =
+            describe([outputs as u32, inputs as u32], encoding, exponent, &bytes).unwrap();
         self.program.matrices.push(described);
         self.matrices.push(bytes);
         (self.program.matrices.len() - 1) as u32
@@ -163,7 +182,10 @@ impl Builder {
 
     fn linear(&mut self, input: Step, inputs: usize, output: Type) -> Step {
         let matrix = self.matrix(output.width as usize, inputs);
-        let bias = self.numbers.coin().then(|| self.vector(output.width as usize, -3000, 3000, -9));
+        let bias = self
+            .numbers
+            .coin()
+            .then(|| self.vector(output.width as usize, -3000, 3000, -9));
         let operation = Operation::Linear {
             input,
             matrix,
@@ -268,15 +290,19 @@ fn attention(b: &mut Builder, sizes: &Sizes, x: Step) -> Step {
     let normed = b.norm(x, hidden, 1, scaled(hidden, 14));
     let sine = b.vector(256, -16_384, 16_384, -14);
     let rotation = Rotation {
-        steps: (0..b.numbers.below(head / 2 + 1)).map(|_| b.numbers.next()).collect(),
+        steps: (0..b.numbers.below(head / 2 + 1))
+            .map(|_| b.numbers.next())
+            .collect(),
         sine,
         halves: b.numbers.coin(),
     };
     let qk_norm = b.numbers.coin();
     let exponents = |b: &mut Builder, count: usize| -> Vec<i32> {
-        (0..count).map(|_| b.numbers.between(-10, -7) as i32).collect()
+        (0..count)
+            .map(|_| b.numbers.between(-10, -7) as i32)
+            .collect()
     };
-    let mut turned = |b: &mut Builder, count: usize| {
+    let turned = |b: &mut Builder, count: usize| {
         let width = count * head;
         let mut y = b.linear(normed, hidden, scaled(width, 14));
         if qk_norm {
@@ -324,7 +350,16 @@ fn attention(b: &mut Builder, sizes: &Sizes, x: Step) -> Step {
         values,
         attention,
     };
-    let mean = b.step(attend, scaled(width, 14));
+    let each = Type {
+        rows: 1,
+        width: width as u32,
+        form: Form::Scaled {
+            bits: 14,
+            parts: heads as u32,
+        },
+    };
+    let means = b.step(attend, each);
+    let mean = b.step(Operation::Cast(means), scaled(width, 14));
     b.linear(mean, width, scaled(hidden, 16))
 }
 
@@ -417,10 +452,7 @@ pub(crate) fn recurrent(seed: u64) -> Model {
     );
     let table = b.table(8, -4);
     let state = b.step(
-        Operation::Lookup {
-            input: sum,
-            table,
-        },
+        Operation::Lookup { input: sum, table },
         fixed(1, width, 12, vec![-8]),
     );
     assert_eq!(state, both + 4);
@@ -473,7 +505,10 @@ pub(crate) fn picture(seed: u64) -> Model {
     };
     let places = (down * across) as usize;
     let convolved = b.step(convolve, fixed(places, outputs, 13, vec![-6]));
-    let rectified = b.step(Operation::Rectify(convolved), fixed(places, outputs, 13, vec![-6]));
+    let rectified = b.step(
+        Operation::Rectify(convolved),
+        fixed(places, outputs, 13, vec![-6]),
+    );
     let pool = Window {
         input: [down, across],
         size: [2, 2],
@@ -483,7 +518,9 @@ pub(crate) fn picture(seed: u64) -> Model {
         dilation: [1, 1],
     };
     let pooled_places = pool.output().unwrap().iter().product::<u32>() as usize;
-    let pooling = b.numbers.pick(&[Pooling::Greatest, Pooling::Mean, Pooling::MeanOfAll]);
+    let pooling = b
+        .numbers
+        .pick(&[Pooling::Greatest, Pooling::Mean, Pooling::MeanOfAll]);
     let pooled = Operation::Pool {
         input: rectified,
         pooling,
@@ -503,8 +540,14 @@ pub(crate) fn picture(seed: u64) -> Model {
     };
     let product = b.step(product, fixed(outputs, outputs, 12, vec![-2]));
     let constant_rows = b.vector(outputs, -2000, 2000, -2);
-    let constant = b.step(Operation::Constant(constant_rows), fixed(outputs, outputs, 12, vec![-2]));
-    let joined = b.step(Operation::Join(vec![product, constant]), fixed(2, outputs * outputs, 12, vec![-2]));
+    let constant = b.step(
+        Operation::Constant(constant_rows),
+        fixed(outputs, outputs, 12, vec![-2]),
+    );
+    let joined = b.step(
+        Operation::Join(vec![product, constant]),
+        fixed(2, outputs * outputs, 12, vec![-2]),
+    );
     let centred = b.step(
         Operation::Centre(joined),
         Type {
@@ -525,7 +568,9 @@ pub(crate) fn picture(seed: u64) -> Model {
             form: Form::Scaled { bits: 15, parts: 1 },
         },
     );
-    let reduction = b.numbers.pick(&[Reduction::Greatest, Reduction::Sum, Reduction::Mean]);
+    let reduction = b
+        .numbers
+        .pick(&[Reduction::Greatest, Reduction::Sum, Reduction::Mean]);
     let reduced = Operation::Reduce {
         input: squares,
         reduction,
@@ -549,7 +594,12 @@ pub(crate) fn picture(seed: u64) -> Model {
         exponent: -4,
     };
     let voted = b.step(voted, fixed(2, 3, 16, vec![-4]));
-    for (name, step) in [("reduced", reduced), ("largest", largest), ("position", position), ("voted", voted)] {
+    for (name, step) in [
+        ("reduced", reduced),
+        ("largest", largest),
+        ("position", position),
+        ("voted", voted),
+    ] {
         b.output(name, step);
     }
     b.finish()
