@@ -315,6 +315,9 @@ pub enum OnnxError {
         "one run of the model needs more than {0} multiplications: allow more, or make its inputs smaller"
     )]
     TooMuchWork(u64),
+    /// It would become more steps than a program may have.
+    #[error("the program would have more than 65,536 steps: shorten its sequences")]
+    TooManySteps,
     /// Not ONNX, or a graph without sense.
     #[error("not an ONNX model that can be read: {0}")]
     NotOnnx(String),

@@ -13,7 +13,7 @@ use tract_onnx::prelude::Framework as _;
 /// Largest file, in bytes.
 pub const MAX_MODEL_BYTES: usize = 1 << 31;
 /// Most nodes of a graph.
-pub const MAX_NODES: usize = 1 << 16;
+pub const MAX_NODES: usize = 1 << 14;
 /// Operator sets that are read.
 pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 /// Characters of a name that are kept.

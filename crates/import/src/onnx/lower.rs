@@ -24,6 +24,7 @@ use super::{
 };
 use crate::quantise::Quantisation;
 use og_program::{
+    check::MAX_STEPS,
     operation::{Operation, Step},
     program::{InputDefinition, InputForm, OutputDefinition},
     value::Form,
@@ -98,6 +99,8 @@ struct Lowering<'a> {
     held: Vec<Option<Held>>,
     views: HashMap<ViewKey, Step>,
     casts: HashMap<(Step, u8, i32), Step>,
+    /// Nodes of chains that became tables.
+    chained: usize,
 }
 
 /// Lowers a graph.
@@ -110,12 +113,16 @@ pub(crate) fn lower(original: &Original<'_>, settings: Settings) -> Result<Lower
         held: vec![None; original.graph.names.len()],
         views: HashMap::new(),
         casts: HashMap::new(),
+        chained: 0,
     };
     let inputs = lowering.inputs();
     for node in &original.graph.nodes {
         lowering
             .node(node)
             .map_err(|fault| fault.at(&node.operator, &node.name))?;
+        if lowering.builder.program.steps.len() > MAX_STEPS {
+            return Err(OnnxError::TooManySteps);
+        }
     }
     for output in &original.graph.outputs {
         let name = &original.graph.names[*output];

@@ -21,6 +21,8 @@ use std::collections::HashMap;
 const LOGISTIC: (u8, i32) = (16, -11);
 /// Samples that are generated where none are given.
 const GENERATED: usize = 64;
+/// Features, at most.
+const MAX_FEATURES: usize = 1 << 16;
 
 /// Whether a graph holds an ensemble of trees.
 pub(super) fn has_trees(graph: &Graph) -> bool {
@@ -51,9 +53,12 @@ pub(super) fn convert(
     let at = input.ok_or_else(|| OnnxError::NotOnnx("its trees read no input".into()))?;
     let name = graph.names[graph.inputs[at].id].clone();
     let features = match graph.inputs[at].shape[..] {
-        [1, features] | [features] if graph.inputs[at].float => features,
+        [1, features] | [features] if graph.inputs[at].float && features <= MAX_FEATURES => {
+            features
+        }
         _ => {
-            let reason = "of trees must be one row of floats: shape [1, features]".to_owned();
+            let reason =
+                "of trees must be one row of at most 65,536 floats: shape [1, features]".to_owned();
             return Err(OnnxError::Input { name, reason });
         }
     };

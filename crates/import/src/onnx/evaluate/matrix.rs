@@ -129,7 +129,7 @@ pub(super) fn conv(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Tensor, Fa
     let pixels = count(&placed.output)?;
     let (channels, outputs) = (x.shape[1] / groups, weights.shape[0] / groups);
     let area = count(&x.shape[2..])?;
-    let size = (window.size[0] * window.size[1]) as usize;
+    let size = count(&[window.size[0] as usize, window.size[1] as usize])?;
     count(&[channels * size, pixels])?;
     let under: Vec<Vec<Option<usize>>> = (0..pixels).map(|at| window.under(at).collect()).collect();
     let (values, weights) = (x.floats()?, weights.floats()?);
@@ -212,6 +212,11 @@ pub(super) fn pool(node: &Node, x: &Tensor) -> Result<Tensor, Fault> {
     let all = node.int("count_include_pad", 0) != 0;
     let window = &placed.window;
     let size = (window.size[0] * window.size[1]) as f32;
+    count(&[
+        window.size[0] as usize,
+        window.size[1] as usize,
+        count(&placed.output)?,
+    ])?;
     let area = count(&x.shape[2..])?;
     let pixels = count(&placed.output)?;
     let under: Vec<Vec<usize>> = (0..pixels)

@@ -1,7 +1,11 @@
 //! Recurrent layers: LSTM, GRU and the simple one, unrolled over a sequence of fixed length.
 
 use super::matrix::multiply;
-use crate::onnx::{Fault, graph::Node, tensor::Tensor};
+use crate::onnx::{
+    Fault,
+    graph::Node,
+    tensor::{Tensor, count},
+};
 
 /// Steps of a sequence, at most: each becomes steps of a program.
 const MAX_SEQUENCE: usize = 2048;
@@ -218,11 +222,8 @@ impl Trace {
 
 /// Computes a recurrent node.
 pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Trace, Fault> {
-    let (x, w, r) = (
-        super::needed(inputs, 0)?,
-        super::needed(inputs, 1)?,
-        super::needed(inputs, 2)?,
-    );
+    let x = super::needed(inputs, 0)?;
+    let (w, r) = (super::needed(inputs, 1)?, super::needed(inputs, 2)?);
     let spec = Recurrent::read(node, &x.shape, &w.shape)?;
     let given = |index: usize| inputs.get(index).copied().flatten();
     if let Some(lengths) = given(4)
@@ -235,99 +236,23 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Trace,
             "sequences shorter than the input are not converted",
         ));
     }
-    let (h, rows) = (spec.hidden, spec.gates * spec.hidden);
-    let directions = spec.backwards.len();
-    let mut all = vec![0.0; spec.sequence * directions * h];
+    let (h, directions) = (spec.hidden, spec.backwards.len());
+    let mut all = vec![0.0; count(&[spec.sequence, directions, h])?];
     let (mut last, mut last_cell) = (vec![], vec![]);
-    let mut ranges = [0.0_f32; 5];
-    let mut seen = |index: usize, values: &[f32]| {
-        let largest = values.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-        ranges[index] = ranges[index].max(largest);
-    };
+    let mut seen = Seen::default();
     for direction in 0..directions {
-        let cell = spec.cell(direction, w, r, given(3))?;
-        let weights = Tensor::float(vec![rows, spec.features], cell.input)?.transposed(&[1, 0])?;
-        let recurrence = Tensor::float(vec![rows, h], cell.state)?.transposed(&[1, 0])?;
-        let functions = spec.activations[direction]
-            .iter()
-            .map(super::elementwise::function)
-            .collect::<Result<Vec<_>, _>>()?;
-        let start = |tensor: Option<&Tensor>| match tensor {
-            Some(tensor) => Ok(tensor
-                .floats()?
-                .get(direction * h..(direction + 1) * h)
-                .map(<[f32]>::to_vec))
-            .and_then(|part| {
-                part.ok_or_else(|| Fault::Shape("its first state has another shape".into()))
-            }),
-            None => Ok(vec![0.0; h]),
-        };
-        let (mut state, mut memory) = (
-            start(given(5))?,
-            start(given(6).filter(|_| spec.gates == 4))?,
-        );
-        let reset_after = node.int("linear_before_reset", 0) != 0;
+        let mut run = Run::new(node, &spec, direction, [w, r], given(3))?;
+        run.state = start(given(5), direction, h)?;
+        run.memory = start(given(6).filter(|_| spec.gates == 4), direction, h)?;
         for time in spec.times(direction) {
-            let step = &x.floats()?[time * spec.features..][..spec.features];
-            let mut a = multiply(1, spec.features, rows, step, weights.floats()?);
-            add(&mut a, &cell.input_bias);
-            let mut b = multiply(1, h, rows, &state, recurrence.floats()?);
-            add(&mut b, &cell.state_bias);
-            seen(0, &a);
-            match spec.gates {
-                4 => {
-                    seen(1, &b);
-                    add(&mut a, &b);
-                    seen(2, &a);
-                    for i in 0..h {
-                        let (input, output, forget) = (
-                            functions[0](a[i]),
-                            functions[0](a[h + i]),
-                            functions[0](a[2 * h + i]),
-                        );
-                        memory[i] = forget * memory[i] + input * functions[1](a[3 * h + i]);
-                        state[i] = output * functions[2](memory[i]);
-                    }
-                    seen(3, &memory);
-                }
-                3 => {
-                    let gate = |at: usize| functions[0](a[at] + b[at]);
-                    let reset: Vec<f32> = (0..h).map(|i| gate(h + i)).collect();
-                    let inner: Vec<f32> = if reset_after {
-                        seen(1, &b);
-                        (0..h)
-                            .map(|i| a[2 * h + i] + reset[i] * b[2 * h + i])
-                            .collect()
-                    } else {
-                        let kept: Vec<f32> = reset.iter().zip(&state).map(|(r, s)| r * s).collect();
-                        let mut part = multiply(1, h, rows, &kept, recurrence.floats()?);
-                        add(&mut part, &cell.state_bias);
-                        seen(1, &part[2 * h..]);
-                        seen(1, &b[..2 * h]);
-                        (0..h).map(|i| a[2 * h + i] + part[2 * h + i]).collect()
-                    };
-                    let sums: Vec<f32> = (0..2 * h).map(|i| a[i] + b[i]).collect();
-                    seen(2, &sums);
-                    seen(2, &inner);
-                    for i in 0..h {
-                        let update = gate(i);
-                        state[i] = (1.0 - update) * functions[1](inner[i]) + update * state[i];
-                    }
-                }
-                _ => {
-                    seen(1, &b);
-                    add(&mut a, &b);
-                    seen(2, &a);
-                    for i in 0..h {
-                        state[i] = functions[0](a[i]);
-                    }
-                }
-            }
-            seen(4, &state);
-            all[(time * directions + direction) * h..][..h].copy_from_slice(&state);
+            run.step(
+                &x.floats()?[time * spec.features..][..spec.features],
+                &mut seen,
+            );
+            all[(time * directions + direction) * h..][..h].copy_from_slice(&run.state);
         }
-        last.extend(state);
-        last_cell.extend(memory);
+        last.extend(run.state);
+        last_cell.extend(run.memory);
     }
     let [y, y_h, y_c] = spec.shapes();
     let outputs = vec![
@@ -335,7 +260,7 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Trace,
         Tensor::float(y_h, last)?,
         Tensor::float(y_c, last_cell)?,
     ];
-    let [input_part, state_part, sum, cell, state] = ranges;
+    let [input_part, state_part, sum, cell, state] = seen.0;
     Ok(Trace {
         outputs,
         input_part,
@@ -344,6 +269,159 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Trace,
         cell,
         state,
     })
+}
+
+/// The first state of a direction.
+fn start(tensor: Option<&Tensor>, direction: usize, hidden: usize) -> Result<Vec<f32>, Fault> {
+    let Some(tensor) = tensor else {
+        return Ok(vec![0.0; hidden]);
+    };
+    let part = tensor
+        .floats()?
+        .get(direction * hidden..(direction + 1) * hidden);
+    part.map(<[f32]>::to_vec)
+        .ok_or_else(|| Fault::Shape("its first state has another shape".into()))
+}
+
+/// Largest magnitudes, in the order of [`Trace`]'s fields.
+#[derive(Default)]
+struct Seen([f32; 5]);
+
+impl Seen {
+    fn extend(&mut self, index: usize, values: &[f32]) {
+        self.0[index] = values
+            .iter()
+            .fold(self.0[index], |most, x| most.max(x.abs()));
+    }
+}
+
+/// One direction while it runs.
+struct Run {
+    gates: usize,
+    hidden: usize,
+    reset_after: bool,
+    functions: Vec<Box<dyn Fn(f32) -> f32>>,
+    /// Transposed weights, so that rows are inputs.
+    weights: Vec<f32>,
+    recurrence: Vec<f32>,
+    cell: Cell,
+    state: Vec<f32>,
+    memory: Vec<f32>,
+}
+
+impl Run {
+    fn new(
+        node: &Node,
+        spec: &Recurrent,
+        direction: usize,
+        [w, r]: [&Tensor; 2],
+        bias: Option<&Tensor>,
+    ) -> Result<Self, Fault> {
+        let (hidden, rows) = (spec.hidden, spec.gates * spec.hidden);
+        let mut cell = spec.cell(direction, w, r, bias)?;
+        let transposed = |values: Vec<f32>, columns: usize| {
+            Ok::<_, Fault>(
+                Tensor::float(vec![rows, columns], values)?
+                    .transposed(&[1, 0])?
+                    .to_floats(),
+            )
+        };
+        let weights = transposed(std::mem::take(&mut cell.input), spec.features)?;
+        let recurrence = transposed(std::mem::take(&mut cell.state), hidden)?;
+        let functions = spec.activations[direction]
+            .iter()
+            .map(super::elementwise::function);
+        Ok(Self {
+            gates: spec.gates,
+            hidden,
+            reset_after: node.int("linear_before_reset", 0) != 0,
+            functions: functions.collect::<Result<_, _>>()?,
+            weights,
+            recurrence,
+            cell,
+            state: vec![],
+            memory: vec![],
+        })
+    }
+
+    /// The state's part of all gates.
+    fn recur(&self, state: &[f32]) -> Vec<f32> {
+        let mut part = multiply(
+            1,
+            self.hidden,
+            self.gates * self.hidden,
+            state,
+            &self.recurrence,
+        );
+        add(&mut part, &self.cell.state_bias);
+        part
+    }
+
+    fn step(&mut self, x: &[f32], seen: &mut Seen) {
+        let mut a = multiply(1, x.len(), self.gates * self.hidden, x, &self.weights);
+        add(&mut a, &self.cell.input_bias);
+        let b = self.recur(&self.state);
+        seen.extend(0, &a);
+        if self.gates == 3 {
+            self.gru(&a, &b, seen);
+        } else {
+            seen.extend(1, &b);
+            add(&mut a, &b);
+            seen.extend(2, &a);
+            self.lstm_or_simple(&a);
+            seen.extend(3, &self.memory);
+        }
+        seen.extend(4, &self.state);
+    }
+
+    fn lstm_or_simple(&mut self, sums: &[f32]) {
+        let (h, functions) = (self.hidden, &self.functions);
+        for i in 0..h {
+            if self.gates == 1 {
+                self.state[i] = functions[0](sums[i]);
+                continue;
+            }
+            let gate = |index: usize| functions[0](sums[index * h + i]);
+            self.memory[i] = gate(2) * self.memory[i] + gate(0) * functions[1](sums[3 * h + i]);
+            self.state[i] = gate(1) * functions[2](self.memory[i]);
+        }
+    }
+
+    fn gru(&mut self, a: &[f32], b: &[f32], seen: &mut Seen) {
+        let h = self.hidden;
+        let sums: Vec<f32> = (0..2 * h).map(|i| a[i] + b[i]).collect();
+        let gates: Vec<f32> = sums.iter().map(|sum| self.functions[0](*sum)).collect();
+        let (update, reset) = gates.split_at(h);
+        let part: Vec<f32> = if self.reset_after {
+            seen.extend(1, b);
+            reset
+                .iter()
+                .zip(&b[2 * h..])
+                .map(|(reset, part)| reset * part)
+                .collect()
+        } else {
+            let kept: Vec<f32> = reset
+                .iter()
+                .zip(&self.state)
+                .map(|(reset, state)| reset * state)
+                .collect();
+            let part = self.recur(&kept)[2 * h..].to_vec();
+            seen.extend(1, &b[..2 * h]);
+            seen.extend(1, &part);
+            part
+        };
+        let inner: Vec<f32> = a[2 * h..]
+            .iter()
+            .zip(&part)
+            .map(|(a, part)| a + part)
+            .collect();
+        seen.extend(2, &sums);
+        seen.extend(2, &inner);
+        for i in 0..h {
+            self.state[i] =
+                (1.0 - update[i]) * self.functions[1](inner[i]) + update[i] * self.state[i];
+        }
+    }
 }
 
 fn add(to: &mut [f32], from: &[f32]) {

@@ -338,7 +338,7 @@ pub(super) fn cumulative(node: &Node, inputs: &[Option<&Tensor>]) -> Result<Tens
     let stride = strides(&x.shape)[axis];
     let mut values: Vec<f64> = x.to_floats().iter().map(|x| f64::from(*x)).collect();
     for at in 0..values.len() {
-        if at / stride % x.shape[axis] > 0 {
+        if !(at / stride).is_multiple_of(x.shape[axis]) {
             values[at] += values[at - stride];
         }
     }

@@ -13,6 +13,8 @@ use og_program::{
 };
 use std::collections::HashMap;
 
+/// Tables of a program, at most: far more than models have.
+const MAX_TABLES: usize = 4096;
 /// Exponents of values stay within this.
 const EXPONENTS: std::ops::RangeInclusive<i32> = -200..=200;
 /// Larger constants stand for infinity: masks of attention. They are clamped.
@@ -229,6 +231,11 @@ impl Builder {
             ));
         }
         let tables = &mut self.program.tables;
+        if tables.len() >= MAX_TABLES {
+            return Err(Fault::Unsupported(
+                "the model has too many different functions",
+            ));
+        }
         Ok(*self
             .tables
             .entry((grid, entries, exponent))

@@ -10,10 +10,12 @@ use og_program::{
     operation::{Operation, Step},
     value::Form,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Indices of which a number is a function, at most.
 const MAX_DOMAIN: usize = 1 << 16;
+/// Nodes of all chains that become tables, at most.
+const MAX_CHAINED: usize = 1 << 14;
 
 /// What a chain of functions amounts to.
 enum Shape {
@@ -33,7 +35,7 @@ impl Lowering<'_> {
         }
         let name = self.original.graph.names[id].clone();
         let held = self.held(root)?;
-        let chain = self.chain(root, id);
+        let chain = self.chain(root, id)?;
         let held = if self.builder.of(held.step).form == Form::Index {
             self.of_indices(root, id, &chain, &held, &name)?
         } else {
@@ -55,24 +57,25 @@ impl Lowering<'_> {
     }
 
     /// Nodes from a root to a function of it, in order.
-    fn chain(&self, root: Id, id: Id) -> Vec<usize> {
-        let nodes = &self.original.graph.nodes;
+    fn chain(&mut self, root: Id, id: Id) -> Result<Vec<usize>, Fault> {
         let mut wanted = vec![id];
-        let mut chain = vec![];
-        for (index, node) in nodes.iter().enumerate().rev() {
-            let gives = node
-                .outputs
-                .iter()
-                .flatten()
-                .any(|output| wanted.contains(output));
-            if gives && self.uses.is_function(node) {
-                let inputs = node.inputs.iter().flatten().filter(|input| **input != root);
-                wanted.extend(inputs);
-                chain.push(index);
+        let mut chain = BTreeSet::new();
+        while let Some(id) = wanted.pop() {
+            let Some(index) = self.uses.producer(id) else {
+                continue;
+            };
+            if id != root && chain.insert(index) {
+                let inputs = self.original.graph.nodes[index].inputs.iter().flatten();
+                wanted.extend(inputs.filter(|input| **input != root));
             }
         }
-        chain.reverse();
-        chain
+        self.chained = self.chained.saturating_add(chain.len());
+        if self.chained > MAX_CHAINED {
+            return Err(Fault::Unsupported(
+                "the model has too many functions of single elements",
+            ));
+        }
+        Ok(chain.into_iter().collect())
     }
 
     /// The values of a chain at points of its root.
@@ -168,29 +171,31 @@ impl Lowering<'_> {
         let held = self.whole(held, name)?;
         let bits = self.bits(id);
         let exponent = self.exponent(id, bits);
-        let step = self.lookup(held.step, bits, exponent, name, &mut |lowering, points| {
-            let points = Tensor::float(vec![points.len()], points)?;
-            lowering.along(root, id, chain, points)
-        })?;
+        let points = self.points(held.step);
+        let values = self.along(root, id, chain, Tensor::float(vec![points.len()], points)?)?;
+        let step = self.lookup(held.step, &values, bits, exponent, name)?;
         Ok(Held { step, ..held })
     }
 
-    /// A function of each element of a step, by a table.
+    /// The points at which a table of a step's elements has its entries.
+    pub(super) fn points(&self, step: Step) -> Vec<f32> {
+        super::Builder::points(self.builder.of(step), self.settings.table_bits)
+    }
+
+    /// A function of each element of a step, by a table of its values at those points.
     pub(super) fn lookup(
         &mut self,
         step: Step,
+        values: &[f32],
         bits: u8,
         exponent: i32,
         name: &str,
-        function: &mut dyn FnMut(&Self, Vec<f32>) -> Result<Vec<f32>, Fault>,
     ) -> Result<Step, Fault> {
         let from = self.builder.of(step).clone();
         let to = plain(from.rows as usize, from.width as usize, bits, exponent);
-        let points = super::Builder::points(&from, self.settings.table_bits);
-        let values = function(self, points)?;
         let table = self
             .builder
-            .table(&from, self.settings.table_bits, &to, &values)?;
+            .table(&from, self.settings.table_bits, &to, values)?;
         let operation = Operation::Lookup { input: step, table };
         Ok(self.builder.step(name, operation, to))
     }
@@ -333,12 +338,9 @@ impl Lowering<'_> {
                 };
                 let b = self.whole(b, name)?;
                 let exponent = exponent_for(largest, 16);
-                let step = self.lookup(b.step, 16, exponent, name, &mut |_, points| {
-                    Ok(points
-                        .into_iter()
-                        .map(|x| if x == 0.0 { 0.0 } else { 1.0 / x })
-                        .collect())
-                })?;
+                let inverse = |x: f32| if x == 0.0 { 0.0 } else { 1.0 / x };
+                let values: Vec<f32> = self.points(b.step).into_iter().map(inverse).collect();
+                let step = self.lookup(b.step, &values, 16, exponent, name)?;
                 self.product(&a, &Held { step, ..b }, id, name)
             }
             _ => self.product(&a, &b, id, name),

@@ -151,31 +151,40 @@ impl Lowering<'_> {
             others(&mut axes, axis + 1..shape.len());
             return self.moved(held, &Move::Axes { axes, fixed }, name);
         }
+        self.picked_one_by_one((held, shape, axis), &places, (indices.rank(), id), name)
+    }
+
+    /// The same, by a view for each place: of a tensor with its shape and an axis, to a result with as many axes of
+    /// indices.
+    fn picked_one_by_one(
+        &mut self,
+        (held, shape, axis): (Held, &[usize], usize),
+        places: &[usize],
+        (rank, id): (usize, Id),
+        name: &str,
+    ) -> Result<Held, Fault> {
         if places.len() > MAX_PARTS {
             return Err(Fault::Unsupported("picks more than 4096 constant places"));
         }
+        let others = (0..shape.len()).filter(|other| *other != axis);
+        let axes: Vec<Axis> = others.map(|axis| whole(axis, shape[axis])).collect();
         let mut parts = vec![];
-        for place in &places {
-            let mut axes = vec![];
-            others(&mut axes, 0..axis);
-            others(&mut axes, axis + 1..shape.len());
-            let part = self.moved(
-                held.clone(),
-                &Move::Axes {
-                    axes,
-                    fixed: vec![(axis, *place)],
-                },
-                name,
-            )?;
+        for place in places {
+            let one = Move::Axes {
+                axes: axes.clone(),
+                fixed: vec![(axis, *place)],
+            };
+            let part = self.moved(held.clone(), &one, name)?;
             let width = part.shape.last().copied().unwrap_or(1);
             parts.push(self.natural(&part, width, name)?);
         }
         // Picked places are outermost; the result's axes of indices stand where the axis was.
         let of = self.shape(id)?.to_vec();
-        let rank = indices.rank();
-        let order: Vec<usize> = (axis..axis + rank)
+        let places = axis..axis + rank;
+        let order: Vec<usize> = places
+            .clone()
             .chain(0..axis)
-            .chain(axis + rank..of.len())
+            .chain(places.end..of.len())
             .collect();
         let step = self.together(parts, name);
         Ok(Held::ordered(step, of, &order))

@@ -60,8 +60,11 @@ impl Lowering<'_> {
                 self.start(node, 5, direction, &spec, exponents.state)?,
                 self.start(node, 6, direction, &spec, exponents.cell)?,
             ];
-            let (states, memory) =
-                self.direction(node, &spec, direction, cell, input, starts, &exponents)?;
+            let bias = Some(cell.input_bias.as_slice());
+            let inputs =
+                self.linear(input, cell.input.clone(), bias, (16, exponents.input), name)?;
+            let made = self.cell(node, &spec, direction, &cell, &exponents)?;
+            let (states, memory) = self.direction(&made, inputs, spec.times(direction), starts)?;
             last.extend(spec.times(direction).last().map(|time| states[*time]));
             last_cell.extend(memory);
             all.push(states);
@@ -136,49 +139,35 @@ impl Lowering<'_> {
         Ok(Some(self.cast(step, 16, exponent, &node.name)))
     }
 
-    /// States by time, and the last cell state.
-    #[allow(clippy::too_many_arguments)]
-    fn direction(
+    /// What one direction's steps share.
+    fn cell<'a>(
         &mut self,
-        node: &Node,
-        spec: &Recurrent,
+        node: &'a Node,
+        spec: &'a Recurrent,
         direction: usize,
-        cell: Cell,
-        input: Step,
-        starts: [Option<Step>; 2],
-        exponents: &Exponents,
-    ) -> Result<(Vec<Step>, Option<Step>), Fault> {
+        cell: &Cell,
+        exponents: &'a Exponents,
+    ) -> Result<Direction<'a>, Fault> {
         let name = node.name.as_str();
-        let (h, rows) = (spec.hidden, spec.gates * spec.hidden);
-        let inputs = self.linear(
-            input,
-            cell.input,
-            Some(&cell.input_bias),
-            (16, exponents.input),
-            name,
-        )?;
+        let h = spec.hidden;
         let bias = |lowering: &mut Self, bias: &[f32]| {
-            bias.iter()
-                .any(|x| *x != 0.0)
-                .then(|| lowering.builder.vector_of(bias))
+            let any = bias.iter().any(|x| *x != 0.0);
+            any.then(|| lowering.builder.vector_of(bias))
         };
         let reset_first = spec.gates == 3 && node.int("linear_before_reset", 0) == 0;
-        let kept = if reset_first { 2 * h } else { rows };
-        let reset = match reset_first {
-            true => {
-                let matrix = self
-                    .builder
-                    .matrix(name, h, h, cell.state[2 * h * h..].to_vec())?;
-                Some((matrix, bias(self, &cell.state_bias[2 * h..])))
-            }
-            false => None,
+        let kept = if reset_first { 2 * h } else { spec.gates * h };
+        let reset = if reset_first {
+            let rows = cell.state[2 * h * h..].to_vec();
+            let matrix = self.builder.matrix(name, h, h, rows)?;
+            Some((matrix, bias(self, &cell.state_bias[2 * h..])))
+        } else {
+            None
         };
-        let matrix = self
-            .builder
-            .matrix(name, kept, h, cell.state[..kept * h].to_vec())?;
+        let rows = cell.state[..kept * h].to_vec();
+        let matrix = self.builder.matrix(name, kept, h, rows)?;
         let bias = bias(self, &cell.state_bias[..kept]);
         let activations = &spec.activations[direction];
-        let made = Direction {
+        Ok(Direction {
             spec,
             activations,
             matrix,
@@ -186,36 +175,41 @@ impl Lowering<'_> {
             reset,
             exponents,
             name,
-        };
-        let zero = |lowering: &mut Self, start: Option<Step>, exponent: i32| match start {
-            Some(start) => Ok(start),
-            None => {
+        })
+    }
+
+    /// States by time, and the last cell state.
+    fn direction(
+        &mut self,
+        made: &Direction<'_>,
+        inputs: Step,
+        times: Vec<usize>,
+        starts: [Option<Step>; 2],
+    ) -> Result<(Vec<Step>, Option<Step>), Fault> {
+        let (spec, e, name) = (made.spec, made.exponents, made.name);
+        let (h, rows) = (spec.hidden, spec.gates * spec.hidden);
+        let first = |lowering: &mut Self, start: Option<Step>, exponent: i32| {
+            start.unwrap_or_else(|| {
                 let vector = lowering.builder.vector(vec![0; h], exponent);
-                Ok::<_, Fault>(lowering.builder.step(
-                    name,
-                    Operation::Constant(vector),
-                    plain(1, h, 16, exponent),
-                ))
-            }
+                let of = plain(1, h, 16, exponent);
+                lowering.builder.step(name, Operation::Constant(vector), of)
+            })
         };
-        let mut state = zero(self, starts[0], exponents.state)?;
-        let mut memory = match spec.gates {
-            4 => Some(zero(self, starts[1], exponents.cell)?),
-            _ => None,
-        };
+        let mut state = first(self, starts[0], e.state);
+        let mut memory = (spec.gates == 4).then(|| first(self, starts[1], e.cell));
         let mut states = vec![state; spec.sequence];
         let all = Held::new(inputs, vec![spec.sequence, rows]);
-        for time in spec.times(direction) {
+        for time in times {
             let now = self.part(&all, time, 0..rows, name)?;
             (state, memory) = match memory {
                 Some(memory) => {
-                    let (state, memory) = self.lstm(&made, now, state, memory)?;
+                    let (state, memory) = self.lstm(made, now, state, memory)?;
                     (state, Some(memory))
                 }
-                None if spec.gates == 3 => (self.gru(&made, now, state)?, None),
+                None if spec.gates == 3 => (self.gru(made, now, state)?, None),
                 None => {
-                    let sum = self.gates(&made, now, state)?;
-                    (self.activated(&made, 0, sum, exponents.state)?, None)
+                    let sum = self.gates(made, now, state)?;
+                    (self.activated(made, 0, sum, e.state)?, None)
                 }
             };
             states[time] = state;
@@ -311,9 +305,8 @@ impl Lowering<'_> {
         exponent: i32,
     ) -> Result<Step, Fault> {
         let function = elementwise::function(&made.activations[which])?;
-        self.lookup(step, 16, exponent, made.name, &mut |_, points| {
-            Ok(points.into_iter().map(&function).collect())
-        })
+        let values: Vec<f32> = self.points(step).into_iter().map(function).collect();
+        self.lookup(step, &values, 16, exponent, made.name)
     }
 
     fn lstm(

@@ -94,12 +94,9 @@ impl Lowering<'_> {
             },
             below,
         );
-        let shares = self.lookup(below, 16, -14, name, &mut |_, points| {
-            Ok(points
-                .into_iter()
-                .map(|x| if x > 0.0 { 1.0 } else { x.exp() })
-                .collect())
-        })?;
+        let exponential = |x: f32| if x > 0.0 { 1.0 } else { x.exp() };
+        let values: Vec<f32> = self.points(below).into_iter().map(exponential).collect();
+        let shares = self.lookup(below, &values, 16, -14, name)?;
         let sum = self.reduced(
             shares,
             Reduction::Sum,
@@ -107,12 +104,9 @@ impl Lowering<'_> {
             name,
         );
         let largest = exponent_for((width as f64).ln().max(1.0), 16);
-        let logarithm = self.lookup(sum, 16, largest, name, &mut |_, points| {
-            Ok(points
-                .into_iter()
-                .map(|x| if x < 1.0 { 0.0 } else { -x.ln() })
-                .collect())
-        })?;
+        let logarithm = |x: f32| if x < 1.0 { 0.0 } else { -x.ln() };
+        let values: Vec<f32> = self.points(sum).into_iter().map(logarithm).collect();
+        let logarithm = self.lookup(sum, &values, 16, largest, name)?;
         let logarithm =
             self.natural(&across(Held::new(logarithm, vec![count, 1]))?, width, name)?;
         let to = plain(count, width, form.0, form.1);
@@ -244,9 +238,9 @@ impl Lowering<'_> {
                 let largest = largest.max(1e-30) * (width as f64).max(1.0).recip().max(1.0);
                 let sum =
                     self.reduced(input, Reduction::Sum, (16, exponent_for(largest, 16)), name);
-                let root = self.lookup(sum, form.0, form.1, name, &mut |_, points| {
-                    Ok(points.into_iter().map(|x| x.max(0.0).sqrt()).collect())
-                })?;
+                let root = |x: f32| x.max(0.0).sqrt();
+                let values: Vec<f32> = self.points(sum).into_iter().map(root).collect();
+                let root = self.lookup(sum, &values, form.0, form.1, name)?;
                 Held::new(root, shape)
             }
             _ => return Err(crate::onnx::evaluate::unsupported(node)),

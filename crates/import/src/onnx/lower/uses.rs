@@ -14,6 +14,8 @@ pub(super) struct Uses {
     /// Whether only softmaxes read it.
     scores: Vec<bool>,
     used: Vec<bool>,
+    /// The node that gives it.
+    producer: Vec<Option<usize>>,
     /// Largest magnitude that it can have whatever the input, if there is one.
     bound: Vec<Option<f64>>,
     index: Vec<bool>,
@@ -54,13 +56,17 @@ impl Uses {
             operand: vec![false; count],
             scores: vec![false; count],
             used: vec![false; count],
+            producer: vec![None; count],
             bound: vec![None; count],
             index: vec![false; count],
         };
         for input in &graph.inputs {
             uses.index[input.id] = !input.float;
         }
-        for node in &graph.nodes {
+        for (index, node) in graph.nodes.iter().enumerate() {
+            for output in node.outputs.iter().flatten() {
+                uses.producer[*output] = Some(index);
+            }
             uses.origin(graph, values, node);
         }
         uses.readers(graph);
@@ -162,6 +168,11 @@ impl Uses {
     /// The tensor of which it is a function.
     pub(super) fn root(&self, id: Id) -> Id {
         self.root[id]
+    }
+
+    /// The node that gives it; none gives inputs and constants.
+    pub(super) fn producer(&self, id: Id) -> Option<usize> {
+        self.producer[id]
     }
 
     pub(super) fn is_operand(&self, id: Id) -> bool {
