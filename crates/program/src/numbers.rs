@@ -19,6 +19,7 @@ pub const fn mantissa_max(bits: u8) -> i16 {
 
 /// The `y` with `x + h = y·2^s + r`, `0 ≤ r < 2^s` and `h = 2^(s-1)` (0 for `s = 0`): division by a
 /// power of two, halves going up. `s` is at most 62 and `|x|` below 2^63 - 2^61.
+#[inline]
 pub const fn shift(x: i64, s: u32) -> i64 {
     match s {
         0 => x,
@@ -32,6 +33,7 @@ pub const fn rescale(x: i64, k: u32, s: u32) -> i64 {
 }
 
 /// The `q` with `a = q·b + r` and `0 ≤ r < b`; 0 for `b = 0`.
+#[inline]
 pub const fn divide(a: i64, b: i64) -> i64 {
     match b {
         0 => 0,
@@ -41,6 +43,7 @@ pub const fn divide(a: i64, b: i64) -> i64 {
 
 /// `x·2^from` as a multiple of `2^to`: exact and clamped to ±[`WIDE_MAX`] where `from ≥ to`, rounded as
 /// [`shift`] does otherwise.
+#[inline]
 pub const fn align(x: i64, from: i32, to: i32) -> i64 {
     if from < to {
         let places = to.abs_diff(from);

@@ -49,6 +49,7 @@ pub struct TokenMask<'a>(pub &'a [u32]);
 
 impl TokenMask<'_> {
     /// Whether a token may be chosen.
+    #[inline]
     pub fn allows(&self, token: usize) -> bool {
         let word = self.0.get(token / 32).copied().unwrap_or(0);
         word >> (token % 32) & 1 == 1
@@ -161,6 +162,7 @@ impl<'a> Scaled<'a> {
 impl Iterator for Scaled<'_> {
     type Item = (u32, i64);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (token, mantissa) = self.logits.next()?;
         let token = token as u32;
@@ -179,6 +181,7 @@ impl Iterator for Scaled<'_> {
 }
 
 /// A logit in units of 2^-16.
+#[inline]
 fn scale(mantissa: i16, exponent: i32) -> i64 {
     if (-16..=1).contains(&exponent) {
         // The same, for all logits that there are in practice.
@@ -188,6 +191,7 @@ fn scale(mantissa: i16, exponent: i32) -> i64 {
 }
 
 /// The weight of a logit that is `difference ≤ 0` from the greatest, in units of 2^-24, at a temperature above 0.
+#[inline]
 fn weight(difference: i64, temperature: u32) -> u32 {
     let units = divide(-difference << 16, temperature.into());
     shift(tables::power(units), 38) as u32

@@ -112,11 +112,7 @@ fn run_if_it_checks(program: &Program) -> bool {
     if elements + parts > 5_000 || weights.sum::<usize>() > 1 << 20 {
         return false;
     }
-    let bytes: Vec<Vec<u8>> = program
-        .matrices
-        .iter()
-        .map(|matrix| weights_within(matrix))
-        .collect();
+    let bytes: Vec<Vec<u8>> = program.matrices.iter().map(weights_within).collect();
     let matrices = program.matrices.iter().zip(&bytes);
     let weights = matrices.map(|(matrix, bytes)| Weights::new(matrix, bytes).unwrap());
     let mut interpreter = Interpreter::new(program, weights.collect()).unwrap();

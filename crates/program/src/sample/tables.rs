@@ -44,6 +44,7 @@ const fn ratio(divisor: u128) -> u128 {
 }
 
 /// 2^62·e^-x for `x ≥ 0` in units of 2^-16: the product of two entries.
+#[inline]
 pub(super) fn power(x: i64) -> i64 {
     let coarse = usize::try_from(x >> FINE_BITS).ok();
     let coarse = coarse.and_then(|x| COARSE_POWERS.get(x)).copied();
