@@ -6,6 +6,7 @@ use og_import::{
     checkpoint::Checkpoint,
     convert::{Options, convert, run_float},
     decoder::Arithmetic,
+    gguf::{Gguf, GgufDecoder},
     quality::{InterpreterRun, compare},
 };
 use std::path::{Path, PathBuf};
@@ -23,6 +24,17 @@ fn words<T>(path: &Path, of: impl Fn([u8; 4]) -> T) -> Vec<T> {
         .collect()
 }
 
+fn check_floats(name: &str, ours: &[f32], expected: &[f32]) {
+    assert_eq!(ours.len(), expected.len());
+    let largest = expected.iter().fold(1_f32, |most, x| most.max(x.abs()));
+    for (ours, theirs) in ours.iter().zip(expected) {
+        assert!(
+            (ours - theirs).abs() < 1e-4 * largest,
+            "{name}: {ours} and {theirs}"
+        );
+    }
+}
+
 /// One less the cosine of logits of the program, and of a run with Q8_0.
 fn check(family: &str) -> (f64, f64) {
     let folder = folder().join(family);
@@ -36,13 +48,13 @@ fn check(family: &str) -> (f64, f64) {
         ..Options::default()
     };
     let made = convert(&source, &options, &mut |_| {}).unwrap();
-    assert_eq!(made.float.logits.len(), expected.len());
-    let largest = expected.iter().fold(1_f32, |most, x| most.max(x.abs()));
-    for (ours, theirs) in made.float.logits.iter().zip(&expected) {
-        assert!(
-            (ours - theirs).abs() < 1e-4 * largest,
-            "{family}: {ours} and {theirs}"
-        );
+    check_floats(family, &made.float.logits, &expected);
+    if let Ok(bytes) = std::fs::read(folder.join("model.gguf")) {
+        let gguf = Gguf::read(&bytes).unwrap();
+        let source = GgufDecoder::new(&gguf, 64).unwrap();
+        let run = run_float(&source, &options.evaluation, Arithmetic::Float, 2).unwrap();
+        check_floats(&format!("{family}, GGUF"), &run.logits, &expected);
+        println!("{family}: GGUF too");
     }
     let q8_0 = run_float(&source, &options.evaluation, Arithmetic::Q8_0, 2).unwrap();
     let report = compare(&made, Some(&q8_0), &mut || {

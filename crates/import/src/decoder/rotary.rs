@@ -2,6 +2,9 @@
 
 use std::f64::consts::PI;
 
+/// Elements of a head that are rotated, at most: each layer holds its own angles.
+pub const MAX_ROTATED: u32 = 4096;
+
 /// How pairs of a head's elements are turned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rotary {
@@ -62,9 +65,9 @@ impl Rotary {
         base: f64,
         scaling: Option<&Scaling>,
     ) -> Result<Self, String> {
-        if !width.is_multiple_of(2) || width == 0 || width > super::MAX_EXTENT {
+        if !width.is_multiple_of(2) || width == 0 || width > MAX_ROTATED {
             return Err(format!(
-                "{width} elements of a head cannot be rotated in pairs"
+                "{width} elements of a head cannot be rotated in pairs; an even number up to {MAX_ROTATED} can"
             ));
         }
         if !(base.is_finite() && base > 1.0) {
