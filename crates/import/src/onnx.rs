@@ -67,10 +67,7 @@ impl Default for OnnxOptions<'_> {
             extents: BTreeMap::new(),
             calibration: None,
             headroom: 1.25,
-            quantisation: Quantisation {
-                multiplier_bits: 8,
-                ..Quantisation::default()
-            },
+            quantisation: Quantisation::default(),
             precise: false,
             operand_bits: 14,
             max_multiplications: 1 << 37,

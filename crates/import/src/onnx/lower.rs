@@ -3,6 +3,7 @@
 
 mod builder;
 mod elementwise;
+mod functions;
 mod held;
 mod linear;
 mod places;

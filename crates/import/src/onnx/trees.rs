@@ -46,34 +46,62 @@ pub(super) fn convert(
     options: &OnnxOptions<'_>,
 ) -> Result<OnnxConverted, OnnxError> {
     let (ensemble, kinds) = parts(graph)?;
-    let input = graph
-        .inputs
-        .iter()
-        .position(|input| kinds.get(&input.id) == Some(&Kind::Features));
-    let at = input.ok_or_else(|| OnnxError::NotOnnx("its trees read no input".into()))?;
-    let name = graph.names[graph.inputs[at].id].clone();
-    let features = match graph.inputs[at].shape[..] {
-        [1, features] | [features] if graph.inputs[at].float && features <= MAX_FEATURES => {
-            features
-        }
+    let mut inputs = graph.inputs.iter();
+    let at = inputs.position(|input| kinds.get(&input.id) == Some(&Kind::Features));
+    let at = at.ok_or_else(|| OnnxError::NotOnnx("its trees read no input".into()))?;
+    let mut builder = Builder::new(options.quantisation, false);
+    let (scores, label) = steps(&mut builder, graph, &ensemble, at)?;
+    for id in &graph.outputs {
+        let name = graph.names[*id].clone();
+        let (shape, step) = match (kinds.get(id), label) {
+            (Some(Kind::Scores), _) => (vec![1, ensemble.outputs as u32], scores),
+            (Some(Kind::Label), Some(label)) => (vec![1], label),
+            _ => return Err(Fault::Unsupported("is no output of the trees").at("output", &name)),
+        };
+        builder
+            .program
+            .outputs
+            .push(OutputDefinition { name, shape, step });
+    }
+    builder.program.check()?;
+    let report = compare(graph, &ensemble, &kinds, &builder, at, options.calibration)?;
+    let named = (0..).zip(&ensemble.labels);
+    let plain = named
+        .clone()
+        .all(|(n, label): (usize, _)| *label == n.to_string());
+    let labels = if plain { vec![] } else { ensemble.labels };
+    Ok(OnnxConverted {
+        program: builder.program,
+        matrices: builder.bytes,
+        report,
+        labels,
+    })
+}
+
+/// Adds the input and the trees; gives the steps of the scores and of the label.
+fn steps(
+    builder: &mut Builder,
+    graph: &Graph,
+    ensemble: &Ensemble,
+    at: usize,
+) -> Result<(Step, Option<Step>), OnnxError> {
+    let input = &graph.inputs[at];
+    let name = graph.names[input.id].clone();
+    let features = match input.shape[..] {
+        [1, features] | [features] if input.float && features <= MAX_FEATURES => features,
         _ => {
-            let reason =
-                "of trees must be one row of at most 65,536 floats: shape [1, features]".to_owned();
+            let reason = "must be one row of at most 65,536 floats: shape [1, features]".to_owned();
             return Err(OnnxError::Input { name, reason });
         }
     };
     let fault = |fault: Fault| fault.at("TreeEnsemble", &name);
-    let written = write::write(&ensemble, features).map_err(fault)?;
-    let mut builder = Builder::new(options.quantisation, false);
-    let shape = graph.inputs[at]
-        .shape
-        .iter()
-        .map(|extent| *extent as u32)
-        .collect();
+    let written = write::write(ensemble, features).map_err(fault)?;
+    let shape = input.shape.iter().map(|extent| *extent as u32).collect();
+    let form = InputForm::Ranks(written.ranks.clone());
     builder.program.inputs.push(InputDefinition {
         name: name.clone(),
         shape,
-        form: InputForm::Ranks(written.ranks.clone()),
+        form,
     });
     let ranks = builder.step(&name, Operation::Input(0), index(1, features));
     let trees = |written: write::Written| Operation::Trees {
@@ -83,50 +111,19 @@ pub(super) fn convert(
         exponent: written.exponent,
     };
     let sums = builder.step("trees", trees(written), scaled(1, ensemble.outputs, 16));
-    let scores = after(&mut builder, &ensemble, sums).map_err(fault)?;
-    let label = match ensemble.outputs {
-        _ if ensemble.labels.is_empty() => None,
-        // The difference alone decides between two, and its sign is exact.
-        2 => {
-            let difference = write::write(&difference(&ensemble), features).map_err(fault)?;
-            let decided = builder.step("difference", trees(difference), scaled(1, 2, 16));
-            Some(builder.step("label", Operation::Largest(decided), index(1, 1)))
-        }
-        _ => Some(builder.step("label", Operation::Largest(sums), index(1, 1))),
-    };
-    for id in &graph.outputs {
-        let output = match (kinds.get(id), label) {
-            (Some(Kind::Scores), _) => (vec![1, ensemble.outputs as u32], scores),
-            (Some(Kind::Label), Some(label)) => (vec![1], label),
-            _ => {
-                return Err(
-                    Fault::Unsupported("is no output of the trees").at("output", &graph.names[*id])
-                );
-            }
-        };
-        let name = graph.names[*id].clone();
-        builder.program.outputs.push(OutputDefinition {
-            name,
-            shape: output.0,
-            step: output.1,
-        });
+    let scores = after(builder, ensemble, sums).map_err(fault)?;
+    if ensemble.labels.is_empty() {
+        return Ok((scores, None));
     }
-    builder.program.check()?;
-    let report = compare(graph, &ensemble, &kinds, &builder, at, options.calibration)?;
-    let plain_labels = (0..)
-        .zip(&ensemble.labels)
-        .all(|(n, label): (usize, _)| *label == n.to_string());
-    let labels = if plain_labels {
-        vec![]
+    // The difference alone decides between two, and its sign is exact.
+    let decided = if ensemble.outputs == 2 {
+        let difference = write::write(&difference(ensemble), features).map_err(fault)?;
+        builder.step("difference", trees(difference), scaled(1, 2, 16))
     } else {
-        ensemble.labels
+        sums
     };
-    Ok(OnnxConverted {
-        program: builder.program,
-        matrices: builder.bytes,
-        report,
-        labels,
-    })
+    let label = builder.step("label", Operation::Largest(decided), index(1, 1));
+    Ok((scores, Some(label)))
 }
 
 /// The one ensemble, and which tensors are its features, labels and scores.

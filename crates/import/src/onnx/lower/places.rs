@@ -71,7 +71,11 @@ impl Lowering<'_> {
         if let Some(moved) = held.moved(change) {
             return Ok(moved);
         }
-        let width = held.shape.last().copied().unwrap_or(1);
+        let shape = match change {
+            Move::Reshape(shape) => shape,
+            Move::Axes { .. } => &held.shape,
+        };
+        let width = shape.last().copied().unwrap_or(1);
         let step = self.natural(&held, width, name)?;
         let moved = Held::new(step, held.shape).moved(change);
         moved.ok_or_else(|| Fault::Shape("cannot be moved".into()))

@@ -60,34 +60,15 @@ pub(super) struct Ensemble {
 impl Ensemble {
     pub(super) fn read(node: &Node) -> Result<Self, Fault> {
         let classifier = node.operator.ends_with("Classifier");
-        let kind = if classifier { "class" } else { "target" };
         if node.tensor("nodes_values_as_tensor").is_some() {
-            return Err(Fault::Unsupported(
-                "thresholds of 64 bits are not converted: export with float32",
-            ));
+            let hint = "thresholds of 64 bits are not converted: export with float32";
+            return Err(Fault::Unsupported(hint));
         }
-        let ints = |name: &str| node.ints(name).unwrap_or(&[]);
-        let (trees, ids) = (ints("nodes_treeids"), ints("nodes_nodeids"));
-        let mut places: HashMap<(i64, i64), usize> = HashMap::new();
-        let mut roots = vec![];
-        for (place, (tree, id)) in trees.iter().zip(ids).enumerate() {
-            if place == 0 || trees[place - 1] != *tree {
-                roots.push(place);
-            }
-            if places.insert((*tree, *id), place).is_some() {
-                return Err(Fault::Shape("a node stands twice".into()));
-            }
-        }
-        let mut nodes = nodes(node, trees, &places)?;
-        leaves(node, kind, &places, &mut nodes)?;
+        let (nodes, roots) = all_nodes(node, if classifier { "class" } else { "target" })?;
         let labels = labels(node);
-        let outputs = if classifier {
-            labels.len()
-        } else {
-            usize::try_from(node.int("n_targets", 1)).unwrap_or(0)
-        };
-        let bounded = (1..=1 << 16).contains(&outputs) && !nodes.is_empty();
-        if !bounded {
+        let targets = usize::try_from(node.int("n_targets", 1)).unwrap_or(0);
+        let outputs = if classifier { labels.len() } else { targets };
+        if !(1..=1 << 16).contains(&outputs) || nodes.is_empty() {
             return Err(Fault::Shape("has no trees, no outputs or too many".into()));
         }
         let after = match node.text("post_transform", "NONE") {
@@ -95,9 +76,8 @@ impl Ensemble {
             "SOFTMAX" => After::Softmax,
             "LOGISTIC" => After::Logistic,
             _ => {
-                return Err(Fault::Unsupported(
-                    "post_transform must be NONE, SOFTMAX or LOGISTIC",
-                ));
+                let hint = "post_transform must be NONE, SOFTMAX or LOGISTIC";
+                return Err(Fault::Unsupported(hint));
             }
         };
         let base = node.floats("base_values").unwrap_or_default();
@@ -114,14 +94,7 @@ impl Ensemble {
         };
         match (node.text("aggregate_function", "SUM"), classifier) {
             ("SUM", _) | (_, true) => {}
-            ("AVERAGE", _) => {
-                let share = 1.0 / ensemble.roots.len() as f32;
-                let weights = ensemble.nodes.iter_mut().filter_map(|node| match node {
-                    TreeNode::Leaf(weights) => Some(weights),
-                    TreeNode::Decision { .. } => None,
-                });
-                weights.flatten().for_each(|(_, weight)| *weight *= share);
-            }
+            ("AVERAGE", _) => ensemble.average(),
             _ => {
                 return Err(Fault::Unsupported(
                     "aggregate_function must be SUM or AVERAGE",
@@ -133,6 +106,16 @@ impl Ensemble {
             return Err(Fault::Shape("has more weights than outputs".into()));
         }
         Ok(ensemble)
+    }
+
+    /// Divides all leaves by the number of trees.
+    fn average(&mut self) {
+        let share = 1.0 / self.roots.len() as f32;
+        for node in &mut self.nodes {
+            if let TreeNode::Leaf(weights) = node {
+                weights.iter_mut().for_each(|(_, weight)| *weight *= share);
+            }
+        }
     }
 
     /// One more than the greatest output that a leaf adds to.
@@ -220,6 +203,25 @@ impl Ensemble {
         }
         sums
     }
+}
+
+/// Nodes of all trees, and where each tree begins.
+fn all_nodes(node: &Node, kind: &str) -> Result<(Vec<TreeNode>, Vec<usize>), Fault> {
+    let ints = |name: &str| node.ints(name).unwrap_or(&[]);
+    let (trees, ids) = (ints("nodes_treeids"), ints("nodes_nodeids"));
+    let mut places: HashMap<(i64, i64), usize> = HashMap::new();
+    let mut roots = vec![];
+    for (place, (tree, id)) in trees.iter().zip(ids).enumerate() {
+        if place == 0 || trees[place - 1] != *tree {
+            roots.push(place);
+        }
+        if places.insert((*tree, *id), place).is_some() {
+            return Err(Fault::Shape("a node stands twice".into()));
+        }
+    }
+    let mut nodes = nodes(node, trees, &places)?;
+    leaves(node, kind, &places, &mut nodes)?;
+    Ok((nodes, roots))
 }
 
 fn labels(node: &Node) -> Vec<String> {
