@@ -13,15 +13,11 @@ use og_import::{
 use std::{error::Error, path::PathBuf};
 
 /// Bits of multipliers, of operands of matrices, and of the cache.
-const SETTINGS: [(u8, u8, u8); 9] = [
+const SETTINGS: [(u8, u8, u8); 5] = [
     (4, 12, 12),
-    (4, 13, 12),
     (4, 14, 12),
-    (4, 16, 12),
-    (4, 14, 14),
     (5, 14, 12),
     (6, 14, 12),
-    (8, 14, 12),
     (8, 16, 16),
 ];
 

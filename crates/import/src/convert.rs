@@ -171,9 +171,9 @@ pub fn convert(
         keep(&shadow, residual);
         said();
     }
-    let (greatest, logits) = shadow.logits()?;
+    let (range, logits) = shadow.logits()?;
     // The embedding was the first matrix.
-    landmarks.logits = steps.logits(residual, greatest, 0)?;
+    landmarks.logits = steps.logits(residual, (range.greatest, &range.channels), 0)?;
     (float.logits, float.texts) = (logits, shadow.evaluation_texts());
     builder.output("logits", landmarks.logits);
     said();

@@ -205,6 +205,18 @@ pub(crate) fn ranges(x: &[f32], heads: usize, head: usize, rotary: Option<&Rotar
     ranges
 }
 
+/// The root of the mean square of each channel over the first `count` rows.
+pub(crate) fn channel_sizes(x: &[f32], width: usize, count: usize) -> Vec<f32> {
+    let mut squares = vec![0_f64; width];
+    for row in x.chunks(width).take(count) {
+        for (square, x) in squares.iter_mut().zip(row) {
+            *square += f64::from(*x).powi(2);
+        }
+    }
+    let mean = |square: f64| (square / count.max(1) as f64).sqrt() as f32;
+    squares.into_iter().map(mean).collect()
+}
+
 /// Attention of each position to those of its text that it sees: `[queries, keys, values]` to mixed values.
 pub(crate) fn attend(
     [queries, keys, values]: [&[f32]; 3],

@@ -75,19 +75,49 @@ pub fn quantise(
     factor: f32,
     how: &Quantisation,
 ) -> Result<Quantised, QuantiseError> {
-    let kind = tensor.stored_row(0).map(|(kind, _)| kind);
-    let small = match kind {
-        Some(Kind::Q4_0 | Kind::Q4K) if how.keep_small => Some(Encoding::Int4),
-        Some(Kind::Q6K) if how.keep_small => Some(Encoding::Int6),
-        _ => None,
-    };
-    if let Some(encoding) = small
-        && let Some(quantised) = pack::matrix(tensor, encoding, how.threads, |row, unit| {
-            small::encode(tensor, row, factor, encoding, unit)
-        })?
-    {
-        return Ok(quantised);
+    if !keeps_small(tensor, how) {
+        return to_8_bits(tensor, &|_| factor, how);
     }
+    let encoding = match tensor.stored_row(0) {
+        Some((Kind::Q6K, _)) => Encoding::Int6,
+        _ => Encoding::Int4,
+    };
+    let small = pack::matrix(tensor, encoding, how.threads, |row, unit| {
+        small::encode(tensor, row, factor, encoding, unit)
+    })?;
+    match small {
+        Some(small) => Ok(small),
+        None => to_8_bits(tensor, &|_| factor, how),
+    }
+}
+
+/// Makes a matrix of a tensor whose columns are multiplied by a factor each, with 8 bits whatever its format.
+///
+/// # Errors
+/// As [`quantise`].
+pub fn quantise_columns(
+    tensor: &Tensor<'_>,
+    factors: &[f32],
+    how: &Quantisation,
+) -> Result<Quantised, QuantiseError> {
+    to_8_bits(
+        tensor,
+        &|column| factors.get(column).copied().unwrap_or(1.0),
+        how,
+    )
+}
+
+/// Whether a tensor comes in 4 or 6 bits and keeps them.
+pub fn keeps_small(tensor: &Tensor<'_>, how: &Quantisation) -> bool {
+    let kind = tensor.stored_row(0).map(|(kind, _)| kind);
+    how.keep_small && matches!(kind, Some(Kind::Q4_0 | Kind::Q4K | Kind::Q6K))
+}
+
+fn to_8_bits(
+    tensor: &Tensor<'_>,
+    factor: &(dyn Fn(usize) -> f32 + Sync),
+    how: &Quantisation,
+) -> Result<Quantised, QuantiseError> {
     let largest = (1_u32 << how.multiplier_bits.clamp(1, 8)) - 1;
     let encoded = pack::matrix(tensor, Encoding::Int8, how.threads, |row, unit| {
         int8::encode(tensor, row, factor, largest, unit).map(Some)

@@ -1,11 +1,10 @@
 //! Steps, constants, tables and matrices of a program under construction.
 
 use crate::{
-    quantise::{Quantisation, QuantiseError, quantise},
+    quantise::{Quantisation, QuantiseError, Quantised, quantise, quantise_columns},
     tensor::Tensor,
 };
 use og_program::{
-    matrix::Matrix,
     operation::{
         MatrixIndex, Number, Operation, Scale, Step, Table, TableIndex, Vector, VectorIndex,
     },
@@ -102,14 +101,24 @@ impl Builder {
         factor: f32,
     ) -> Result<MatrixIndex, QuantiseError> {
         let quantised = quantise(tensor, factor, &self.how)?;
-        self.errors
-            .push((tensor.name().to_owned(), quantised.relative_error));
-        Ok(self.push(quantised.matrix, quantised.bytes))
+        Ok(self.push(tensor, quantised))
     }
 
-    fn push(&mut self, matrix: Matrix, bytes: Vec<u8>) -> MatrixIndex {
-        self.program.matrices.push(matrix);
-        self.bytes.push(bytes);
+    /// Quantises and adds a matrix whose columns are multiplied by a factor each.
+    pub(crate) fn balanced_matrix(
+        &mut self,
+        tensor: &Tensor<'_>,
+        factors: &[f32],
+    ) -> Result<MatrixIndex, QuantiseError> {
+        let quantised = quantise_columns(tensor, factors, &self.how)?;
+        Ok(self.push(tensor, quantised))
+    }
+
+    fn push(&mut self, tensor: &Tensor<'_>, quantised: Quantised) -> MatrixIndex {
+        self.errors
+            .push((tensor.name().to_owned(), quantised.relative_error));
+        self.program.matrices.push(quantised.matrix);
+        self.bytes.push(quantised.bytes);
         (self.program.matrices.len() - 1) as MatrixIndex
     }
 }

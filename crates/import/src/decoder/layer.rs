@@ -5,7 +5,10 @@ use super::{
     build::{exponent_for, number_of, scale_of, scaled, table_of, vector_of},
     checked_bias, checked_weight, gain,
 };
-use crate::convert::{ConvertError, Widths};
+use crate::{
+    convert::{ConvertError, Widths},
+    quantise::keeps_small,
+};
 use og_program::{
     operation::{Attention, Cap, Operation, Rotation, Scale, Step, Vector, VectorIndex},
     value::Form,
@@ -21,12 +24,21 @@ const SINE_BITS: u8 = 14;
 /// Points of tables of activations and caps, as a power of two.
 const TABLE_BITS: u8 = 16;
 
+/// How much of a channel's size goes into its weights; measured with `examples/widths.rs`.
+const BALANCE: f32 = 0.35;
+
 /// Writes a decoder's steps. Fixed exponents have `headroom` times the calibrated range.
 pub(crate) struct LayerSteps<'b, 's> {
     pub(crate) builder: &'b mut Builder,
     pub(crate) source: &'s dyn Source,
     pub(crate) widths: Widths,
     pub(crate) headroom: f64,
+}
+
+/// A norm's output, and what matrices that read it multiply their columns by.
+struct Normed {
+    step: Step,
+    columns: Option<Vec<f32>>,
 }
 
 /// Exponents of a layer's heads.
@@ -85,37 +97,50 @@ impl LayerSteps<'_, '_> {
         let attention = self.attention(layer, residual, ranges)?;
         let name = format!("layer.{layer}");
         let residual = self.add(&format!("{name}.attention.residual"), residual, attention);
-        let feed_forward = self.feed_forward(layer, residual)?;
+        let feed_forward = self.feed_forward(layer, residual, &ranges.feed_forward_channels)?;
         Ok(self.add(&format!("{name}.residual"), residual, feed_forward))
     }
 
-    /// The final norm and the logits, of which `greatest` is the largest magnitude seen. `embedding` is the
+    /// The final norm and the logits, of which `greatest` is the largest magnitude seen, from channels of
+    /// sizes `channels`. `embedding` is the
     /// matrix of the embedding.
     pub(crate) fn logits(
         &mut self,
         residual: Step,
-        greatest: f32,
+        (greatest, channels): (f32, &[f32]),
         embedding: u32,
     ) -> Result<Step, ConvertError> {
         let config = self.source.config();
+        let tensor = if config.tied {
+            None
+        } else {
+            Some(checked_weight(self.source, Role::Output)?)
+        };
+        let balanced = tensor
+            .as_ref()
+            .filter(|tensor| !keeps_small(tensor, &self.builder.how));
+        let columns = balanced.map(|_| balance(channels));
         // A tied matrix holds the scaled embedding: the norm before it takes the scale back.
-        let factor = if config.tied {
-            1.0 / config.embedding_scale
+        let scale = if config.tied {
+            config.embedding_scale
         } else {
             1.0
+        };
+        let factor = |channel: usize| {
+            let columns = columns.as_ref().and_then(|columns| columns.get(channel));
+            1.0 / columns.map_or(scale, |column| f64::from(*column))
         };
         let x = self.norm(
             "final norm",
             residual,
             Role::FinalNorm,
-            factor,
+            &factor,
             self.widths.norm,
         )?;
-        let matrix = if config.tied {
-            embedding
-        } else {
-            let output = checked_weight(self.source, Role::Output)?;
-            self.builder.matrix(&output, 1.0)?
+        let matrix = match (&tensor, &columns) {
+            (None, _) => embedding,
+            (Some(tensor), None) => self.builder.matrix(tensor, 1.0)?,
+            (Some(tensor), Some(columns)) => self.builder.balanced_matrix(tensor, columns)?,
         };
         let bias = self.bias(Role::Output)?;
         let exponent = exponent_for(f64::from(greatest) * self.headroom, 16);
@@ -174,7 +199,7 @@ impl LayerSteps<'_, '_> {
         name: &str,
         input: Step,
         role: Role,
-        factor: f64,
+        factor: &dyn Fn(usize) -> f64,
         bits: u8,
     ) -> Result<Step, ConvertError> {
         let config = self.source.config();
@@ -193,7 +218,7 @@ impl LayerSteps<'_, '_> {
             }
         };
         let bias = checked_bias(self.source, role)?;
-        let gain = vector_of(gain.iter().map(|x| f64::from(*x) * factor * length.sqrt()));
+        let gain = by_channel(&gain, &|channel| factor(channel) * length.sqrt());
         let norm = Operation::RootMeanSquare {
             input,
             gain: self.builder.vector(gain),
@@ -206,7 +231,7 @@ impl LayerSteps<'_, '_> {
         let left = self
             .builder
             .step(&format!("{name}.gained"), norm, config.width, scaled(16, 1));
-        let bias = vector_of(bias.iter().map(|x| f64::from(*x) * factor));
+        let bias = by_channel(&bias, factor);
         let form = Form::Fixed {
             bits: 16,
             exponents: vec![bias.exponent],
@@ -223,15 +248,44 @@ impl LayerSteps<'_, '_> {
         ))
     }
 
+    /// A norm whose larger channels are divided by what `read_by`'s columns are multiplied by, unless those keep the
+    /// small elements that they come in.
+    fn balanced_norm(
+        &mut self,
+        name: &str,
+        residual: Step,
+        (layer, norm, read_by): (u32, Part, &[Part]),
+        sizes: &[f32],
+    ) -> Result<Normed, ConvertError> {
+        let mut columns = Some(balance(sizes));
+        for part in read_by {
+            let tensor = checked_weight(self.source, Role::Layer(layer, *part))?;
+            if keeps_small(&tensor, &self.builder.how) {
+                columns = None;
+            }
+        }
+        let factor = |channel: usize| {
+            let columns = columns.as_ref().and_then(|columns| columns.get(channel));
+            columns.map_or(1.0, |column| 1.0 / f64::from(*column))
+        };
+        let (name, role) = (format!("{name}.norm"), Role::Layer(layer, norm));
+        let step = self.norm(&name, residual, role, &factor, self.widths.norm)?;
+        Ok(Normed { step, columns })
+    }
+
     fn linear(
         &mut self,
         name: &str,
-        input: Step,
+        input: &Normed,
         role: Role,
         form: Form,
     ) -> Result<Step, ConvertError> {
         let tensor = checked_weight(self.source, role)?;
-        let matrix = self.builder.matrix(&tensor, 1.0)?;
+        let matrix = match &input.columns {
+            None => self.builder.matrix(&tensor, 1.0)?,
+            Some(columns) => self.builder.balanced_matrix(&tensor, columns)?,
+        };
+        let input = input.step;
         let bias = self.bias(role)?;
         let width = tensor.rows() as u32;
         Ok(self.builder.step(
@@ -261,11 +315,15 @@ impl LayerSteps<'_, '_> {
         } else {
             name.to_owned()
         };
-        let given = self.linear(&linear, input, Role::Layer(layer, matrix), scaled(16, 1))?;
+        let input = Normed {
+            step: input,
+            columns: None,
+        };
+        let given = self.linear(&linear, &input, Role::Layer(layer, matrix), scaled(16, 1))?;
         if !post {
             return Ok(given);
         }
-        self.norm(name, given, Role::Layer(layer, norm), 1.0, 16)
+        self.norm(name, given, Role::Layer(layer, norm), &|_| 1.0, 16)
     }
 
     fn attention(
@@ -276,24 +334,23 @@ impl LayerSteps<'_, '_> {
     ) -> Result<Step, ConvertError> {
         let config = self.source.config();
         let name = format!("layer.{layer}.attention");
-        let norm = Role::Layer(layer, Part::AttentionNorm);
-        let x = self.norm(
-            &format!("{name}.norm"),
-            residual,
-            norm,
-            1.0,
-            self.widths.norm,
-        )?;
+        let read_by = [Part::Query, Part::Key, Part::Value];
+        let place = (layer, Part::AttentionNorm, &read_by[..]);
+        let x = self.balanced_norm(&name, residual, place, &ranges.attention_channels)?;
         let exponents = self.exponents(ranges);
         let definition = &config.layers[layer as usize];
         let place = (&*name, layer, definition);
-        let queries =
-            self.head_rows(place, x, [Part::Query, Part::QueryNorm], &exponents.queries)?;
-        let keys = self.head_rows(place, x, [Part::Key, Part::KeyNorm], &exponents.keys)?;
+        let queries = self.head_rows(
+            place,
+            &x,
+            [Part::Query, Part::QueryNorm],
+            &exponents.queries,
+        )?;
+        let keys = self.head_rows(place, &x, [Part::Key, Part::KeyNorm], &exponents.keys)?;
         let form = self.cached(&exponents.values);
         let values = self.linear(
             &format!("{name}.values"),
-            x,
+            &x,
             Role::Layer(layer, Part::Value),
             form,
         )?;
@@ -344,7 +401,7 @@ impl LayerSteps<'_, '_> {
     fn head_rows(
         &mut self,
         (name, layer, definition): (&str, u32, &LayerConfig),
-        input: Step,
+        input: &Normed,
         [part, norm]: [Part; 2],
         exponents: &[i32],
     ) -> Result<Step, ConvertError> {
@@ -494,20 +551,23 @@ impl LayerSteps<'_, '_> {
         })
     }
 
-    fn feed_forward(&mut self, layer: u32, residual: Step) -> Result<Step, ConvertError> {
+    fn feed_forward(
+        &mut self,
+        layer: u32,
+        residual: Step,
+        channels: &[f32],
+    ) -> Result<Step, ConvertError> {
         let config = self.source.config();
         let name = format!("layer.{layer}.feed_forward");
-        let norm = Role::Layer(layer, Part::FeedForwardNorm);
-        let x = self.norm(
-            &format!("{name}.norm"),
-            residual,
-            norm,
-            1.0,
-            self.widths.norm,
-        )?;
+        let read_by: &[Part] = match config.feed_forward {
+            FeedForward::Gated(_) => &[Part::Gate, Part::Up],
+            FeedForward::Plain(_) => &[Part::Up],
+        };
+        let place = (layer, Part::FeedForwardNorm, read_by);
+        let x = self.balanced_norm(&name, residual, place, channels)?;
         let up = self.linear(
             &format!("{name}.up"),
-            x,
+            &x,
             Role::Layer(layer, Part::Up),
             scaled(16, 1),
         )?;
@@ -515,7 +575,7 @@ impl LayerSteps<'_, '_> {
             FeedForward::Gated(function) => {
                 let role = Role::Layer(layer, Part::Gate);
                 (
-                    self.linear(&format!("{name}.gate"), x, role, scaled(16, 1))?,
+                    self.linear(&format!("{name}.gate"), &x, role, scaled(16, 1))?,
                     Some(up),
                     function,
                 )
@@ -545,4 +605,26 @@ impl LayerSteps<'_, '_> {
         );
         self.given(&name, gated, Part::Down, Part::PostFeedForwardNorm, layer)
     }
+}
+
+/// Numbers with a factor for each channel, as a constant.
+fn by_channel(x: &[f32], factor: &dyn Fn(usize) -> f64) -> Vector {
+    let products = x.iter().enumerate();
+    vector_of(products.map(|(channel, x)| f64::from(*x) * factor(channel)))
+}
+
+/// What channels are divided by before matrices read them, and matrices' columns multiplied by: channels that are larger
+/// than most get finer weights, as 8 bits round those and activations have bits to spare.
+fn balance(sizes: &[f32]) -> Vec<f32> {
+    let mut sorted = sizes.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+    let factor = |size: &f32| {
+        if middle > 0.0 {
+            (size / middle).powf(BALANCE).clamp(1.0, 4.0)
+        } else {
+            1.0
+        }
+    };
+    sizes.iter().map(factor).collect()
 }

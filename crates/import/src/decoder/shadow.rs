@@ -17,6 +17,19 @@ pub(crate) struct LayerRanges {
     pub(crate) keys: Vec<f32>,
     /// Of values.
     pub(crate) values: Vec<f32>,
+    /// Root of the mean square of each channel that attention's matrices read.
+    pub(crate) attention_channels: Vec<f32>,
+    /// Of each channel that the feed-forward block reads.
+    pub(crate) feed_forward_channels: Vec<f32>,
+}
+
+/// What logits reached on the calibration tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LogitsRange {
+    /// The greatest magnitude before the final cap.
+    pub(crate) greatest: f32,
+    /// Root of the mean square of each channel that the output matrix reads.
+    pub(crate) channels: Vec<f32>,
 }
 
 /// What the float original gives for the evaluation tokens: rows of positions, one text after the other.
@@ -147,7 +160,10 @@ impl<'s> Shadow<'s> {
                 rotary,
             )
         };
-        let ranges = LayerRanges {
+        let channels = |x: &[f32]| floats::channel_sizes(x, config.width as usize, calibration);
+        let mut ranges = LayerRanges {
+            attention_channels: channels(&x),
+            feed_forward_channels: vec![],
             queries: range(&queries, config.heads, rotary),
             keys: range(&keys, config.kv_heads, rotary),
             values: range(&values, config.kv_heads, None),
@@ -168,6 +184,7 @@ impl<'s> Shadow<'s> {
         let given = self.linear(&mixed, role(Part::AttentionOutput))?;
         self.add(given, role(Part::PostAttentionNorm))?;
         let x = self.normalised(&self.hidden, role(Part::FeedForwardNorm))?;
+        ranges.feed_forward_channels = channels(&x);
         let given = self.feed_forward(&x, layer)?;
         self.add(given, role(Part::PostFeedForwardNorm))?;
         Ok(ranges)
@@ -201,8 +218,8 @@ impl<'s> Shadow<'s> {
         Ok(())
     }
 
-    /// The greatest magnitude of a logit before the final cap, and the logits of the evaluation tokens.
-    pub(crate) fn logits(&self) -> Result<(f32, Vec<f32>), SourceError> {
+    /// What logits are calibrated by, and the logits of the evaluation tokens.
+    pub(crate) fn logits(&self) -> Result<(LogitsRange, Vec<f32>), SourceError> {
         let config = self.source.config();
         let x = self.normalised(&self.hidden, Role::FinalNorm)?;
         let role = if config.tied {
@@ -216,8 +233,10 @@ impl<'s> Shadow<'s> {
         for (index, rows) in x.chunks(64 * width).enumerate() {
             let logits = self.linear(rows, role)?;
             for (place, row) in logits.chunks(config.vocabulary as usize).enumerate() {
-                greatest = row.iter().fold(greatest, |most, x| most.max(x.abs()));
-                if index * 64 + place >= self.calibration {
+                let calibrates = index * 64 + place < self.calibration;
+                if calibrates {
+                    greatest = row.iter().fold(greatest, |most, x| most.max(x.abs()));
+                } else {
                     evaluated.extend(row.iter().map(|x| match config.final_cap {
                         None => *x,
                         Some(cap) => (cap * (f64::from(*x) / cap).tanh()) as f32,
@@ -225,7 +244,8 @@ impl<'s> Shadow<'s> {
                 }
             }
         }
-        Ok((greatest, evaluated))
+        let channels = floats::channel_sizes(&x, width, self.calibration);
+        Ok((LogitsRange { greatest, channels }, evaluated))
     }
 
     /// The evaluation texts.

@@ -13,14 +13,14 @@ const ROUND: f32 = 12_582_912.0;
 pub(super) fn encode(
     tensor: &Tensor<'_>,
     row: usize,
-    factor: f32,
+    factor: &(dyn Fn(usize) -> f32 + Sync),
     largest: u32,
     unit: Option<i32>,
 ) -> Result<EncodedRow, TensorError> {
     let mut values = vec![0.0; tensor.columns().next_multiple_of(GROUP)];
     tensor.read_row(row, &mut values[..tensor.columns()])?;
-    for value in &mut values {
-        *value *= factor;
+    for (column, value) in values.iter_mut().enumerate() {
+        *value *= factor(column);
     }
     if let Some(unit) = unit {
         return Ok(with_unit(&values, unit, largest));
