@@ -5,6 +5,7 @@
 
 mod cache;
 mod commit;
+mod convert;
 mod draft;
 mod executor;
 mod generator;
@@ -16,6 +17,7 @@ mod request;
 mod running;
 mod scheduler;
 mod steps;
+mod tensors;
 mod values;
 
 pub use cache::{BLOCK_POSITIONS, CacheError, SequenceId};
@@ -28,6 +30,7 @@ pub use request::{
     Request, StreamFault, Usage,
 };
 pub use scheduler::SchedulerSettings;
+pub use tensors::{ExactTensors, TensorsError};
 pub use values::ValueRef;
 
 #[cfg(test)]

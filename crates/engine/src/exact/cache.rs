@@ -374,3 +374,6 @@ impl Cache {
         Some(run.root())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub(crate) struct PlannedStep {
 pub(crate) struct Attended {
     pub(crate) keys: Step,
     pub(crate) values: Step,
+    /// A step that attends to them.
+    pub(crate) reader: usize,
     pub(crate) heads: usize,
     pub(crate) offset: usize,
     /// 16-bit numbers of one head.
@@ -129,7 +131,7 @@ fn place(length: &mut usize, count: usize) -> usize {
 
 fn attended(program: &Program, length: &mut usize) -> Vec<Attended> {
     let mut all: Vec<Attended> = vec![];
-    for definition in &program.steps {
+    for (reader, definition) in program.steps.iter().enumerate() {
         let Some(plan) = attention_plan(program, definition) else {
             continue;
         };
@@ -149,6 +151,7 @@ fn attended(program: &Program, length: &mut usize) -> Vec<Attended> {
             all.push(Attended {
                 keys: *keys,
                 values: *values,
+                reader,
                 heads,
                 offset,
                 head_length,

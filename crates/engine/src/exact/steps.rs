@@ -146,12 +146,7 @@ impl Wave<'_> {
         for index in &plan.steps[step].appended {
             let attended = &plan.attended[*index];
             let operands = [value(attended.keys), value(attended.values)];
-            let reader = plan
-                .steps
-                .iter()
-                .position(|planned| planned.attended == Some(*index));
-            let attention =
-                reader.and_then(|reader| attention_plan(program, &program.steps[reader]));
+            let attention = attention_plan(program, &program.steps[attended.reader]);
             if let Some(attention) = attention {
                 attend::append(scope, attended, &attention, operands, self.cache);
             }

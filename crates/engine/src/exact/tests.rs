@@ -283,3 +283,51 @@ fn long_texts_of_one_sequence_and_sixteen_at_once_are_equal() {
     let model = programs::transformer(11, true);
     check(model, 11, 16, 40);
 }
+
+#[test]
+fn tensors_go_through_a_program_entry_by_entry() {
+    use crate::Backend as _;
+    use og_types::{ElementType, Tensor};
+    let model = Arc::new(programs::picture(5));
+    let backend = super::ExactTensors::new(model.clone()).unwrap();
+    let mut numbers = Numbers(1);
+    let inputs = random_inputs(&model, &mut numbers, 1);
+    let floats: Vec<u8> = inputs[0].inputs[0]
+        .mantissas()
+        .iter()
+        .flat_map(|m| (f32::from(*m) / 64.0).to_le_bytes())
+        .collect();
+    let ranks: Vec<u8> = inputs[0].inputs[1].indices().iter().flat_map(|index| i64::from(*index).to_le_bytes()).collect();
+    let tensor = |input: usize, element_type, data: Vec<u8>| Tensor {
+        name: model.program().inputs[input].name.clone(),
+        element_type,
+        shape: model.program().inputs[input].shape.clone(),
+        data: data.into(),
+    };
+    let given = [tensor(0, ElementType::F32, floats), tensor(1, ElementType::I64, ranks)];
+    let outputs = backend.run(&given).unwrap();
+    let interpreter = interpreted(&model, &inputs);
+    assert_eq!(outputs.len(), 4);
+    for output in &outputs {
+        let definition = model.program().outputs.iter().find(|of| of.name == output.name).unwrap();
+        let value = interpreter.computed(definition.step, 0);
+        assert_eq!(output.shape, definition.shape);
+        if value.indices().is_empty() {
+            let numbers = value.mantissas().iter().enumerate().map(|(index, m)| {
+                let part = value.mantissas().len() / value.exponents().len();
+                f64::from(*m) * 2_f64.powi(value.exponents()[index / part])
+            });
+            let floats = output.data.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
+            assert!(numbers.eq(floats));
+        } else {
+            let integers = output.data.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes));
+            assert!(value.indices().iter().map(|index| i64::from(*index)).eq(integers));
+        }
+    }
+    assert_eq!(backend.run(&given).unwrap(), outputs);
+    assert!(backend.run(&given[..1]).is_err());
+    assert!(matches!(
+        super::ExactTensors::new(Arc::new(programs::transformer(1, true))),
+        Err(super::TensorsError::Tokens)
+    ));
+}
