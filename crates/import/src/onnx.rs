@@ -67,7 +67,8 @@ impl Default for OnnxOptions<'_> {
             extents: BTreeMap::new(),
             calibration: None,
             headroom: 1.25,
-            quantisation: Quantisation::default(),
+            // Four bits would double the error, and these models are small.
+            quantisation: Quantisation { multiplier_bits: 8, ..Quantisation::default() },
             precise: false,
             operand_bits: 14,
             max_multiplications: 1 << 37,

@@ -17,26 +17,7 @@ impl Lowering<'_> {
             "Sum" | "Mean" => self.sum(node)?,
             "Max" | "Min" => self.greatest(node)?,
             "Where" => self.choice(node)?,
-            "PRelu" => {
-                let (x, slope) = (
-                    self.needed(node, 0)?,
-                    self.needed_constant(node, 1, "its slope must be constant")?,
-                );
-                let x = self.held(x)?;
-                let x = self.whole(x, name)?;
-                let of = self.builder.of(x.step).clone();
-                let step = self.builder.step(name, Operation::Rectify(x.step), of);
-                let above = Held { step, ..x.clone() };
-                let slopes = slope.to_floats();
-                let rest: Vec<f32> = slopes.iter().map(|slope| 1.0 - slope).collect();
-                let slopes = self.made_constant(name, slope.shape.clone(), &slopes);
-                let rest = self.made_constant(name, slope.shape, &rest);
-                let (above, below) = (
-                    self.product(&above, &rest, id, name)?,
-                    self.product(&x, &slopes, id, name)?,
-                );
-                self.total(&above, &below, id, name)?
-            }
+            "PRelu" => self.slopes(node)?,
             "Pow" => {
                 return Err(Fault::Unsupported(
                     "powers are converted for one constant exponent",
@@ -50,6 +31,35 @@ impl Lowering<'_> {
         };
         self.set(id, held);
         Ok(())
+    }
+
+    /// `max(x, 0)·(1 - slope) + x·slope`.
+    fn slopes(&mut self, node: &Node) -> Result<Held, Fault> {
+        let (id, name) = (node.output()?, node.name.as_str());
+        let slope = self.needed_constant(node, 1, "its slope must be constant")?;
+        let x = self.held(self.needed(node, 0)?)?;
+        let x = self.whole(x, name)?;
+        let of = self.builder.of(x.step).clone();
+        let step = self.builder.step(name, Operation::Rectify(x.step), of);
+        let above = Held { step, ..x.clone() };
+        let slopes = slope.to_floats();
+        let rest: Vec<f32> = slopes.iter().map(|slope| 1.0 - slope).collect();
+        let slopes = self.made_constant(name, slope.shape.clone(), &slopes);
+        let rest = self.made_constant(name, slope.shape, &rest);
+        let shape = self.shape(id)?.to_vec();
+        let multiply = |left, right| Operation::Multiply { left, right };
+        let mut part = |x: &Held, factor: &Held| {
+            let form = (16, exponent_for(self.reach(x) * self.reach(factor), 16));
+            self.pair(x, factor, &shape, name, multiply, Some(form))
+        };
+        let (above, below) = (part(&above, &rest)?, part(&x, &slopes)?);
+        self.total(&above, &below, id, name)
+    }
+
+    /// The largest magnitude that a tensor's step can hold.
+    fn reach(&self, held: &Held) -> f64 {
+        let of = self.builder.of(held.step);
+        of.largest() as f64 * 2f64.powi(exponent_of(of))
     }
 
     fn binary(&mut self, node: &Node) -> Result<Held, Fault> {
@@ -135,11 +145,7 @@ impl Lowering<'_> {
         );
         let shape = self.shape(id)?.to_vec();
         let negated = self.negated(b.clone(), name)?;
-        let range = |held: &Held, lowering: &Self| {
-            let of = lowering.builder.of(held.step);
-            of.largest() as f64 * 2f64.powi(exponent_of(of))
-        };
-        let exponent = exponent_for(range(&a, self) + range(&b, self), 16);
+        let exponent = exponent_for(self.reach(&a) + self.reach(&b), 16);
         let add = |left, right| Operation::Add { left, right };
         let above = self.pair(&a, &negated, &shape, name, add, Some((16, exponent)))?;
         let above = self.whole(above, name)?;
