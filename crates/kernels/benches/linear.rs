@@ -4,8 +4,16 @@
 //! half of the blocks.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use og_kernels::{Activations, Columns, Kernels, Prepared, linear};
-use og_program::matrix::{Encoding, Matrix, Weights};
+use og_kernels::{
+    Activations, Columns, Kernels, Prepared,
+    attention::{AttentionScratch, POSITIONS, Plan, Query, attend},
+    linear,
+};
+use og_program::{
+    matrix::{Encoding, Matrix, Weights},
+    operation::{Attention, Scale, Vector},
+    value::{Form, Type},
+};
 use std::hint::black_box;
 
 /// A matrix with multipliers of 8 bits, as those of 8-bit files become.
@@ -170,5 +178,80 @@ fn prefill(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decode, prefill);
+/// Heads, heads of keys, and their width; positions in the cache.
+const HEADS: (u32, u32, u32, usize) = (32, 4, 64, 1024);
+
+fn fixed(heads: u32) -> Type {
+    let form = Form::Fixed {
+        bits: 12,
+        exponents: vec![0; heads as usize],
+    };
+    let width = heads * HEADS.2;
+    Type {
+        rows: 1,
+        width,
+        form,
+    }
+}
+
+/// One position that sees 1,024 (decode), and 512 that see 768 on average (prefill): products with keys and values.
+fn attention(criterion: &mut Criterion) {
+    let kernels = Kernels::best();
+    let (heads, kv_heads, width, positions) = HEADS;
+    let scale = Scale {
+        multiplier: 40_000,
+        places: 26,
+    };
+    let attention = Attention {
+        heads,
+        kv_heads,
+        window: None,
+        scales: vec![scale; heads as usize],
+        weights: 0,
+        cap: None,
+    };
+    let weights = Vector {
+        mantissas: (0..4096).map(|i: i16| i16::MAX - i * 8 + i / 8).collect(),
+        exponent: -15,
+    };
+    let types = [fixed(heads), fixed(kv_heads), fixed(kv_heads)];
+    let plan = Plan::new(&attention, types.each_ref(), &weights, None);
+    let blocks = positions / POSITIONS;
+    let small = |count: usize| -> Vec<i16> { rows(count, 1).iter().map(|m| m / 4).collect() };
+    let cache = small(plan.block_len() * blocks * kv_heads as usize);
+    let block = |head: usize, index: usize| {
+        &cache[(head * blocks + index) * plan.block_len()..][..plan.block_len()]
+    };
+    let (columns, mut scratch) = ((heads * width) as usize, AttentionScratch::default());
+    let mut group = criterion.benchmark_group("attention");
+    group.sample_size(10);
+    for count in [1, 512] {
+        let mantissas = small(count * columns);
+        let queries: Vec<Query<'_>> = (0..count)
+            .map(|i| Query {
+                mantissas: &mantissas[i * columns..][..columns],
+                visible: 0..positions - count + i + 1,
+            })
+            .collect();
+        let seen: usize = queries.iter().map(|query| query.visible.len()).sum();
+        let mut out = vec![0; count * columns];
+        group.throughput(Throughput::Elements((seen * columns * 2) as u64));
+        group.bench_function(BenchmarkId::new("queries", count), |b| {
+            b.iter(|| {
+                let out = Columns::new(&mut out, columns);
+                attend(
+                    kernels,
+                    &plan,
+                    0..heads as usize,
+                    &queries,
+                    block,
+                    &mut scratch,
+                    out,
+                );
+            });
+        });
+    }
+}
+
+criterion_group!(benches, decode, prefill, attention);
 criterion_main!(benches);

@@ -85,7 +85,11 @@ fn case(shape: &Shape) -> Case {
         output: Type {
             rows: 1,
             width: shape.value_width * heads,
-            form: random.form(if shape.positions % 2 == 0 { 1 } else { heads }),
+            form: random.form(if shape.positions.is_multiple_of(2) {
+                1
+            } else {
+                heads
+            }),
         },
         types,
         values,

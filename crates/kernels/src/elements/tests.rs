@@ -119,7 +119,7 @@ proptest! {
         let random = &mut Random(seed);
         let (width, parts) = (quarter * 4, 1 << finer);
         let (input, output) = operand(random, width, 1);
-        let parts = if output.parts() == 1 || parts as usize % output.parts() == 0 { parts } else { 4 };
+        let parts = if output.parts() == 1 || (parts as usize).is_multiple_of(output.parts()) { parts } else { 4 };
         let gain = random.vector(width / parts as usize, 16);
         let epsilon = Number {
             mantissa: random.between(0, 1 << 20),

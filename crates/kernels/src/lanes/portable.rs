@@ -40,7 +40,7 @@ fn on_halves(x: i32, f: impl Fn(i16) -> i16) -> i32 {
 impl Lanes for Portable {
     type V = [i32; 16];
     type W = [i64; 16];
-    const ROWS: usize = 4;
+    const ROWS: usize = 2;
 
     #[inline(always)]
     fn zero(self) -> Self::V {
