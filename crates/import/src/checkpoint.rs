@@ -1,6 +1,8 @@
 //! Read Hugging Face directories: `config.json`, and weights in one or several safetensors files.
 
+mod angles;
 mod config;
+mod entries;
 mod shards;
 #[cfg(test)]
 mod tests;

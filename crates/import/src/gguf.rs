@@ -1,6 +1,7 @@
 //! Read GGUF files (versions 2 and 3): bytes in, views out, nothing trusted.
 
 mod decoder;
+mod entries;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Decoder transformers in GGUF files: the architecture from metadata, weights by the names of llama.cpp.
 
-use super::{Gguf, GgufError, Value};
+use super::{Gguf, GgufError, Value, entries::Entries};
 use crate::{
     decoder::{
         Activation, DecoderConfig, FeedForward, LayerConfig, MAX_LAYERS, Norm, Part, Role, Rotary,
@@ -169,77 +169,6 @@ impl Source for GgufDecoder<'_> {
                 Ok(Some(whole.rows_from(first, count)?.read()?))
             }
         }
-    }
-}
-
-/// Entries of the metadata below the architecture's name.
-struct Entries<'a> {
-    gguf: &'a Gguf<'a>,
-    name: &'a str,
-}
-
-impl Entries<'_> {
-    fn key(&self, key: &str) -> String {
-        format!("{}.{key}", self.name)
-    }
-
-    fn wrong(&self, key: &str, reason: &str) -> GgufDecoderError {
-        GgufDecoderError::Entry {
-            key: self.key(key),
-            reason: reason.to_owned(),
-        }
-    }
-
-    fn integer(&self, key: &str) -> Result<Option<u32>, GgufDecoderError> {
-        match self.gguf.value(&self.key(key)) {
-            None => Ok(None),
-            Some(Value::Array(array)) => {
-                // One number for each layer: only where all are equal.
-                let mut values = array.values().map(|value| value.integer());
-                let first = values.next().flatten();
-                if first.is_some() && values.all(|value| value == first) {
-                    return Ok(first);
-                }
-                Err(self.wrong(key, "differs between layers, which is not supported"))
-            }
-            Some(value) => match value.integer() {
-                Some(integer) => Ok(Some(integer)),
-                None => Err(self.wrong(key, "must be an integer")),
-            },
-        }
-    }
-
-    fn needed(&self, key: &str) -> Result<u32, GgufDecoderError> {
-        self.integer(key)?
-            .ok_or_else(|| self.wrong(key, "is missing"))
-    }
-
-    fn number(&self, key: &str) -> Result<Option<f64>, GgufDecoderError> {
-        match self.gguf.value(&self.key(key)) {
-            None => Ok(None),
-            Some(value) => match value.number() {
-                Some(number) => Ok(Some(number)),
-                None => Err(self.wrong(key, "must be a number")),
-            },
-        }
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        self.gguf.value(&self.key(key)).and_then(Value::text)
-    }
-
-    /// A small tensor of factors.
-    fn factors(&self, name: &str) -> Result<Option<Vec<f64>>, GgufDecoderError> {
-        let Some(tensor) = self.gguf.tensor(name) else {
-            return Ok(None);
-        };
-        let format = |format: u32| SourceError::Format {
-            name: name.to_owned(),
-            format: format.to_string(),
-        };
-        let tensor = tensor.map_err(SourceError::from)?.map_err(format)?;
-        let factors = tensor.read().map_err(SourceError::from)?;
-        Ok(Some(factors.into_iter().map(f64::from).collect()))
     }
 }
 

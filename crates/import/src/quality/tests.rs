@@ -76,7 +76,6 @@ fn too_few_bits_do_not_pass() {
         gate: 8,
         attention: 8,
         cache: 8,
-        ..Widths::default()
     };
     let report = report(
         &Options {
