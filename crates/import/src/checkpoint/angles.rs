@@ -69,29 +69,7 @@ fn scaling(
             high: need("high_freq_factor")?,
             original,
         },
-        "yarn" => {
-            let factor = scaled.number("factor")?.unwrap_or(trained / original);
-            let of = |scale: f64| {
-                if factor <= 1.0 {
-                    1.0
-                } else {
-                    0.1 * scale * factor.ln() + 1.0
-                }
-            };
-            let pair = (scaled.number("mscale")?, scaled.number("mscale_all_dim")?);
-            let attention = match (scaled.number("attention_factor")?, pair) {
-                (Some(factor), _) => factor,
-                (None, (Some(one), Some(all))) => of(one) / of(all),
-                _ => of(1.0),
-            };
-            Scaling::Yarn {
-                factor,
-                fast: scaled.number("beta_fast")?.unwrap_or(32.0),
-                slow: scaled.number("beta_slow")?.unwrap_or(1.0),
-                original,
-                attention: Some(attention),
-            }
-        }
+        "yarn" => yarn(scaled, trained, original)?,
         "longrope" | "su" => {
             let long = f64::from(positions) > original;
             let factor = scaled.number("factor")?.unwrap_or(trained / original);
@@ -111,4 +89,28 @@ fn scaling(
             )));
         }
     }))
+}
+
+fn yarn(scaled: &Entries<'_>, trained: f64, original: f64) -> Result<Scaling, CheckpointError> {
+    let factor = scaled.number("factor")?.unwrap_or(trained / original);
+    let of = |scale: f64| {
+        if factor <= 1.0 {
+            1.0
+        } else {
+            0.1 * scale * factor.ln() + 1.0
+        }
+    };
+    let pair = (scaled.number("mscale")?, scaled.number("mscale_all_dim")?);
+    let attention = match (scaled.number("attention_factor")?, pair) {
+        (Some(factor), _) => factor,
+        (None, (Some(one), Some(all))) => of(one) / of(all),
+        _ => of(1.0),
+    };
+    Ok(Scaling::Yarn {
+        factor,
+        fast: scaled.number("beta_fast")?.unwrap_or(32.0),
+        slow: scaled.number("beta_slow")?.unwrap_or(1.0),
+        original,
+        attention: Some(attention),
+    })
 }

@@ -187,40 +187,13 @@ fn config(
             .checked_div(heads)
             .ok_or_else(|| entries.wrong("attention.head_count", "is zero"))?,
     };
-    if entries
-        .integer("attention.value_length")?
-        .is_some_and(|width| width != head_width)
-    {
-        return Err(entries.wrong(
-            "attention.value_length",
-            "differs from key_length, which is not supported",
-        ));
-    }
-    if entries
-        .integer("expert_count")?
-        .is_some_and(|count| count > 0)
-    {
-        return Err(GgufDecoderError::Unsupported(
-            "a mixture of experts, which is not read yet".to_owned(),
-        ));
-    }
+    check_supported(entries, head_width)?;
     let count = entries.needed("block_count")?;
     if !(1..=MAX_LAYERS).contains(&count) {
         return Err(entries.wrong("block_count", "must be 1 to 1024"));
     }
     let trained = entries.needed("context_length")?;
-    let embedding = entries.gguf.tensor("token_embd.weight");
-    let vocabulary = match embedding {
-        Some(Ok(Ok(tensor))) => u32::try_from(tensor.rows()).unwrap_or(u32::MAX),
-        _ => {
-            let name = "token_embd.weight".to_owned();
-            return Err(SourceError::Missing {
-                name,
-                role: Role::TokenEmbedding,
-            }
-            .into());
-        }
-    };
+    let vocabulary = vocabulary(entries.gguf)?;
     let gemma = architecture == Architecture::Gemma3;
     let gpt2 = architecture == Architecture::Gpt2;
     let layers = layers(
@@ -228,22 +201,6 @@ fn config(
         architecture,
         (count, head_width, positions.min(trained)),
     )?;
-    let norm = if gpt2 {
-        Norm::Layer {
-            epsilon: entries
-                .number("attention.layer_norm_epsilon")?
-                .unwrap_or(1e-5),
-        }
-    } else {
-        // The files of models whose gains are one more have them so already.
-        let epsilon = entries
-            .number("attention.layer_norm_rms_epsilon")?
-            .unwrap_or(1e-6);
-        Norm::RootMeanSquare {
-            epsilon,
-            plus_one: false,
-        }
-    };
     let divisor = if gemma && count == 62 {
         f64::from(width) / f64::from(heads.max(1))
     } else {
@@ -258,7 +215,7 @@ fn config(
         head_width,
         feed_forward_width: entries.needed("feed_forward_length")?,
         layers,
-        norm,
+        norm: norm(entries, architecture)?,
         query_key_norm: gemma || architecture == Architecture::Qwen3,
         post_norms: gemma,
         feed_forward: match architecture {
@@ -276,6 +233,58 @@ fn config(
             .filter(|cap| *cap > 0.0),
         embedding_scale: if gemma { f64::from(width).sqrt() } else { 1.0 },
         tied: entries.gguf.tensor("output.weight").is_none(),
+    })
+}
+
+fn vocabulary(gguf: &Gguf<'_>) -> Result<u32, GgufDecoderError> {
+    let name = "token_embd.weight";
+    match gguf.tensor(name) {
+        Some(Ok(Ok(tensor))) => Ok(u32::try_from(tensor.rows()).unwrap_or(u32::MAX)),
+        _ => Err(SourceError::Missing {
+            name: name.to_owned(),
+            role: Role::TokenEmbedding,
+        }
+        .into()),
+    }
+}
+
+fn check_supported(entries: &Entries<'_>, head_width: u32) -> Result<(), GgufDecoderError> {
+    if entries
+        .integer("attention.value_length")?
+        .is_some_and(|width| width != head_width)
+    {
+        return Err(entries.wrong(
+            "attention.value_length",
+            "differs from key_length, which is not supported",
+        ));
+    }
+    if entries
+        .integer("expert_count")?
+        .is_some_and(|count| count > 0)
+    {
+        return Err(GgufDecoderError::Unsupported(
+            "a mixture of experts, which is not read yet".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn norm(entries: &Entries<'_>, architecture: Architecture) -> Result<Norm, GgufDecoderError> {
+    Ok(if architecture == Architecture::Gpt2 {
+        Norm::Layer {
+            epsilon: entries
+                .number("attention.layer_norm_epsilon")?
+                .unwrap_or(1e-5),
+        }
+    } else {
+        // The files of models whose gains are one more have them so already.
+        let epsilon = entries
+            .number("attention.layer_norm_rms_epsilon")?
+            .unwrap_or(1e-6);
+        Norm::RootMeanSquare {
+            epsilon,
+            plus_one: false,
+        }
     })
 }
 
