@@ -6,6 +6,7 @@
 
 mod calibrate;
 mod contain;
+mod error;
 mod evaluate;
 mod graph;
 mod lower;
@@ -16,6 +17,8 @@ mod tensor;
 mod trees;
 mod windows;
 
+pub(crate) use error::Fault;
+pub use error::OnnxError;
 pub use graph::{MAX_MODEL_BYTES, MAX_NODES};
 pub use report::{LayerQuality, OnnxReport, OutputQuality};
 
@@ -23,7 +26,7 @@ use crate::{convert::Progress, quantise::Quantisation};
 use evaluate::recurrent::Trace;
 use graph::{Graph, Id};
 use lower::{Lowered, Original, Settings};
-use og_program::{check::ProgramError, program::Program};
+use og_program::program::Program;
 use std::collections::{BTreeMap, HashMap};
 use tensor::Tensor;
 
@@ -68,7 +71,10 @@ impl Default for OnnxOptions<'_> {
             calibration: None,
             headroom: 1.25,
             // Four bits would double the error, and these models are small.
-            quantisation: Quantisation { multiplier_bits: 8, ..Quantisation::default() },
+            quantisation: Quantisation {
+                multiplier_bits: 8,
+                ..Quantisation::default()
+            },
             precise: false,
             operand_bits: 14,
             max_multiplications: 1 << 37,
@@ -294,100 +300,6 @@ fn notes(graph: &Graph, lowered: &Lowered, report: &OnnxReport) -> Vec<String> {
         ));
     }
     notes
-}
-
-/// Why a file cannot be converted.
-#[derive(Debug, thiserror::Error)]
-pub enum OnnxError {
-    /// The file is larger than a model may be.
-    #[error("the file has {0} bytes: at most {max} are allowed", max = graph::MAX_MODEL_BYTES)]
-    TooLarge(usize),
-    /// The graph has more nodes than a model may have.
-    #[error("the graph has {0} nodes: at most {max} are allowed", max = graph::MAX_NODES)]
-    TooManyNodes(usize),
-    /// One run holds more elements than a program may have.
-    #[error("one run of the model holds more than {0} elements: make its inputs smaller")]
-    TooManyElements(usize),
-    /// One run multiplies more often than the options allow.
-    #[error(
-        "one run of the model needs more than {0} multiplications: allow more, or make its inputs smaller"
-    )]
-    TooMuchWork(u64),
-    /// It would become more steps than a program may have.
-    #[error("the program would have more than 65,536 steps: shorten its sequences")]
-    TooManySteps,
-    /// Not ONNX, or a graph without sense.
-    #[error("not an ONNX model that can be read: {0}")]
-    NotOnnx(String),
-    /// Operators of a version that is not read.
-    #[error(
-        "the model uses version {0} of the operators: 7 to 25 are read (onnx.version_converter helps)"
-    )]
-    Opset(i64),
-    /// An operator, or an attribute of it, that is not converted.
-    #[error("node {node:?}: {operator} cannot be converted: {hint}")]
-    Unsupported {
-        /// Which node.
-        node: String,
-        /// Its operator.
-        operator: String,
-        /// What to do.
-        hint: String,
-    },
-    /// A node whose shapes or attributes do not go together.
-    #[error("node {node:?}: {operator}: {reason}")]
-    Node {
-        /// Which node.
-        node: String,
-        /// Its operator.
-        operator: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// An input that a program cannot take.
-    #[error("input {name:?} {reason}")]
-    Input {
-        /// Which.
-        name: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Calibration data that do not go with the model.
-    #[error("calibration data: {0}")]
-    Calibration(String),
-    /// The program does not pass its checks.
-    #[error("the converted program is refused: {0}")]
-    Program(#[from] ProgramError),
-    /// The reader or the evaluator failed in a way that it should not.
-    #[error("the model cannot be converted: {0}")]
-    Unusable(String),
-}
-
-/// What is wrong with a node, before it is known which.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Not converted; a hint.
-    Unsupported(&'static str),
-    /// Without sense.
-    Shape(String),
-}
-
-impl Fault {
-    fn at(self, operator: &str, node: &str) -> OnnxError {
-        let (node, operator) = (graph::shorten(node), graph::shorten(operator));
-        match self {
-            Self::Unsupported(hint) => OnnxError::Unsupported {
-                node,
-                operator,
-                hint: hint.to_owned(),
-            },
-            Self::Shape(reason) => OnnxError::Node {
-                node,
-                operator,
-                reason,
-            },
-        }
-    }
 }
 
 #[cfg(test)]

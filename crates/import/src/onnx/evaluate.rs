@@ -1,6 +1,7 @@
 //! Runs the float original: to fold constants, to learn shapes and ranges, and to compare with.
 
 pub(crate) mod elementwise;
+pub(crate) mod functions;
 pub(crate) mod matrix;
 pub(crate) mod recurrent;
 pub(crate) mod rows;

@@ -4,6 +4,7 @@
 mod builder;
 mod elementwise;
 mod functions;
+mod gather;
 mod held;
 mod linear;
 mod places;

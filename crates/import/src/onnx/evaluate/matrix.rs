@@ -8,7 +8,7 @@ use crate::onnx::{
 };
 
 /// `a` (m by k) times `b` (k by n), row-major.
-pub(super) fn multiply(m: usize, k: usize, n: usize, a: &[f32], b: &[f32]) -> Vec<f32> {
+pub(crate) fn multiply(m: usize, k: usize, n: usize, a: &[f32], b: &[f32]) -> Vec<f32> {
     let mut result = vec![0.0; m * n];
     if m * k * n > 0 {
         multiply_into(m, k, n, a, b, &mut result);

@@ -11,7 +11,6 @@ impl Lowering<'_> {
     /// A sum, product or choice of tensors that are not functions of one.
     pub(super) fn elementwise(&mut self, node: &Node) -> Result<(), Fault> {
         let id = node.output()?;
-        let name = node.name.as_str();
         let held = match node.operator.as_str() {
             "Add" | "Sub" | "Mul" | "Div" | "And" => self.binary(node)?,
             "Sum" | "Mean" => self.sum(node)?,

@@ -4,7 +4,7 @@ use super::{Held, Lowering, exponent_for, plain};
 use crate::onnx::{
     Fault,
     evaluate::{
-        elementwise,
+        functions,
         recurrent::{Cell, Recurrent, Trace},
     },
     graph::Node,
@@ -304,7 +304,7 @@ impl Lowering<'_> {
         step: Step,
         exponent: i32,
     ) -> Result<Step, Fault> {
-        let function = elementwise::function(&made.activations[which])?;
+        let function = functions::function(&made.activations[which])?;
         let values: Vec<f32> = self.points(step).into_iter().map(function).collect();
         self.lookup(step, &values, 16, exponent, made.name)
     }
