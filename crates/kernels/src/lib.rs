@@ -5,7 +5,8 @@
 //! safe, all others have 64 bits, and [`og_program::program::Program`]'s checks bound those.
 //!
 //! Reading order: [`path`] (which instructions), `lanes` (the vocabulary of kernels), [`row`] and [`finish`] (what comes
-//! out of an operation), [`linear`] (matrices), [`elements`] (element by element), [`attention`], [`spatial`].
+//! out of an operation), [`linear`](mod@linear) (matrices), [`elements`] (element by element), [`attention`], [`spatial`],
+//! [`team`] (threads).
 
 #![cfg_attr(
     not(test),
