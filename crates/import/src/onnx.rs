@@ -33,6 +33,9 @@ use tensor::Tensor;
 /// Samples that are generated where none are given.
 const GENERATED: usize = 8;
 
+/// Multiplications of the interpreter for a report, at most: about a minute.
+const COMPARED_MULTIPLICATIONS: u64 = 1 << 32;
+
 /// Data on which ranges are measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Calibration<'a> {
@@ -133,7 +136,9 @@ fn convert_contained(
     if options.calibration.is_none() {
         samples = calibrate::generated(&graph, &domains, GENERATED);
     }
-    let compared = samples.len().min(options.compared);
+    let run = evaluate::total_work(&graph, &values).max(1);
+    let affordable = usize::try_from(COMPARED_MULTIPLICATIONS / run).unwrap_or(usize::MAX);
+    let compared = samples.len().min(options.compared).min(affordable);
     let of = (samples.len() + compared + 2) as u32;
     let mut done = 0;
     let mut said = || {
@@ -277,6 +282,9 @@ fn domains(graph: &Graph, samples: &[Vec<Tensor>]) -> Vec<usize> {
 
 fn notes(graph: &Graph, lowered: &Lowered, report: &OnnxReport) -> Vec<String> {
     let mut notes = vec![];
+    if report.compared == 0 {
+        notes.push("program and original were not compared: the model is too large for the slow interpreter".into());
+    }
     if report.generated {
         notes.push("no calibration data were given: ranges come from generated samples, and real ones may be clamped".into());
     }

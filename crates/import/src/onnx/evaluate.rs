@@ -133,6 +133,20 @@ pub(crate) fn work(node: &Node, inputs: &[Option<&Tensor>]) -> u64 {
     }
 }
 
+/// Multiplications of a run that gave these values, about.
+pub(crate) fn total_work(graph: &Graph, values: &Values) -> u64 {
+    let each = graph.nodes.iter().map(|node| {
+        let read = |id: &Option<Id>| {
+            let id = (*id)?;
+            let value = values.get(id).and_then(Option::as_ref);
+            value.or_else(|| graph.constants.get(&id))
+        };
+        let inputs: Vec<Option<&Tensor>> = node.inputs.iter().map(read).collect();
+        work(node, &inputs)
+    });
+    each.fold(0, u64::saturating_add)
+}
+
 /// Values of all tensors that could be computed, by id.
 pub(crate) type Values = Vec<Option<Tensor>>;
 

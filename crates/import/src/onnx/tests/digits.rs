@@ -13,7 +13,9 @@ fn digits(name: &str) -> Vec<u8> {
 fn held_out() -> Vec<(usize, Vec<f32>)> {
     let text = String::from_utf8(digits("held_out.csv")).unwrap();
     let line = |line: &str| {
-        let mut numbers = line.split(',').map(|field| field.trim().parse::<f32>().unwrap());
+        let mut numbers = line
+            .split(',')
+            .map(|field| field.trim().parse::<f32>().unwrap());
         let label = numbers.next().unwrap() as usize;
         (label, numbers.map(|pixel| pixel / 16.0).collect())
     };
@@ -38,8 +40,15 @@ fn the_digits_are_named_as_well_as_by_the_float_model() {
         fields.join(",") + "\n"
     });
     let data = lines.collect::<String>();
-    let calibration = Some(Calibration { name: "pictures.csv", bytes: data.as_bytes() });
-    let options = OnnxOptions { calibration, compared: 8, ..OnnxOptions::default() };
+    let calibration = Some(Calibration {
+        name: "pictures.csv",
+        bytes: data.as_bytes(),
+    });
+    let options = OnnxOptions {
+        calibration,
+        compared: 8,
+        ..OnnxOptions::default()
+    };
     let converted = convert(&file, &options, &mut |_| ()).unwrap();
     let (program, matrices) = (&converted.program, &converted.matrices);
 
