@@ -25,19 +25,31 @@ pub(crate) struct Tensor {
     pub(crate) data: Data,
 }
 
+/// Elements of one constant, at most: tables and matrices are larger than values.
+const MAX_CONSTANT: usize = 1 << 28;
+
 /// The product of extents, bounded; so is the product of any of them, even beside an extent of zero.
 pub(crate) fn count(shape: &[usize]) -> Result<usize, Fault> {
-    let bounded = shape
+    bounded(shape, MAX_ELEMENTS)
+}
+
+/// The same for a constant.
+pub(crate) fn count_constant(shape: &[usize]) -> Result<usize, Fault> {
+    bounded(shape, MAX_CONSTANT)
+}
+
+fn bounded(shape: &[usize], most: usize) -> Result<usize, Fault> {
+    let product = shape
         .iter()
         .try_fold(1_usize, |product, extent| {
             product.checked_mul((*extent).max(1))
         })
-        .filter(|elements| *elements <= MAX_ELEMENTS && shape.len() <= MAX_RANK);
-    let elements = bounded.map(|elements| if shape.contains(&0) { 0 } else { elements });
+        .filter(|elements| *elements <= most && shape.len() <= MAX_RANK);
+    let elements = product.map(|elements| if shape.contains(&0) { 0 } else { elements });
     elements.ok_or_else(|| {
         let shown = &shape[..shape.len().min(MAX_RANK)];
         Fault::Shape(format!(
-            "a tensor of shape {shown:?}… is too large: 2^24 elements and {MAX_RANK} axes are allowed"
+            "a tensor of shape {shown:?} is too large: {most} elements and {MAX_RANK} axes are allowed"
         ))
     })
 }
@@ -130,7 +142,7 @@ impl Tensor {
 
     fn new(shape: Vec<usize>, data: Data) -> Result<Self, Fault> {
         let tensor = Self { shape, data };
-        if count(&tensor.shape)? != tensor.len() {
+        if count_constant(&tensor.shape)? != tensor.len() {
             return Err(Fault::Shape(format!(
                 "{} elements for the shape {:?}",
                 tensor.len(),
@@ -254,6 +266,8 @@ mod tests {
         assert!(count(&[1; 9]).is_err());
         assert!(count(&[0, usize::MAX]).is_err());
         assert_eq!(count(&[0, 7]), Ok(0));
+        // The embedding of a common encoder is a constant, and no value.
+        assert!(count(&[30_522, 768]).is_err() && count_constant(&[30_522, 768]).is_ok());
         assert_eq!(axis_of(-1, 3), Ok(2));
         assert!(axis_of(3, 3).is_err() && axis_of(-4, 3).is_err());
     }

@@ -3,7 +3,7 @@
 use super::{Attribute, Graph, GraphInput, Id, MAX_MODEL_BYTES, MAX_NODES, Node, OPSETS, shorten};
 use crate::onnx::{
     Fault, OnnxError,
-    tensor::{Data, Tensor, count},
+    tensor::{Data, Tensor, count, count_constant},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tract_onnx::pb::{
@@ -227,7 +227,7 @@ fn tensor(proto: &pb::TensorProto) -> Result<Tensor, Fault> {
         .map(|extent| usize::try_from(*extent))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| Fault::Shape("a constant has a negative extent".into()))?;
-    let elements = count(&shape)?;
+    let elements = count_constant(&shape)?;
     let data = elements_of(proto)?;
     let found = match &data {
         Data::Float(values) => values.len(),
