@@ -1,8 +1,9 @@
 //! Run models: one trait, one backend for each way to compute.
 //!
-//! A [`Backend`] is a loaded model. [`OnnxFloat`] is the one there is: any ONNX file in floating
-//! point, through `tract`. A [`Library`] keeps model files by content hash and loads them on
-//! demand; the [digits](DIGITS) model is built in.
+//! A [`Backend`] is a loaded model. [`OnnxFloat`] runs any ONNX file in floating point, through
+//! `tract`; [`exact`] executes integer programs, whose every run gives the same bytes: tensors
+//! through the same trait, texts through its generator. A [`Library`] keeps model files by content
+//! hash and loads them on demand; the [digits](DIGITS) model is built in.
 //!
 //! Model files may be hostile. `tract` was not written for that, so its panics are contained and
 //! reported as errors, and everything that can be counted beforehand is bounded. What cannot be

@@ -21,7 +21,14 @@ pub const MAX_THREADS: usize = 256;
 /// How often a member looks for the next job before it sleeps: some 50 microseconds.
 const SPINS_BEFORE_SLEEP: u32 = 4_000;
 /// How often the leader looks whether the others are done before it lets other threads of the machine run.
-const SPINS_BEFORE_YIELD: u32 = 20_000;
+const SPINS_BEFORE_YIELD: u32 = 4_000;
+
+/// In the state of a team: how many members, the leader aside, work on the job.
+const WORKING: u64 = (1 << 16) - 1;
+/// In the state of a team: whether members may begin to.
+const OPEN: u64 = 1 << 16;
+/// In the state of a team: one job more.
+const NEXT: u64 = 1 << 17;
 
 /// A number that shares its cache line with nothing.
 #[derive(Default)]
@@ -32,10 +39,8 @@ struct Apart<T>(T);
 type Job = *const (dyn Fn(usize) + Sync);
 
 struct Shared {
-    /// Counts jobs. It is raised after `job` is written.
-    epoch: Apart<AtomicU64>,
-    /// Members that have not finished the job.
-    busy: Apart<AtomicUsize>,
+    /// The number of the job in units of [`NEXT`], [`OPEN`], and the number of members in [`WORKING`].
+    state: Apart<AtomicU64>,
     job: UnsafeCell<Option<Job>>,
     /// Members that sleep or are about to.
     sleepers: AtomicUsize,
@@ -46,9 +51,9 @@ struct Shared {
     wake: Condvar,
 }
 
-// SAFETY: `job` is written only by the leader while no member works (`busy` is 0), and read by members only after they
-// saw the raised `epoch`, which is stored with Release after the write and loaded with Acquire before the read. What the
-// pointer leads to is `Sync`.
+// SAFETY: `job` is written only by the leader while the state is closed and no member works, and read by members only
+// after they raised the number of working members of an open state, which was stored with Release after the write; they
+// lower it, with Release, after their last use. What the pointer leads to is `Sync`.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is used only while the leader keeps alive what it leads to.
 unsafe impl Send for Shared {}
@@ -71,8 +76,7 @@ impl Team {
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
-            epoch: Apart::default(),
-            busy: Apart::default(),
+            state: Apart::default(),
             job: UnsafeCell::new(None),
             sleepers: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -148,25 +152,30 @@ impl Team {
         });
     }
 
-    /// Has every member call `job` with its number and returns when all are done.
+    /// Calls `job` with number 0, and has every member that is there in time call it with its own. Returns when all that
+    /// began are done; a member that the system lets wait holds up nobody.
     fn run(&mut self, job: &(dyn Fn(usize) + Sync)) {
         let shared = &*self.shared;
-        // SAFETY: only the lifetime is erased. Members call the job only between the rise of `epoch` below and their
-        // decrement of `busy`, and this function returns or unwinds only after `busy` is 0, while `job` is borrowed.
+        // SAFETY: only the lifetime is erased. Members call the job only while they count as working, which they begin
+        // only while the state is open, and this function returns or unwinds only when it is closed and nobody works,
+        // while `job` is borrowed.
         let erased = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
-        // SAFETY: no member works: `busy` was 0 when the last run returned, and `&mut self` excludes another leader.
+        // SAFETY: the state is closed and nobody works since the last run returned, and `&mut self` excludes another
+        // leader.
         unsafe { *shared.job.get() = Some(erased) };
-        shared.busy.0.store(self.others.len(), Ordering::Relaxed);
-        shared.epoch.0.fetch_add(1, Ordering::Release);
-        // Either this sees a member that is about to sleep, or the member sees the new epoch.
+        let before = shared.state.0.load(Ordering::Relaxed);
+        let next = (before & !OPEN & !WORKING).wrapping_add(NEXT) | OPEN;
+        shared.state.0.store(next, Ordering::Release);
+        // Either this sees a member that is about to sleep, or the member sees the new state.
         fence(Ordering::SeqCst);
         if shared.sleepers.load(Ordering::Relaxed) > 0 {
             drop(shared.lock.lock().unwrap_or_else(PoisonError::into_inner));
             shared.wake.notify_all();
         }
         let own = catch_unwind(AssertUnwindSafe(|| job(0)));
+        shared.state.0.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0_u32;
-        while shared.busy.0.load(Ordering::Acquire) > 0 {
+        while shared.state.0.load(Ordering::Acquire) & WORKING > 0 {
             spins = spins.saturating_add(1);
             if spins < SPINS_BEFORE_YIELD {
                 spin_loop();
@@ -174,10 +183,11 @@ impl Team {
                 yield_now();
             }
         }
+        let failed = shared.failed.swap(false, Ordering::Relaxed);
         if let Err(panic) = own {
             resume_unwind(panic);
         }
-        if shared.failed.swap(false, Ordering::Relaxed) {
+        if failed {
             resume_unwind(Box::new("a member of a team panicked"));
         }
     }
@@ -186,7 +196,7 @@ impl Team {
 impl Drop for Team {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.epoch.0.fetch_add(1, Ordering::SeqCst);
+        self.shared.state.0.fetch_add(NEXT, Ordering::SeqCst);
         drop(
             self.shared
                 .lock
@@ -211,40 +221,61 @@ unsafe impl<P: Send> Sync for Shares<P> {}
 fn work(shared: &Shared, member: usize) {
     let mut seen = 0;
     loop {
-        seen = wait_beyond(shared, seen);
+        let mut state = wait_beyond(shared, seen);
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
-        // SAFETY: the epoch was loaded with Acquire after it was raised, so the job is written; the leader writes the
-        // next only when this member has decremented `busy`.
+        seen = state & !OPEN & !WORKING;
+        // Begins only while the job is open; then the leader waits.
+        let begun = loop {
+            if state & OPEN == 0 || state & !OPEN & !WORKING != seen {
+                break false;
+            }
+            match shared.state.0.compare_exchange_weak(
+                state,
+                state + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => break true,
+                Err(now) => state = now,
+            }
+        };
+        if !begun {
+            continue;
+        }
+        // SAFETY: this member counts as working on an open job, so the job is written, and the leader writes the next only
+        // when nobody works.
         let job = unsafe { *shared.job.get() };
         if let Some(job) = job {
-            // SAFETY: the leader keeps the job alive until `busy` is 0.
+            // SAFETY: the leader keeps the job alive while anybody works.
             let job = unsafe { &*job };
             if catch_unwind(AssertUnwindSafe(|| job(member))).is_err() {
                 shared.failed.store(true, Ordering::Relaxed);
             }
         }
-        shared.busy.0.fetch_sub(1, Ordering::Release);
+        shared.state.0.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// Waits for a later epoch than `seen` and gives it.
+/// Waits for the state of another job than `seen` and gives it.
 fn wait_beyond(shared: &Shared, seen: u64) -> u64 {
+    let other = || {
+        let state = shared.state.0.load(Ordering::Acquire);
+        (state & !OPEN & !WORKING != seen).then_some(state)
+    };
     for _ in 0..SPINS_BEFORE_SLEEP {
-        let epoch = shared.epoch.0.load(Ordering::Acquire);
-        if epoch != seen {
-            return epoch;
+        if let Some(state) = other() {
+            return state;
         }
         spin_loop();
     }
     let mut guard = shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
     shared.sleepers.fetch_add(1, Ordering::SeqCst);
     fence(Ordering::SeqCst);
-    let epoch = loop {
-        let epoch = shared.epoch.0.load(Ordering::Acquire);
-        if epoch != seen {
-            break epoch;
+    let state = loop {
+        if let Some(state) = other() {
+            break state;
         }
         guard = shared
             .wake
@@ -253,7 +284,7 @@ fn wait_beyond(shared: &Shared, seen: u64) -> u64 {
     };
     shared.sleepers.fetch_sub(1, Ordering::SeqCst);
     drop(guard);
-    epoch
+    state
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ const DECODED: usize = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("give a model file, or 15m, 124m or 1b")?;
+    let path = arguments
+        .next()
+        .ok_or("give a model file, or 15m, 124m or 1b")?;
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
     let start = Instant::now();
     let model = match random::Shape::named(&path) {
@@ -28,7 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let megabytes = model.weight_bytes() / 1_000_000;
     let ready = Arc::new(Ready::new(Arc::new(model), Kernels::best())?);
     let prepared = start.elapsed().as_secs_f64() - loaded;
-    println!("{megabytes} MB loaded in {loaded:.2} s, prepared in {prepared:.2} s; {threads} threads");
+    println!(
+        "{megabytes} MB loaded in {loaded:.2} s, prepared in {prepared:.2} s; {threads} threads"
+    );
     let settings = Settings {
         threads,
         cache_bytes: 1 << 30,
@@ -37,9 +41,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut executor = Executor::new(ready, &settings);
     for traced in [false, true] {
         let name = if traced { ", committed" } else { "" };
-        println!("prefill of {PROMPT}{name}: {:.0} tokens/s", prefill(&mut executor, traced)?);
+        println!(
+            "prefill of {PROMPT}{name}: {:.0} tokens/s",
+            prefill(&mut executor, traced)?
+        );
         for batch in [1, 2, 4, 8, 16] {
-            println!("decode of {batch}{name}: {:.1} tokens/s", decode(&mut executor, batch, traced)?);
+            println!(
+                "decode of {batch}{name}: {:.1} tokens/s",
+                decode(&mut executor, batch, traced)?
+            );
         }
     }
     Ok(())
@@ -89,6 +99,8 @@ fn decode(executor: &mut Executor, batch: usize, traced: bool) -> Result<f64, Bo
         let tokens = (batch * DECODED) as f64;
         best = best.max(tokens / start.elapsed().as_secs_f64());
     }
-    sequences.into_iter().for_each(|sequence| executor.end(sequence));
+    sequences
+        .into_iter()
+        .for_each(|sequence| executor.end(sequence));
     Ok(best)
 }

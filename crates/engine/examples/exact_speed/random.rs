@@ -107,7 +107,9 @@ impl Builder {
         if let Some(layout) = shape.layout() {
             // Multipliers of 4 bits, as conversions make them.
             bytes[layout.shifts.0..][..layout.shifts.1].fill(0);
-            bytes[layout.multipliers.0..][..layout.multipliers.1].iter_mut().for_each(|k| *k &= 15);
+            bytes[layout.multipliers.0..][..layout.multipliers.1]
+                .iter_mut()
+                .for_each(|k| *k &= 15);
         }
         let matrix = describe([outputs as u32, inputs as u32], self.encoding, -16, &bytes)?;
         self.program.matrices.push(matrix);
@@ -143,7 +145,12 @@ impl Builder {
         self.step(Operation::Add { left, right }, scaled(width, 16))
     }
 
-    fn attention(&mut self, shape: Shape, x: Step, [sine, weights]: [u32; 2]) -> Result<Step, ModelError> {
+    fn attention(
+        &mut self,
+        shape: Shape,
+        x: Step,
+        [sine, weights]: [u32; 2],
+    ) -> Result<Step, ModelError> {
         let Shape {
             width,
             heads,
@@ -153,7 +160,9 @@ impl Builder {
         let head = width / heads;
         let normed = self.norm(x, width);
         let rotation = Rotation {
-            steps: (1..=head as u64 / 2).map(|pair| u64::MAX / (7 * pair * pair)).collect(),
+            steps: (1..=head as u64 / 2)
+                .map(|pair| u64::MAX / (7 * pair * pair))
+                .collect(),
             sine,
             halves: false,
         };
@@ -167,7 +176,11 @@ impl Builder {
             };
             turned.push(self.step(rotate, fixed(count * head, 12, vec![-7; count])));
         }
-        let values = self.linear(normed, width, fixed(kv_heads * head, 12, vec![-7; kv_heads]))?;
+        let values = self.linear(
+            normed,
+            width,
+            fixed(kv_heads * head, 12, vec![-7; kv_heads]),
+        )?;
         let scale = Scale {
             multiplier: 40_000,
             places: 30,
@@ -213,7 +226,9 @@ pub(crate) fn model(shape: Shape, encoding: Encoding) -> Result<Model, ModelErro
         state: 0x9e37_79b9_7f4a_7c15,
     };
     let width = shape.width;
-    let sine = (0..4096_i32).map(|i| ((i * 8) % 32_768 - 16_384) as i16).collect();
+    let sine = (0..4096_i32)
+        .map(|i| ((i * 8) % 32_768 - 16_384) as i16)
+        .collect();
     let sine = b.vector(sine, -14);
     let weights = (0..4096_i32).map(|i| (32_767 / (1 + i)) as i16).collect();
     let weights = b.vector(weights, -15);

@@ -89,7 +89,13 @@ mod tests {
         let thresholds = [-1.5_f32, 0.0, 2.5].map(f32::to_bits);
         let ranks = [-2.0, -1.5, -0.0, 2.4, 2.5, 9.0].map(|x| rank_of(x, &thresholds));
         assert_eq!(ranks, [0, 1, 2, 2, 3, 3]);
-        assert_eq!((integer_of(-1), integer_of(7), integer_of(1 << 32)), (None, Some(7), None));
-        assert_eq!((float_of(3, i32::MAX), float_of(-3, i32::MIN)), (f32::MAX, -0.0));
+        assert_eq!(
+            (integer_of(-1), integer_of(7), integer_of(1 << 32)),
+            (None, Some(7), None)
+        );
+        assert_eq!(
+            (float_of(3, i32::MAX), float_of(-3, i32::MIN)),
+            (f32::MAX, -0.0)
+        );
     }
 }

@@ -36,7 +36,9 @@ pub enum TensorsError {
     #[error("the model takes tokens, not tensors: generate with it")]
     Tokens,
     /// A name or shape that a request cannot have, or too many of them.
-    #[error("{name:?}: a model has at most {MAX_TENSORS} inputs and outputs, names of at most {MAX_NAME_BYTES} bytes that differ, and shapes of at most {MAX_DIMENSIONS} dimensions")]
+    #[error(
+        "{name:?}: a model has at most {MAX_TENSORS} inputs and outputs, names of at most {MAX_NAME_BYTES} bytes that differ, and shapes of at most {MAX_DIMENSIONS} dimensions"
+    )]
     Interface {
         /// The input or output.
         name: String,
@@ -89,15 +91,33 @@ impl ExactTensors {
         }
         let batched = is_batched(program);
         let description = describe(program, batched)?;
-        let place = |name: &str| description.inputs.iter().position(|input| input.name == name);
-        let inputs = program.inputs.iter().enumerate().map(|(index, input)| Given {
-            place: place(&input.name).unwrap_or(0),
-            of: read_as(program, index),
-            form: input.form.clone(),
-        });
+        let place = |name: &str| {
+            description
+                .inputs
+                .iter()
+                .position(|input| input.name == name)
+        };
+        let inputs = program
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(index, input)| Given {
+                place: place(&input.name).unwrap_or(0),
+                of: read_as(program, index),
+                form: input.form.clone(),
+            });
         let inputs = inputs.collect();
-        let named = |name: &str| program.outputs.iter().position(|output| output.name == name);
-        let outputs = description.outputs.iter().filter_map(|output| named(&output.name)).collect();
+        let named = |name: &str| {
+            program
+                .outputs
+                .iter()
+                .position(|output| output.name == name)
+        };
+        let outputs = description
+            .outputs
+            .iter()
+            .filter_map(|output| named(&output.name))
+            .collect();
         Ok(Self {
             ready: Arc::new(Ready::new(model.clone(), kernels)?),
             description,
@@ -114,7 +134,11 @@ impl ExactTensors {
     }
 
     fn executor(&self) -> Executor {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         idle.unwrap_or_else(|| {
             let settings = Settings {
                 threads: 1,
@@ -143,12 +167,20 @@ impl ExactTensors {
         if !self.batched {
             return Ok(1);
         }
-        let mut counts = inputs.iter().map(|input| input.shape.first().copied().unwrap_or(1) as usize);
+        let mut counts = inputs
+            .iter()
+            .map(|input| input.shape.first().copied().unwrap_or(1) as usize);
         let first = counts.next().unwrap_or(1);
         if counts.any(|count| count != first) {
-            return Err(RunError::Model("inputs differ in their first extent".to_owned()));
+            return Err(RunError::Model(
+                "inputs differ in their first extent".to_owned(),
+            ));
         }
-        let each: usize = self.outputs.iter().map(|output| self.output_bytes(*output)).sum();
+        let each: usize = self
+            .outputs
+            .iter()
+            .map(|output| self.output_bytes(*output))
+            .sum();
         if first.saturating_mul(each) > MAX_PAYLOAD_BYTES {
             return Err(RunError::TooLarge);
         }
@@ -161,12 +193,17 @@ impl ExactTensors {
         of.elements() * element_type(of).width_bytes()
     }
 
-    fn compute(&self, executor: &mut Executor, inputs: &[Tensor]) -> Result<Vec<Vec<u8>>, RunError> {
+    fn compute(
+        &self,
+        executor: &mut Executor,
+        inputs: &[Tensor],
+    ) -> Result<Vec<Vec<u8>>, RunError> {
         let entries = self.entries(inputs)?;
         let mut data: Vec<Vec<u8>> = vec![vec![]; self.outputs.len()];
         for start in (0..entries).step_by(ENTRIES_AT_ONCE) {
             let end = (start + ENTRIES_AT_ONCE).min(entries);
-            let values = (start..end).map(|entry| self.values(inputs, entry).map(|values| [values]));
+            let values =
+                (start..end).map(|entry| self.values(inputs, entry).map(|values| [values]));
             let values = values.collect::<Result<Vec<_>, _>>()?;
             let spans: Vec<Span<'_>> = values
                 .iter()
@@ -183,7 +220,9 @@ impl ExactTensors {
             result.map_err(|error| RunError::Model(error.to_string()))?;
             for (output, data) in self.outputs.iter().zip(&mut data) {
                 for row in 0..end - start {
-                    if let (Some(of), Some(value)) = (executor.output_type(*output), executor.output(*output, row)) {
+                    if let (Some(of), Some(value)) =
+                        (executor.output_type(*output), executor.output(*output, row))
+                    {
                         write(of, value, data);
                     }
                 }
@@ -216,7 +255,11 @@ impl Backend for ExactTensors {
         let tensors = outputs.map(|(output, data)| Tensor {
             name: output.name.clone(),
             element_type: output.element_type,
-            shape: output.shape.iter().map(|extent| extent.unwrap_or(entries)).collect(),
+            shape: output
+                .shape
+                .iter()
+                .map(|extent| extent.unwrap_or(entries))
+                .collect(),
             data: data.into(),
         });
         Ok(tensors.collect())
@@ -225,7 +268,10 @@ impl Backend for ExactTensors {
 
 /// The type of the step that reads an input.
 fn read_as(program: &Program, input: usize) -> Option<Type> {
-    let step = program.steps.iter().find(|step| step.operation == Operation::Input(input as u32));
+    let step = program
+        .steps
+        .iter()
+        .find(|step| step.operation == Operation::Input(input as u32));
     step.map(|step| step.output.clone())
 }
 
@@ -247,7 +293,9 @@ fn element_type(of: &Type) -> ElementType {
 fn describe(program: &Program, batched: bool) -> Result<ModelDescription, TensorsError> {
     let shape_of = |shape: &[u32]| -> Vec<Option<u32>> {
         let extents = shape.iter().enumerate();
-        extents.map(|(axis, extent)| (axis > 0 || !batched).then_some(*extent)).collect()
+        extents
+            .map(|(axis, extent)| (axis > 0 || !batched).then_some(*extent))
+            .collect()
     };
     let inputs = program.inputs.iter().map(|input| TensorDescription {
         name: input.name.clone(),
@@ -270,7 +318,10 @@ fn describe(program: &Program, batched: bool) -> Result<ModelDescription, Tensor
 
 fn sorted(mut tensors: Vec<TensorDescription>) -> Result<Vec<TensorDescription>, TensorsError> {
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    let twice = tensors.windows(2).find(|pair| pair[0].name == pair[1].name).map(|pair| &pair[0]);
+    let twice = tensors
+        .windows(2)
+        .find(|pair| pair[0].name == pair[1].name)
+        .map(|pair| &pair[0]);
     let wrong = tensors
         .iter()
         .find(|tensor| tensor.name.len() > MAX_NAME_BYTES || tensor.shape.len() > MAX_DIMENSIONS);
@@ -287,40 +338,64 @@ fn sorted(mut tensors: Vec<TensorDescription>) -> Result<Vec<TensorDescription>,
 fn value(of: &Type, form: &InputForm, tensor: &Tensor, entry: usize) -> Result<Value, RunError> {
     let count = of.elements();
     let width = tensor.element_type.width_bytes();
-    let data = tensor.data.get(entry * count * width..(entry + 1) * count * width);
-    let data = data.ok_or_else(|| RunError::Model("an input is shorter than its shape".to_owned()))?;
+    let data = tensor
+        .data
+        .get(entry * count * width..(entry + 1) * count * width);
+    let data =
+        data.ok_or_else(|| RunError::Model("an input is shorter than its shape".to_owned()))?;
     Ok(match form {
         InputForm::Numbers => {
             let Form::Fixed { bits, exponents } = &of.form else {
-                return Err(RunError::Model("an input is read as no fixed numbers".to_owned()));
+                return Err(RunError::Model(
+                    "an input is read as no fixed numbers".to_owned(),
+                ));
             };
             let part = of.width as usize / exponents.len();
             let place = |index: usize| exponents[index % of.width as usize / part];
             let floats = elements(data, f32::from_le_bytes).enumerate();
             Value::Rows {
-                mantissas: floats.map(|(index, x)| mantissa_of(x, place(index), *bits)).collect(),
+                mantissas: floats
+                    .map(|(index, x)| mantissa_of(x, place(index), *bits))
+                    .collect(),
                 exponents: exponents.repeat(of.rows as usize),
             }
         }
         InputForm::Ranks(columns) => {
             let floats = elements(data, f32::from_le_bytes).enumerate();
-            Value::Index(floats.map(|(index, x)| rank_of(x, &columns[index % columns.len()])).collect())
+            Value::Index(
+                floats
+                    .map(|(index, x)| rank_of(x, &columns[index % columns.len()]))
+                    .collect(),
+            )
         }
         InputForm::Indices => {
             let integers = elements(data, i64::from_le_bytes).map(integer_of);
             let indices: Option<Vec<u32>> = integers.collect();
-            Value::Index(indices.ok_or_else(|| RunError::Model("an index is negative or beyond 2^32".to_owned()))?)
+            Value::Index(
+                indices.ok_or_else(|| {
+                    RunError::Model("an index is negative or beyond 2^32".to_owned())
+                })?,
+            )
         }
     })
 }
 
 /// Appends a value as a response has it.
 fn write(of: &Type, value: ValueRef<'_>, data: &mut Vec<u8>) {
-    data.extend(value.indices.iter().flat_map(|index| i64::from(*index).to_le_bytes()));
+    data.extend(
+        value
+            .indices
+            .iter()
+            .flat_map(|index| i64::from(*index).to_le_bytes()),
+    );
     let part = of.width as usize / of.parts();
     let parts = value.mantissas.chunks(part.max(1)).zip(value.exponents);
     for (mantissas, exponent) in parts {
-        data.extend(mantissas.iter().flat_map(|m| float_of(*m, *exponent).to_le_bytes()));
+        data.extend(
+            mantissas
+                .iter()
+                .flat_map(|m| float_of(*m, *exponent).to_le_bytes()),
+        );
     }
 }
 

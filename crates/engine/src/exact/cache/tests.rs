@@ -30,8 +30,14 @@ fn grow(cache: &mut Cache, id: SequenceId, tokens: &[u32]) -> Result<(), CacheEr
 }
 
 fn numbers(cache: &Cache, id: SequenceId) -> Vec<u32> {
-    let blocks = cache.blocks_of(id).iter().flat_map(|block| cache.data(*block));
-    blocks.map(|number| *number as u32).take(cache.length(id).unwrap()).collect()
+    let blocks = cache
+        .blocks_of(id)
+        .iter()
+        .flat_map(|block| cache.data(*block));
+    blocks
+        .map(|number| *number as u32)
+        .take(cache.length(id).unwrap())
+        .collect()
 }
 
 #[test]

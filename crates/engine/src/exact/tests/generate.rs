@@ -142,7 +142,7 @@ fn check(model: Model, seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn answers_are_as_defined_however_they_are_scheduled(seed in any::<u64>()) {
