@@ -1,5 +1,7 @@
 //! Models of every family beside what onnxruntime computes with them (`tests/onnx/generate.py` made both).
 
+mod digits;
+
 use super::{calibrate, graph, *};
 use std::path::PathBuf;
 
