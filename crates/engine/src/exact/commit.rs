@@ -49,6 +49,13 @@ struct Part<'a> {
     index: usize,
 }
 
+/// The leaves of a row, and the roots of its body and of the whole position.
+struct Roots<'a> {
+    row: usize,
+    leaves: &'a [Hash],
+    roots: Option<(Hash, Hash)>,
+}
+
 impl Commit {
     pub(super) fn new(threads: usize) -> Self {
         Self {
@@ -90,22 +97,25 @@ impl Commit {
         self.flush(team);
         let body = scope.ready.trace.body().len();
         let leaves = self.leaves.chunks(Self::width(scope).max(1));
-        let mut parts: Vec<(usize, &[Hash], Option<(Hash, Hash)>)> = leaves
-            .enumerate()
-            .map(|(row, leaves)| (row, leaves, None))
-            .collect();
-        team.each(&mut parts, |_, (row, leaves, roots)| {
-            if scope.rows[*row].traced {
-                let (of_body, of_tail) = leaves.split_at(body);
+        let parts = leaves.enumerate().map(|(row, leaves)| Roots {
+            row,
+            leaves,
+            roots: None,
+        });
+        let mut parts: Vec<Roots<'_>> = parts.collect();
+        team.each(&mut parts, |_, part| {
+            if scope.rows[part.row].traced {
+                let (of_body, of_tail) = part.leaves.split_at(body);
                 let of_body = trace::root(of_body);
-                let wanted = scope.wanted.binary_search(row).is_ok();
+                let wanted = scope.wanted.binary_search(&part.row).is_ok();
                 let of_tail = wanted.then(|| trace::root(of_tail));
-                *roots = Some((of_body, trace::position_root(&of_body, of_tail.as_ref())));
+                let whole = trace::position_root(&of_body, of_tail.as_ref());
+                part.roots = Some((of_body, whole));
             }
         });
-        for (row, _, roots) in parts {
-            if let Some((of_body, whole)) = roots {
-                let row = &scope.rows[row];
+        for part in parts {
+            if let Some((of_body, whole)) = part.roots {
+                let row = &scope.rows[part.row];
                 cache.push_root(row.sequence, row.position, of_body, whole);
             }
         }
