@@ -34,6 +34,7 @@ CHANNELS = (16, 32)
 HIDDEN = 64
 MINIMUM_ACCURACY = 0.97
 EXAMPLES_PER_DIGIT = 2
+CALIBRATION_IMAGES = 100
 
 
 def split():
@@ -238,6 +239,12 @@ def write_held_out(folder, pixels, labels):
     (folder / "held_out.csv").write_text("\n".join(lines) + "\n")
 
 
+def write_calibration(folder, pixels):
+    """Some training images as the model is fed them, one a line: on these the conversion measures ranges of values."""
+    lines = [",".join(f"{value:g}" for value in image.ravel()) for image in to_input(pixels[:CALIBRATION_IMAGES])]
+    (folder / "calibration.csv").write_text("\n".join(lines) + "\n")
+
+
 def write_examples(folder, pixels, labels):
     """The first held-out images of every digit as 8x8 grey PNGs, pixel 16 being white (255)."""
     (folder / "examples").mkdir(parents=True, exist_ok=True)
@@ -264,6 +271,7 @@ def main():
         sys.exit(f"below {MINIMUM_ACCURACY}: nothing written")
     write_examples(folder, held_out_pixels, held_out_labels)
     write_held_out(folder, held_out_pixels, held_out_labels)
+    write_calibration(folder, train_pixels)
     file = model.SerializeToString(deterministic=True)
     (folder / "digits.onnx").write_bytes(file)
     print(f"digits.onnx: {len(file)} bytes, sha256 {hashlib.sha256(file).hexdigest()}")

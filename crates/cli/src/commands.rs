@@ -1,12 +1,15 @@
 //! The commands, one file each.
 
+mod answered;
 mod bench;
+mod chat;
 mod demo;
 mod devnet;
 mod infer;
 mod model;
 mod network;
 mod node;
+mod replay;
 mod sim;
 mod verify;
 
@@ -19,8 +22,10 @@ use std::future::Future;
 pub(crate) enum Command {
     Demo(demo::Demo),
     Devnet(devnet::Devnet),
+    Chat(chat::Chat),
     Infer(infer::Infer),
     Verify(verify::Verify),
+    Replay(replay::Replay),
     Model(model::Model),
     Node(node::Node),
     Network(network::Network),
@@ -33,8 +38,10 @@ impl Command {
         match self {
             Self::Demo(command) => wait_for(command.run(output)),
             Self::Devnet(command) => wait_for(command.run(output)),
+            Self::Chat(command) => wait_for(command.run(output)),
             Self::Infer(command) => wait_for(command.run(output)),
             Self::Verify(command) => command.run(output),
+            Self::Replay(command) => command.run(output),
             Self::Model(command) => wait_for(command.run(output)),
             Self::Node(command) => command.run(output),
             Self::Network(command) => command.run(output),

@@ -11,10 +11,11 @@ pub trait Backend: Send + Sync {
     fn describe(&self) -> &ModelDescription;
 
     /// Runs the model once; the outputs are sorted by name. Blocks for as long as it takes.
+    /// `seed` is for models that sample.
     ///
     /// # Errors
     /// [`RunError`]: the inputs do not fit, or the model failed on them.
-    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError>;
+    fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError>;
 }
 
 /// Why a model gave no answer.
@@ -23,6 +24,12 @@ pub enum RunError {
     /// The inputs are not what the model takes.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The inputs fit the description, and ask for something that this model cannot do.
+    #[error("{0}")]
+    Refused(String),
+    /// More requests are waiting than may.
+    #[error("{0}")]
+    Busy(String),
     /// The model failed on inputs that fit its description.
     #[error("the model failed on this input: {0}")]
     Model(String),

@@ -1,22 +1,27 @@
 //! Run models: one trait, one backend for each way to compute.
 //!
-//! A [`Backend`] is a loaded model. [`OnnxFloat`] runs any ONNX file in floating point, through
-//! `tract`; [`exact`] executes integer programs, whose every run gives the same bytes: tensors
-//! through the same trait, texts through its generator. A [`Library`] keeps model files by content
-//! hash and loads them on demand; the [digits](DIGITS) model is built in.
+//! A [`Backend`] is a loaded model. Integer programs ([`exact`]) give the same bytes on every machine: those with text are a
+//! [`LanguageModel`], others take and give tensors. [`OnnxFloat`] runs any ONNX file in floating point, through `tract`.
+//! A [`Library`] keeps model files by content hash and loads them on demand; some are [built in](BUILT_IN).
 //!
-//! Model files may be hostile. `tract` was not written for that, so its panics are contained and
-//! reported as errors, and everything that can be counted beforehand is bounded. What cannot be
-//! contained inside a process is a graph that exhausts memory, time or the stack: an operator
-//! adds models that they trust so far, or confines the process (see `docs/formats/model.md`).
+//! Model files may be hostile. Those of programs are checked before they are run. `tract` was not written for that, so its
+//! panics are contained and reported as errors, and everything that can be counted beforehand is bounded. What cannot be
+//! contained inside a process is a graph that exhausts memory, time or the stack: an operator adds ONNX
+//! models that they trust so far, or confines the process (see `docs/formats/model.md`).
 
 mod backend;
 mod contain;
 mod convert;
 pub mod exact;
+mod language;
 mod library;
 mod onnx;
+mod programs;
 
 pub use backend::{Backend, RunError};
-pub use library::{DIGITS, Library, LibraryError, MAX_LOADED_MODELS, MAX_MODELS, MODEL_NAME_BYTES};
+pub use language::LanguageModel;
+pub use library::{
+    BUILT_IN, BuiltIn, Library, LibraryError, MAX_LOADED_MODELS, MAX_MODELS, MODEL_NAME_BYTES, load,
+};
 pub use onnx::{LoadError, MAX_INTERMEDIATE_BYTES, MAX_MODEL_BYTES, MAX_NODES, OnnxFloat};
+pub use programs::{RunSettings, backend, from_bytes, from_file};

@@ -1,27 +1,57 @@
 //! Model files by content hash in a directory, and the ones in use in memory.
 //!
-//! A model is two files: `<id>.onnx`, whose SHA-256 is the id, and `<id>.json`, its manifest
-//! (see `docs/formats/model.md`). Several processes may share a directory: nothing of it is held
-//! in memory but loaded models, so a model that another process adds is found at the next use.
+//! A model is two files: the model, named by its id (`<id>.og`, an integer program, or `<id>.onnx`, run in floating
+//! point), and `<id>.json`, its manifest (see `docs/formats/model.md`). Several processes may share a directory:
+//! nothing of it is held in memory but loaded models, so a model that another process adds is found at the next use.
+
+mod files;
 
 use crate::{
     backend::Backend,
-    onnx::{LoadError, MAX_MODEL_BYTES, OnnxFloat},
+    exact::ModelError,
+    onnx::{LoadError, OnnxFloat},
+    programs::{self, RunSettings},
 };
+use files::{Kind, copy_whole, read_bounded, write_whole};
 use og_types::{ModelId, ModelInfo};
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Read as _, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tempfile::NamedTempFile;
 
-/// The built-in model: handwritten digits (see `models/digits/README.md`).
-pub const DIGITS: &[u8] = include_bytes!("../../../models/digits/digits.onnx");
-/// The built-in model's name.
-const DIGITS_NAME: &str = "digits";
+/// A model that is part of this program.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its name.
+    pub name: &'static str,
+    /// Its file.
+    pub file: &'static [u8],
+}
+
+impl BuiltIn {
+    /// Its id, read from the header.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the file is no model.
+    pub fn id(&self) -> Result<ModelId, ModelError> {
+        Ok(ModelId::from(og_program::file::read_header(self.file)?.id))
+    }
+}
+
+/// The built-in models: handwritten digits (`models/digits/README.md`) and a teller of short stories
+/// (`models/story/README.md`).
+pub const BUILT_IN: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "digits",
+        file: include_bytes!("../../../models/digits/digits.og"),
+    },
+    BuiltIn {
+        name: "story",
+        file: include_bytes!("../../../models/story/story.og"),
+    },
+];
 
 /// Most models that one directory may hold.
 pub const MAX_MODELS: usize = 1024;
@@ -43,9 +73,12 @@ pub enum LibraryError {
         /// What the system says.
         error: io::Error,
     },
-    /// The file is not a model that can be run.
+    /// The file is no ONNX model that can be run.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Onnx(#[from] LoadError),
+    /// The file is no integer program that can be run.
+    #[error(transparent)]
+    Program(#[from] ModelError),
     /// A name that a model may not have.
     #[error(
         "{0:?} is not a name for a model: use 1 to {MODEL_NAME_BYTES} of a-z, 0-9, '.', '_' and \
@@ -67,7 +100,7 @@ pub enum LibraryError {
     #[error("no model {0:?} here: `og model list` shows those there are, `og model add` adds one")]
     Unknown(String),
     /// The file is not the one that its name says.
-    #[error("{}: the file's SHA-256 is not its name: it was damaged, add it again", .0.display())]
+    #[error("{}: the file is not the model that its name says: it was damaged, add it again", .0.display())]
     Damaged(PathBuf),
     /// The manifest is not one.
     #[error("{}: not a manifest: {reason}", .path.display())]
@@ -82,7 +115,7 @@ pub enum LibraryError {
 /// The models that a node can run.
 pub struct Library {
     directory: PathBuf,
-    digits: (ModelInfo, Arc<dyn Backend>),
+    built_in: Vec<(ModelInfo, Arc<dyn Backend>)>,
     loaded: Mutex<Loaded>,
 }
 
@@ -131,28 +164,32 @@ impl Library {
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, LibraryError> {
         let directory = directory.into();
         fs::create_dir_all(&directory).map_err(at(&directory))?;
-        let digits = OnnxFloat::load(DIGITS)?;
-        let info = describe(og_crypto::model_id(DIGITS), DIGITS_NAME, &digits);
+        let load = |model: BuiltIn| {
+            let (id, backend) = programs::from_bytes(model.file, RunSettings::default())?;
+            Ok((describe(id, model.name, &*backend), backend))
+        };
         Ok(Self {
             directory,
-            digits: (info, Arc::new(digits)),
+            built_in: BUILT_IN
+                .into_iter()
+                .map(load)
+                .collect::<Result<_, LibraryError>>()?,
             loaded: Mutex::default(),
         })
     }
 
-    /// Adds an ONNX file under a name for people; adding a model again renames it (the built-in
+    /// Adds a model file under a name for people; adding a model again renames it (a built-in
     /// one keeps its name).
     ///
     /// The files appear whole or not at all, the manifest last.
     ///
     /// # Errors
     /// [`LibraryError`] if it cannot be run, the name is unfit or taken, or the disk fails.
-    pub fn add(&self, file: &[u8], name: &str) -> Result<ModelInfo, LibraryError> {
+    pub fn add(&self, file: &Path, name: &str) -> Result<ModelInfo, LibraryError> {
         check_name(name)?;
-        let model = OnnxFloat::load(file)?;
-        let info = describe(og_crypto::model_id(file), name, &model);
-        if info.id == self.digits.0.id {
-            return Ok(self.digits.0.clone());
+        let (kind, info) = inspect(file, name)?;
+        if let Some((built_in, _)) = self.built_in(&info.id) {
+            return Ok(built_in.clone());
         }
         let models = self.list()?;
         let same_name = models.iter().find(|other| other.name == name);
@@ -170,12 +207,12 @@ impl Library {
                 path: self.manifest_path(&info.id),
                 reason: error.to_string(),
             })?;
-        write_whole(&self.model_path(&info.id), file)?;
+        copy_whole(file, &self.model_path(&info.id, kind))?;
         write_whole(&self.manifest_path(&info.id), &manifest)?;
         Ok(info)
     }
 
-    /// The models, the built-in one first, then by id.
+    /// The models, the built-in ones first, then by id.
     ///
     /// # Errors
     /// [`LibraryError`] if the directory or a manifest in it cannot be read.
@@ -186,7 +223,7 @@ impl Library {
             let id = path.file_stem().and_then(|stem| stem.to_str());
             if let Some(Ok(id)) = id.map(str::parse::<ModelId>)
                 && path == self.manifest_path(&id)
-                && id != self.digits.0.id
+                && self.built_in(&id).is_none()
             {
                 ids.push(id);
             }
@@ -195,7 +232,7 @@ impl Library {
             }
         }
         ids.sort();
-        let mut models = vec![self.digits.0.clone()];
+        let mut models: Vec<_> = self.built_in.iter().map(|(info, _)| info.clone()).collect();
         for id in ids {
             models.push(self.manifest(&id)?);
         }
@@ -220,24 +257,40 @@ impl Library {
     ///
     /// # Errors
     /// [`LibraryError::Unknown`] if it is not here, [`LibraryError::Damaged`] if its file is not
-    /// the one that the id names.
+    /// the one that its name says, others if it cannot be read or run.
     pub fn get(&self, id: &ModelId) -> Result<Arc<dyn Backend>, LibraryError> {
-        if *id == self.digits.0.id {
-            return Ok(self.digits.1.clone());
+        if let Some((_, backend)) = self.built_in(id) {
+            return Ok(backend.clone());
         }
         if let Some(model) = self.loaded().get(id) {
             return Ok(model);
         }
-        let path = self.model_path(id);
-        let Some(file) = read_bounded(&path, MAX_MODEL_BYTES)? else {
-            return Err(LibraryError::Unknown(id.to_string()));
-        };
-        if og_crypto::model_id(&file) != *id {
-            return Err(LibraryError::Damaged(path));
+        let (loaded_id, model) = self.load(id)?;
+        if loaded_id != *id {
+            return Err(LibraryError::Damaged(self.directory.join(id.to_string())));
         }
-        let model: Arc<dyn Backend> = Arc::new(OnnxFloat::load(&file)?);
         self.loaded().insert(*id, model.clone());
         Ok(model)
+    }
+
+    fn built_in(&self, id: &ModelId) -> Option<&(ModelInfo, Arc<dyn Backend>)> {
+        self.built_in.iter().find(|(info, _)| info.id == *id)
+    }
+
+    /// The file of a model, whatever its kind.
+    ///
+    /// # Errors
+    /// [`LibraryError::Unknown`] if there is none; a built-in model has none.
+    pub fn file(&self, id: &ModelId) -> Result<PathBuf, LibraryError> {
+        Kind::ALL
+            .into_iter()
+            .map(|kind| self.model_path(id, kind))
+            .find(|path| path.is_file())
+            .ok_or_else(|| LibraryError::Unknown(id.to_string()))
+    }
+
+    fn load(&self, id: &ModelId) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
+        load(&self.file(id)?)
     }
 
     /// The models in memory. They are valid after a panic: each change is one call.
@@ -245,8 +298,8 @@ impl Library {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn model_path(&self, id: &ModelId) -> PathBuf {
-        self.directory.join(format!("{id}.onnx"))
+    fn model_path(&self, id: &ModelId, kind: Kind) -> PathBuf {
+        self.directory.join(format!("{id}.{}", kind.extension()))
     }
 
     fn manifest_path(&self, id: &ModelId) -> PathBuf {
@@ -270,7 +323,30 @@ impl Library {
     }
 }
 
-fn describe(id: ModelId, name: &str, model: &OnnxFloat) -> ModelInfo {
+/// Loads a model file, whatever its kind; its id, and what runs it.
+///
+/// # Errors
+/// [`LibraryError`] if it cannot be read or run.
+pub fn load(file: &Path) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
+    match Kind::of(file)? {
+        Kind::Program => Ok(programs::from_file(file, RunSettings::default())?),
+        Kind::Onnx => {
+            let bytes = read_bounded(file, crate::onnx::MAX_MODEL_BYTES)?;
+            let bytes = bytes.ok_or_else(|| LibraryError::Unknown(file.display().to_string()))?;
+            let id = og_crypto::model_id(&bytes);
+            Ok((id, Arc::new(OnnxFloat::load(&bytes)?)))
+        }
+    }
+}
+
+/// What a model file holds, found by loading it: everything that can be wrong with it is found here.
+fn inspect(file: &Path, name: &str) -> Result<(Kind, ModelInfo), LibraryError> {
+    let kind = Kind::of(file)?;
+    let (id, backend) = load(file)?;
+    Ok((kind, describe(id, name, &*backend)))
+}
+
+fn describe(id: ModelId, name: &str, model: &dyn Backend) -> ModelInfo {
     ModelInfo {
         id,
         name: name.to_owned(),
@@ -296,34 +372,6 @@ fn at(path: &Path) -> impl Fn(io::Error) -> LibraryError {
         path: path.clone(),
         error,
     }
-}
-
-/// The bytes of a file, `None` if there is no such file.
-fn read_bounded(path: &Path, maximum: usize) -> Result<Option<Vec<u8>>, LibraryError> {
-    let file = match fs::File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(at(path))?,
-    };
-    let mut bytes = Vec::new();
-    file.take(maximum as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(at(path))?;
-    if bytes.len() > maximum {
-        return Err(LoadError::TooLarge(bytes.len()).into());
-    }
-    Ok(Some(bytes))
-}
-
-/// Writes a file that others see whole or not at all, also after a crash.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LibraryError> {
-    let write = || {
-        let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(at(path))
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl Backend for OnnxFloat {
         &self.description
     }
 
-    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&self, inputs: &[Tensor], _seed: u64) -> Result<Vec<Tensor>, RunError> {
         self.description.check_inputs(inputs)?;
         let failed = |error: tract::TractError| RunError::Model(describe_error(&error));
         let run = || {

@@ -14,7 +14,7 @@ pub mod convert;
 pub mod decoder;
 mod floats;
 pub mod gguf;
-mod mapped;
+pub mod mapped;
 pub mod onnx;
 pub mod quality;
 pub mod quantise;

@@ -4,7 +4,7 @@ use std::{fs::File, io, ops::Deref, path::Path};
 
 /// A file mapped into memory.
 #[derive(Debug)]
-pub(crate) struct Mapped(memmap2::Mmap);
+pub struct Mapped(memmap2::Mmap);
 
 impl Mapped {
     /// Maps a file, which must not change while it is read.
@@ -12,7 +12,7 @@ impl Mapped {
     /// # Errors
     /// What the system says.
     #[allow(unsafe_code)]
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         // SAFETY: the map is read-only and private to this process. Whoever changes or truncates the file while it is
         // being converted gets other weights or ends the process by a signal; no memory of ours is at stake.

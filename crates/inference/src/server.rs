@@ -259,7 +259,7 @@ impl From<JobError> for Failure {
             JobError::Version(..) | JobError::Request(_) => {
                 (StatusCode::BAD_REQUEST, "bad_request")
             }
-            JobError::Input(_) => (StatusCode::BAD_REQUEST, "bad_input"),
+            JobError::Input(_) | JobError::Refused(_) => (StatusCode::BAD_REQUEST, "bad_input"),
             JobError::UnknownModel(_) => (StatusCode::NOT_FOUND, "unknown_model"),
             JobError::Used(_) => (StatusCode::CONFLICT, "request_id_used"),
             JobError::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),

@@ -59,6 +59,9 @@ pub enum JobError {
     /// The inputs are not what the model takes.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The inputs ask for something that the model cannot do.
+    #[error("{0}")]
+    Refused(String),
     /// The model is not here.
     #[error("{0}")]
     UnknownModel(String),
@@ -99,6 +102,8 @@ impl From<RunError> for JobError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Input(error) => Self::Input(error),
+            RunError::Refused(reason) => Self::Refused(reason),
+            RunError::Busy(reason) => Self::Busy(reason),
             other => Self::Model(other.to_string()),
         }
     }
@@ -145,7 +150,7 @@ impl Worker {
         let request = self.check(job)?;
         let model = self.config.library.get(&request.model)?;
         let started_at_ms = (self.config.clock)();
-        let outputs = model.run(&request.inputs)?;
+        let outputs = model.run(&request.inputs, job.seed)?;
         let finished_at_ms = (self.config.clock)().max(started_at_ms);
         let output_units = units(&outputs)?;
         let response = InferenceResponse {

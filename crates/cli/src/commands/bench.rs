@@ -2,26 +2,36 @@
 
 mod figure;
 mod finality;
+mod model;
 mod receipt;
 mod records;
 mod testbed;
 mod transfers;
 
 use super::network::SizeArgs;
-use crate::{failure::failure, output::Output};
+use crate::{
+    failure::failure,
+    output::{Output, Progress},
+};
 use figure::Figure;
+use model::Subject;
+use og_engine::RunSettings;
+use og_kernels::Path as KernelPath;
+use std::path::PathBuf;
 use testbed::Testbed;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Measure what this machine can do.
 ///
-/// Starts a fresh network in a temporary folder, every node a process of its own, and drives it
-/// over its public interfaces. Each figure is measured in several rounds: the value is the median
+/// Of the network: starts a fresh one in a temporary folder, every node a process of its own, and drives it over its
+/// public interfaces. Of models: runs the engine that serves requests, in this process. Each figure is measured in several rounds: the value is the median
 /// of the rounds, the spread their least and greatest.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  og bench                          everything, about a minute
+  og bench                          the network, about a minute
+  og bench decode prefill batch     a language model of 15 million random weights
+  og bench decode --shape 1b --threads 1
   og bench finality --rounds 9
   og bench records --json           one line of JSON per figure
 
@@ -32,9 +42,14 @@ Figures:
   transfers_per_second    transfers of the native token, final
   receipt_bytes           size of a receipt
   receipt_verify          time to verify one
-  validator_memory        resident memory of the largest validator at the end")]
+  validator_memory        resident memory of the largest validator at the end
+  decode_tokens_per_second, prefill_tokens_per_second
+                          one request after 256 tokens, and those tokens, every value committed to
+  decode_uncommitted, prefill_uncommitted
+                          the same without the commitment
+  batch_tokens_per_second answers of 8 requests at once")]
 pub(crate) struct Bench {
-    /// What to measure; everything if left out.
+    /// What to measure; everything about the network if left out.
     #[arg(value_enum)]
     what: Vec<What>,
     /// How often each figure is measured.
@@ -43,6 +58,23 @@ pub(crate) struct Bench {
     /// Number of validators.
     #[arg(long, default_value_t = 4)]
     validators: u16,
+    /// Shape of a language model with random weights: 15m, 124m or 1b; may be given several times.
+    #[arg(
+        long,
+        value_name = "SHAPE",
+        default_value = "15m",
+        conflicts_with = "model"
+    )]
+    shape: Vec<String>,
+    /// A language model's file.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Threads that run models; as many as the machine has cores if left out.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Instructions that run models: scalar, avx2, avx512, avx512vnni or neon; the fastest there is if left out.
+    #[arg(long, value_parser = super::replay::parse_path)]
+    path: Option<KernelPath>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -55,7 +87,23 @@ enum What {
     Transfers,
     /// A receipt's size, and the time to verify it.
     Receipt,
+    /// Tokens per second of one answer.
+    Decode,
+    /// Tokens per second of a prompt.
+    Prefill,
+    /// Tokens per second of several answers at once.
+    Batch,
 }
+
+/// Figures of the network.
+const NETWORK: [What; 4] = [
+    What::Finality,
+    What::Records,
+    What::Transfers,
+    What::Receipt,
+];
+/// Figures of models.
+const MODELS: [What; 3] = [What::Decode, What::Prefill, What::Batch];
 
 impl Bench {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<()> {
@@ -70,6 +118,16 @@ impl Bench {
     }
 
     async fn measure(&self, output: &Output) -> anyhow::Result<()> {
+        if self.what.is_empty() || NETWORK.iter().any(|what| self.what.contains(what)) {
+            self.measure_network(output).await?;
+        }
+        if MODELS.iter().any(|what| self.what.contains(what)) {
+            self.measure_models(output)?;
+        }
+        Ok(())
+    }
+
+    async fn measure_network(&self, output: &Output) -> anyhow::Result<()> {
         let size = SizeArgs {
             validators: Some(self.validators),
             ..SizeArgs::default()
@@ -77,12 +135,7 @@ impl Bench {
         let progress = output.progress("starting the network");
         let mut testbed = Testbed::start(&size, output).await?;
         output.item(&testbed.ready())?;
-        for what in [
-            What::Finality,
-            What::Records,
-            What::Transfers,
-            What::Receipt,
-        ] {
+        for what in NETWORK {
             if !self.what.is_empty() && !self.what.contains(&what) {
                 continue;
             }
@@ -94,6 +147,7 @@ impl Bench {
                     What::Records => records::round(&mut testbed).await?,
                     What::Transfers => transfers::round(&mut testbed).await?,
                     What::Receipt => receipt::round(&mut testbed).await?,
+                    What::Decode | What::Prefill | What::Batch => continue,
                 });
             }
             for figure in Figure::summarise(&rounds) {
@@ -102,6 +156,52 @@ impl Bench {
         }
         if let Some(figure) = testbed.memory() {
             output.item(&figure)?;
+        }
+        Ok(())
+    }
+
+    fn measure_models(&self, output: &Output) -> anyhow::Result<()> {
+        let settings = RunSettings {
+            threads: self.threads.map(usize::from),
+            path: self.path,
+        };
+        let progress = output.progress("making the model ready");
+        if let Some(path) = &self.model {
+            return self.measure_model(&Subject::file(path, settings)?, &progress, output);
+        }
+        for shape in &self.shape {
+            progress.set(format!("drawing and converting {shape}"));
+            self.measure_model(&Subject::random(shape, settings)?, &progress, output)?;
+        }
+        Ok(())
+    }
+
+    fn measure_model(
+        &self,
+        subject: &Subject,
+        progress: &Progress,
+        output: &Output,
+    ) -> anyhow::Result<()> {
+        for what in MODELS {
+            if !self.what.contains(&what) {
+                continue;
+            }
+            let mut rounds = Vec::new();
+            for round in 1..=self.rounds {
+                progress.set(format!(
+                    "{what:?} {}, round {round} of {}",
+                    subject.name(),
+                    self.rounds
+                ));
+                rounds.push(match what {
+                    What::Decode => subject.decode()?,
+                    What::Prefill => subject.prefill()?,
+                    _ => subject.batch()?,
+                });
+            }
+            for figure in Figure::summarise(&rounds) {
+                output.item(&figure.of(subject.name()))?;
+            }
         }
         Ok(())
     }

@@ -1,20 +1,21 @@
 //! `og infer`: ask a model, keep the receipt.
 
-use super::verify::read_bounded;
+use super::{
+    answered::{Answered, ReceiptArgs, ask},
+    verify::read_bounded,
+};
 use crate::{
-    client::{Answer, Gateway, GatewayArgs},
+    client::GatewayArgs,
     failure::failure,
     output::{Output, QUIET, TITLE, paint},
     picture::Picture,
 };
 use anyhow::Context as _;
-use og_types::{
-    Canonical as _, ElementType, ModelInfo, Receipt, RequestId, limits::MAX_PAYLOAD_BYTES,
-};
+use og_types::{ElementType, ModelInfo, limits::MAX_PAYLOAD_BYTES};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -44,12 +45,11 @@ pub(crate) struct Infer {
     /// What to ask it: a PNG picture, or JSON.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Wait until the answer is final and write its receipt.
-    #[arg(long, value_name = "OUT")]
-    receipt: Option<PathBuf>,
-    /// Do not wait until the answer is final.
-    #[arg(long, conflicts_with = "receipt")]
-    no_wait: bool,
+    /// Seed of the sampling, for models that sample.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    receipt: ReceiptArgs,
     #[command(flatten)]
     gateway: GatewayArgs,
 }
@@ -57,13 +57,9 @@ pub(crate) struct Infer {
 #[derive(Serialize)]
 struct Outcome {
     #[serde(flatten)]
-    answer: Answer,
+    answered: Answered,
     /// The most probable classes, where the model gives probabilities.
     classes: Option<Vec<Class>>,
-    /// Height of the block that admitted the answer's record; absent if not waited for.
-    block: Option<u64>,
-    receipt: Option<PathBuf>,
-    receipt_bytes: Option<usize>,
 }
 
 /// A class with its probability.
@@ -91,31 +87,17 @@ impl Infer {
             serde_json::from_slice(&bytes).context("it is not JSON")
         }
         .with_context(|| format!("cannot use {}", self.input.display()))?;
-        let answer = ask(&gateway, &self.model, &inputs).await?;
-        let mut outcome = Outcome {
+        let answer = ask(&gateway, &self.model, &inputs, self.seed).await?;
+        output.result(&Outcome {
             classes: classes(&answer.outputs),
-            answer,
-            block: None,
-            receipt: None,
-            receipt_bytes: None,
-        };
-        if !self.no_wait {
-            outcome.settle(&gateway, self.receipt, output).await?;
-        }
-        output.result(&outcome)
+            answered: Answered::settle(answer, &gateway, &self.receipt, output).await?,
+        })
     }
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension()
         .is_some_and(|found| found.eq_ignore_ascii_case(extension))
-}
-
-/// Asks `model`, with tier `signed`.
-pub(crate) async fn ask(gateway: &Gateway, model: &str, inputs: &Value) -> anyhow::Result<Answer> {
-    gateway
-        .infer(&json!({ "model": model, "inputs": inputs, "tier": "signed" }))
-        .await
 }
 
 /// A picture as the one input of a model that takes pictures.
@@ -193,38 +175,6 @@ fn numbers(tensor: &Value) -> Option<Vec<f64>> {
     }
 }
 
-impl Outcome {
-    /// Waits for the receipt, and writes it if there is a place for it.
-    async fn settle(
-        &mut self,
-        gateway: &Gateway,
-        path: Option<PathBuf>,
-        output: &Output,
-    ) -> anyhow::Result<()> {
-        let progress = output.progress("waiting until the answer is final");
-        let (bytes, receipt) = fetch_receipt(gateway, &self.answer.request_id).await?;
-        drop(progress);
-        self.block = Some(receipt.header.height);
-        self.receipt_bytes = Some(bytes.len());
-        if let Some(path) = path {
-            fs::write(&path, bytes)
-                .with_context(|| format!("cannot write the receipt {}", path.display()))?;
-            self.receipt = Some(path);
-        }
-        Ok(())
-    }
-}
-
-/// Waits for a receipt; its bytes, and what they decode to.
-pub(crate) async fn fetch_receipt(
-    gateway: &Gateway,
-    id: &RequestId,
-) -> anyhow::Result<(Vec<u8>, Receipt)> {
-    let bytes = gateway.wait_for_receipt(id).await?;
-    let receipt = Receipt::from_bytes(&bytes).context("the gateway sent a broken receipt")?;
-    Ok((bytes, receipt))
-}
-
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.classes {
@@ -239,29 +189,9 @@ impl fmt::Display for Outcome {
                     )?;
                 }
             }
-            None => writeln!(f, "{}", Value::from(self.answer.outputs.clone()))?,
+            None => writeln!(f, "{}", Value::from(self.answered.answer.outputs.clone()))?,
         }
-        let answer = &self.answer;
-        writeln!(f, "request  {}", answer.request_id)?;
-        writeln!(f, "model    {}", answer.model)?;
-        writeln!(f, "node     {}", answer.node)?;
-        write!(
-            f,
-            "trust    tier {}, computed: {}",
-            answer.tier, answer.computed
-        )?;
-        match self.block {
-            Some(block) => write!(f, "\nfinal    in block {block}")?,
-            None => write!(f, "\nfinal    not waited for")?,
-        }
-        if let (Some(path), Some(bytes)) = (&self.receipt, self.receipt_bytes) {
-            let path = path.display();
-            write!(
-                f,
-                "\nreceipt  {path} ({bytes} bytes)\n         og verify {path} --genesis GENESIS"
-            )?;
-        }
-        Ok(())
+        write!(f, "{}", self.answered)
     }
 }
 

@@ -1,6 +1,7 @@
-//! `og model`: which models there are, what they take, adding one.
+//! `og model`: which models there are, what they take, converting one, adding one.
 
 mod add;
+mod build;
 
 use crate::{
     client::{GatewayArgs, OfferedModel},
@@ -10,7 +11,7 @@ use og_types::TensorDescription;
 use serde::Serialize;
 use std::fmt;
 
-/// List models, show what one takes, add one.
+/// List models, show what one takes, convert one, add one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Model {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ enum Action {
     /// Show what a model takes and gives.
     Show(Show),
     Add(add::Add),
+    Build(build::Build),
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,6 +54,7 @@ impl Model {
                 output.result(&Shown(model))
             }
             Action::Add(add) => add.run(output).await,
+            Action::Build(build) => build.run(output),
         }
     }
 }

@@ -11,9 +11,9 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("og-verify", &["og-types", "og-crypto"]),
     ("og-chain", &["og-types", "og-crypto"]),
     ("og-state", &["og-types", "og-crypto", "og-chain"]),
-    ("og-kernels", &[]),
+    ("og-kernels", &["og-program"]),
     ("og-text", &[]),
-    ("og-import", &["og-program", "og-kernels", "og-text"]),
+    ("og-import", &["og-program", "og-text"]),
     (
         "og-engine",
         &[
@@ -57,6 +57,10 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "og-crypto",
             "og-chain",
             "og-verify",
+            "og-program",
+            "og-kernels",
+            "og-text",
+            "og-import",
             "og-engine",
             "og-node",
             "og-sim",

@@ -28,7 +28,10 @@ fn a_network_from_its_start_to_its_end() {
     a_funded_account_can_pay(&network);
     requests_that_cannot_be_answered_are_explained(&network);
     pictures_and_files_that_are_none_are_explained(&network);
+    an_exact_answer_is_the_same_on_every_kernel(&network);
+    a_language_model_answers_and_its_receipt_replays(&network);
     a_model_is_added_and_answers(&network);
+    a_model_is_converted_added_and_answers(&network);
     a_second_start_is_refused(&network);
     a_killed_validator_is_missed_by_nobody_and_catches_up(&network);
     a_stopped_network_resumes(&network);
@@ -69,7 +72,7 @@ fn an_answer_is_final_and_its_receipt_verifies(network: &Devnet) {
     let receipt = network.beside("seven.receipt");
     let outcome = infer(network, 7, &["--receipt", &receipt]);
     assert!(outcome["block"].as_u64().unwrap() > 0);
-    assert_eq!(outcome["computed"], "float");
+    assert_eq!(outcome["computed"], "exact");
     assert!(fs::read(&receipt).unwrap().len() <= MAX_RECEIPT_BYTES);
 
     let genesis = network.file("genesis.json");
@@ -81,13 +84,7 @@ fn an_answer_is_final_and_its_receipt_verifies(network: &Devnet) {
 
     let output = og(["verify", &receipt, "--genesis", &genesis]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for word in [
-        "checked",
-        "vouched",
-        "claimed",
-        "signed by",
-        "not reproducible",
-    ] {
+    for word in ["checked", "vouched", "claimed", "signed by", "exact"] {
         assert!(text.contains(word), "{text}");
     }
     assert!(
@@ -112,6 +109,127 @@ fn a_receipt_with_a_flipped_byte_is_refused_by_name(network: &Devnet) {
     }
     fs::write(&path, &good[..good.len() - 1]).unwrap();
     og_fails(["verify", &path, "--genesis", &genesis]);
+}
+
+fn an_exact_answer_is_the_same_on_every_kernel(network: &Devnet) {
+    let receipt = network.beside("seven.receipt");
+    let trace = network.beside("seven.trace");
+    let replayed = og_json(["replay", &receipt, "--reference", "--save-trace", &trace]);
+    assert_eq!(replayed["equal"], true, "{replayed}");
+    let scalar = [
+        "--path",
+        "scalar",
+        "--threads",
+        "1",
+        "--compare-trace",
+        &trace,
+    ];
+    let replayed = og_json([&["replay", &receipt], &scalar[..]].concat());
+    assert_eq!(replayed["equal"], true, "{replayed}");
+    let operations = &replayed["compared"].as_array().unwrap()[1];
+    assert_eq!(operations["what"], "operations");
+
+    // The hash of one value of the trace is changed: the last one's.
+    let mut bytes = fs::read(&trace).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&trace, bytes).unwrap();
+    let output = og(["replay", &receipt, "--compare-trace", &trace]);
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("first at position 0, operation"), "{text}");
+}
+
+fn a_language_model_answers_and_its_receipt_replays(network: &Devnet) {
+    let ask = |prompt: &str, seed: &str, more: &[&str]| {
+        let arguments = [
+            "chat",
+            "--prompt",
+            prompt,
+            "--seed",
+            seed,
+            "--max-tokens",
+            "40",
+        ];
+        network.og(&[&arguments, more].concat())
+    };
+    let receipt = network.beside("story.receipt");
+    let prompt = "Tell me a story about a brave fox.";
+    let said = ask(prompt, "7", &["--receipt", &receipt]);
+    assert_eq!(said["computed"], "exact");
+    assert!(said["text"].as_str().unwrap().len() > 20, "{said}");
+    let again = ask(prompt, "7", &["--no-wait"]);
+    assert_eq!(again["text"], said["text"]);
+    let other = ask(prompt, "8", &["--no-wait", "--temperature", "1.5"]);
+    assert_ne!(other["text"], said["text"]);
+    og_json([
+        "verify",
+        &receipt,
+        "--genesis",
+        &network.file("genesis.json"),
+    ]);
+    for more in [
+        &["--threads", "2"][..],
+        &["--threads", "1", "--path", "scalar"],
+    ] {
+        let replayed = og_json([&["replay", &receipt], more].concat());
+        assert_eq!(replayed["equal"], true, "{replayed}");
+        assert!(replayed["tokens"].as_u64().unwrap() > 5, "{replayed}");
+    }
+    let refused = og_fails([
+        "chat",
+        "--model",
+        "digits",
+        "--prompt",
+        "x",
+        "--dir",
+        &network.dir(),
+    ]);
+    assert!(refused.contains("no language model"), "{refused}");
+}
+
+fn a_model_is_converted_added_and_answers(network: &Devnet) {
+    let onnx = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/digits/digits.onnx"
+    );
+    let data = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/digits/calibration.csv"
+    );
+    let file = network.beside("mine.og");
+    let built = og_json([
+        "model",
+        "build",
+        onnx,
+        "--out",
+        &file,
+        "--data",
+        data,
+        "--multiplier-bits",
+        "6",
+    ]);
+    let id = built["id"].as_str().unwrap();
+    let added = network.og(&["model", "add", &file, "--name", "mydigits"]);
+    assert_eq!(added["id"], id);
+    let picture = format!("{EXAMPLES}/4-1.png");
+    let outcome = network.og(&[
+        "infer",
+        "--model",
+        "mydigits",
+        "--input",
+        &picture,
+        "--receipt",
+        &network.beside("mine.receipt"),
+    ]);
+    assert_eq!(
+        (&outcome["classes"][0]["class"], &outcome["model"]),
+        (&json!(4), &json!(id))
+    );
+    let receipt = network.beside("mine.receipt");
+    let replayed = og_json(["replay", &receipt, "--dir", &network.dir()]);
+    assert_eq!(replayed["equal"], true, "{replayed}");
+    let unknown = og_fails(["replay", &receipt]);
+    assert!(unknown.contains("neither built in"), "{unknown}");
 }
 
 fn a_checkpoint_does_what_the_genesis_file_does(network: &Devnet) {

@@ -53,6 +53,18 @@ pub enum ModelError {
         /// Bytes that there must be.
         need: u64,
     },
+    /// The processor lacks the instructions that were asked for.
+    #[error(transparent)]
+    Kernels(#[from] og_kernels::Unavailable),
+    /// A matrix cannot be prepared.
+    #[error(transparent)]
+    Linear(#[from] og_kernels::LinearError),
+    /// What it needs to read and write text cannot be used.
+    #[error("the model's text cannot be used: {0}")]
+    Text(String),
+    /// It takes or gives what no request or response can hold.
+    #[error(transparent)]
+    Interface(#[from] super::TensorsError),
     /// There is not as much memory.
     #[error("no memory for {bytes} bytes of weights: {error}")]
     Memory {

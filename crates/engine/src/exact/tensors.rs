@@ -150,8 +150,11 @@ impl ExactTensors {
         })
     }
 
-    /// Values of the program's inputs for one entry.
-    fn values(&self, inputs: &[Tensor], entry: usize) -> Result<Vec<Value>, RunError> {
+    /// Values of the program's inputs for one entry of a request.
+    ///
+    /// # Errors
+    /// [`RunError`] if there is no such entry.
+    pub fn values(&self, inputs: &[Tensor], entry: usize) -> Result<Vec<Value>, RunError> {
         self.inputs
             .iter()
             .map(|given| {
@@ -241,7 +244,7 @@ impl Backend for ExactTensors {
         &self.description
     }
 
-    fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+    fn run(&self, inputs: &[Tensor], _seed: u64) -> Result<Vec<Tensor>, RunError> {
         self.description.check_inputs(inputs)?;
         let mut executor = self.executor();
         let result = self.compute(&mut executor, inputs);

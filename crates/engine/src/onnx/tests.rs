@@ -1,11 +1,12 @@
 //! Tests of the ONNX backend: what it answers, and what hostile files and inputs get.
 
 use super::*;
-use crate::{DIGITS, convert::read};
+use crate::convert::read;
 use og_types::{ModelDescription, tensor_json};
 use proptest::prelude::*;
 use std::{fs, path::Path};
 
+const DIGITS: &[u8] = include_bytes!("../../../../models/digits/digits.onnx");
 const MODEL_DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/digits");
 
 fn digits() -> OnnxFloat {
@@ -31,7 +32,7 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
 
 /// The digit to which the model gives the highest probability.
 fn answer(model: &OnnxFloat, image: Tensor) -> usize {
-    let outputs = model.run(&[image]).unwrap();
+    let outputs = model.run(&[image], 0).unwrap();
     let probabilities = floats(&outputs[0]);
     (0..10)
         .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
@@ -108,8 +109,8 @@ fn the_example_images_are_held_out_images_and_are_named_rightly() {
 fn runs_repeat_bit_for_bit_on_one_machine_and_outputs_are_probabilities() {
     let model = digits();
     let input = image((0..64).map(|index| index as f32 / 64.0));
-    let first = model.run(std::slice::from_ref(&input)).unwrap();
-    assert_eq!(first, digits().run(&[input]).unwrap());
+    let first = model.run(std::slice::from_ref(&input), 0).unwrap();
+    assert_eq!(first, digits().run(&[input], 0).unwrap());
     assert_eq!(first[0].shape, [1, 10]);
     let sum: f32 = floats(&first[0]).iter().sum();
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
@@ -120,7 +121,7 @@ fn runs_repeat_bit_for_bit_on_one_machine_and_outputs_are_probabilities() {
 fn wrong_inputs_are_refused_with_what_is_expected() {
     let model = digits();
     let good = image((0..64).map(|_| 0.0));
-    let error = |tensor: Tensor| model.run(&[tensor]).unwrap_err().to_string();
+    let error = |tensor: Tensor| model.run(&[tensor], 0).unwrap_err().to_string();
     let named = Tensor {
         name: "img".to_owned(),
         ..good.clone()
@@ -157,7 +158,7 @@ fn wrong_inputs_are_refused_with_what_is_expected() {
     );
     assert!(
         model
-            .run(&[])
+            .run(&[], 0)
             .unwrap_err()
             .to_string()
             .contains("\"image\" is missing")
@@ -223,9 +224,9 @@ fn zeros_of_shape(shape: pb::TensorProto) -> Vec<u8> {
 #[test]
 fn a_model_whose_tensors_are_too_large_is_refused_or_its_answer_is() {
     let small = OnnxFloat::load(&bomb(1000)).unwrap();
-    assert_eq!(small.run(&[]).unwrap()[0].data.len(), 4000);
+    assert_eq!(small.run(&[], 0).unwrap()[0].data.len(), 4000);
     let above_response = OnnxFloat::load(&bomb(2 << 20)).unwrap();
-    assert_eq!(above_response.run(&[]).unwrap_err(), RunError::TooLarge);
+    assert_eq!(above_response.run(&[], 0).unwrap_err(), RunError::TooLarge);
     let error = OnnxFloat::load(&bomb((MAX_INTERMEDIATE_BYTES / 4 + 1) as i64)).unwrap_err();
     assert!(
         matches!(error, LoadError::IntermediateTooLarge(_)),
@@ -285,18 +286,18 @@ fn each_request_chooses_the_extents_that_a_model_leaves_open() {
             .collect::<Vec<u8>>()
             .into(),
     };
-    let outputs = model.run(&[tensor([1, 3], &[-1.0, 0.0, 2.5])]).unwrap();
+    let outputs = model.run(&[tensor([1, 3], &[-1.0, 0.0, 2.5])], 0).unwrap();
     assert_eq!(
         (outputs[0].name.as_str(), &outputs[0].shape[..]),
         ("y", &[1, 3][..])
     );
     assert_eq!(floats(&outputs[0]), [0.0, 0.0, 2.5]);
     assert_eq!(
-        floats(&model.run(&[tensor([2, 1], &[1.0, -1.0])]).unwrap()[0]),
+        floats(&model.run(&[tensor([2, 1], &[1.0, -1.0])], 0).unwrap()[0]),
         [1.0, 0.0]
     );
     // Nothing, spread over extents whose product is more than a machine can count.
-    let _ = model.run(&[tensor([0, u32::MAX], &[])]);
+    let _ = model.run(&[tensor([0, u32::MAX], &[])], 0);
 }
 
 #[test]
@@ -341,7 +342,7 @@ fn try_out(file: &[u8]) {
     let Ok(model) = OnnxFloat::load(file) else {
         return;
     };
-    let _ = model.run(&zeros(model.describe()));
+    let _ = model.run(&zeros(model.describe()), 0);
 }
 
 /// Inputs of zeros that fit the description, an open extent being 1.

@@ -14,9 +14,10 @@ use og_program::{
     program::{InputForm, Program},
     value::{Form, Type, Value},
 };
+use serde::Serialize;
 
 /// One tensor of the original beside its step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerQuality {
     /// The node that gives it.
     pub name: String,
@@ -35,7 +36,7 @@ pub struct LayerQuality {
 }
 
 /// An output of the original beside that of the program.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutputQuality {
     /// Its name.
     pub name: String,
@@ -49,7 +50,7 @@ pub struct OutputQuality {
 }
 
 /// How near a program is to its original.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct OnnxReport {
     /// Samples on which ranges were measured.
     pub calibrated: usize,

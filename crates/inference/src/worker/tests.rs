@@ -76,7 +76,7 @@ fn a_result_says_what_was_done_and_its_signature_and_commitments_hold() {
         price: job.price,
         model: request(&worker).model,
         tier: Tier::Signed,
-        computed: Computed::Float,
+        computed: Computed::Exact,
         valid_from_ms: NOW_MS - 60_000,
         valid_until_ms: NOW_MS + 300_000,
         input_commitment: commit_input(&salt, &job.request),

@@ -149,7 +149,8 @@ async fn models_are_told() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path()).await;
     let models: Vec<ModelInfo> = server.get("/v1/models").await.json().await.unwrap();
-    assert_eq!(models.len(), 1);
+    assert_eq!(models.len(), 2);
+    assert_eq!(models[1].name, "story");
     assert_eq!(
         (models[0].name.as_str(), models[0].id),
         ("digits", server.model)

@@ -11,8 +11,8 @@ use crate::{
 };
 use alloy_primitives::{Address, U256};
 use og_chain::registry::{REGISTRY, predeploy};
-use og_crypto::{SeatKey, model_id, validators::genesis_validator};
-use og_engine::DIGITS;
+use og_crypto::{SeatKey, validators::genesis_validator};
+use og_engine::BUILT_IN;
 use og_types::{Genesis, GenesisAccount, GenesisValidator, NodeId};
 use rand::CryptoRng;
 use serde::Serialize;
@@ -437,11 +437,16 @@ impl Builder<'_> {
     }
 }
 
-/// The Registry with the network's nodes and the built-in model, which the first node's account owns.
+/// The Registry with the network's nodes and the built-in models, which the first node's account owns.
 fn registry(nodes: &[InferenceSeat]) -> GenesisAccount {
     let nodes: Vec<_> = nodes.iter().map(|node| (node.id, node.payee)).collect();
     let owner = nodes.first().map_or(Address::ZERO, |(_, payee)| *payee);
-    predeploy(&nodes, &[model_id(DIGITS)], owner)
+    // Every build loads its own models in its tests, so none is missing here.
+    let models: Vec<_> = BUILT_IN
+        .iter()
+        .filter_map(|model| model.id().ok())
+        .collect();
+    predeploy(&nodes, &models, owner)
 }
 
 fn to_json(path: &Path, value: &impl Serialize) -> Result<String, NetworkError> {

@@ -69,9 +69,10 @@ fn a_new_network_is_whole() {
     let node = keys::read_node_key(&config.node_key).unwrap().id();
     let slot: B256 = og_chain::registry::node_payee_slot(&node).into();
     assert_eq!(registry.storage[&slot], config.payee.into_word());
-    let digits = og_crypto::model_id(og_engine::DIGITS);
-    let slot: B256 = og_chain::registry::model_owner_slot(&digits).into();
-    assert!(registry.storage.contains_key(&slot));
+    for model in og_engine::BUILT_IN {
+        let slot = og_chain::registry::model_owner_slot(&model.id().unwrap());
+        assert!(registry.storage.contains_key(&B256::from(slot)));
+    }
     let accounts = network.accounts().unwrap();
     assert_eq!(accounts.len(), 10);
     for account in &accounts {

@@ -10,6 +10,9 @@ pub(super) type Sample = (&'static str, f64, &'static str);
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Figure {
     name: &'static str,
+    /// The model that it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
     /// Median of the rounds.
     value: f64,
     unit: &'static str,
@@ -22,10 +25,17 @@ impl Figure {
     pub(super) const fn single(name: &'static str, value: f64, unit: &'static str) -> Self {
         Self {
             name,
+            model: None,
             value,
             unit,
             spread: [value, value],
         }
+    }
+
+    /// The figure, said to be about a model.
+    pub(super) fn of(mut self, model: &str) -> Self {
+        self.model = Some(model.to_owned());
+        self
     }
 
     /// One figure per name from the rounds' samples, which come in the same order in each.
@@ -41,6 +51,7 @@ impl Figure {
             values.sort_by(f64::total_cmp);
             Self {
                 name,
+                model: None,
                 value: quantile(&values, 50),
                 unit,
                 spread: [quantile(&values, 0), quantile(&values, 100)],
@@ -57,10 +68,13 @@ impl Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [least, greatest] = self.spread;
+        let name = self.model.as_ref().map_or_else(
+            || self.name.to_owned(),
+            |model| format!("{} {model}", self.name),
+        );
         write!(
             f,
-            "{:<22} {:>10} {:<4} ({} to {})",
-            self.name,
+            "{name:<32} {:>10} {:<4} ({} to {})",
             digits(self.value),
             self.unit,
             digits(least),

@@ -5,7 +5,10 @@ use super::{
     testbed::Testbed,
 };
 use crate::{
-    commands::infer::{ask, fetch_receipt, picture_inputs},
+    commands::{
+        answered::{ask, fetch_receipt},
+        infer::picture_inputs,
+    },
     digits::{EXAMPLES, MODEL_NAME},
     output::Output,
 };
@@ -20,7 +23,7 @@ const VERIFICATIONS: usize = 100;
 pub(super) async fn round(testbed: &mut Testbed) -> anyhow::Result<Vec<Sample>> {
     let example = EXAMPLES.first().context("no examples")?;
     let inputs = picture_inputs(&testbed.model, example.png, &Output::new(true))?;
-    let answer = ask(&testbed.gateway, MODEL_NAME, &inputs).await?;
+    let answer = ask(&testbed.gateway, MODEL_NAME, &inputs, 0).await?;
     let (receipt, _) = fetch_receipt(&testbed.gateway, &answer.request_id).await?;
     let mut milliseconds = Vec::with_capacity(VERIFICATIONS);
     for _ in 0..VERIFICATIONS {

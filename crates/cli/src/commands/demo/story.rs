@@ -2,7 +2,10 @@
 
 use crate::{
     client::{Block, Gateway, Rpc},
-    commands::infer::{ask, classes, fetch_receipt, picture_inputs},
+    commands::{
+        answered::{ask, fetch_receipt},
+        infer::{classes, picture_inputs},
+    },
     digits::{EXAMPLES, MODEL_NAME},
     output::{BAD, GOOD, Output, QUIET, paint},
 };
@@ -134,7 +137,7 @@ impl<'a> Story<'a> {
         let example = EXAMPLES.get(example).context("no such example")?;
         let inputs = picture_inputs(&self.model, example.png, self.output)?;
         let started = Instant::now();
-        let answer = ask(&self.gateway, MODEL_NAME, &inputs).await?;
+        let answer = ask(&self.gateway, MODEL_NAME, &inputs, 0).await?;
         let answer_ms = started.elapsed().as_millis();
         let best = classes(&answer.outputs)
             .and_then(|classes| classes.first().copied())

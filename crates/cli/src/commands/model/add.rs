@@ -2,7 +2,6 @@
 
 use crate::{
     client::{Gateway, Rpc},
-    commands::verify::read_bounded,
     failure::failure,
     output::{GOOD, Output, paint},
 };
@@ -11,7 +10,7 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall as _;
 use anyhow::Context as _;
 use og_chain::registry::{REGISTRY, Registry};
-use og_engine::{Library, MAX_MODEL_BYTES, OnnxFloat};
+use og_engine::Library;
 use og_node::{
     config::NodeConfig,
     keys::read_account_key,
@@ -35,16 +34,17 @@ const POLL_PAUSE: Duration = Duration::from_millis(500);
 ///
 /// With --dir the model goes to every inference node of the network in that folder, and the first
 /// of its funded accounts registers it. With --models-dir, --rpc and --key-file, say it yourself.
-/// A model is named by the SHA-256 of its file; whoever can read the chain can see who added it.
+/// A model is named by a SHA-256 (docs/formats/model.md); whoever can read the chain can see who added it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  og model add mymodel.onnx --name mymodel
-  og model add mymodel.onnx --name mymodel --models-dir /srv/og/models \\
+  og model add mymodel.og --name mymodel
+  og model add mymodel.onnx --name myfloat
+  og model add mymodel.og --name mymodel --models-dir /srv/og/models \\
       --rpc http://10.0.0.1:8545 --key-file account.key")]
 pub(super) struct Add {
-    /// The model, an ONNX file.
-    #[arg(value_name = "FILE.onnx")]
+    /// The model: a file that `og model build` wrote, or an ONNX file, which runs in floating point.
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The name by which people ask for it.
     #[arg(long)]
@@ -89,11 +89,9 @@ struct Added {
 
 impl Add {
     pub(super) async fn run(self, output: &Output) -> anyhow::Result<()> {
-        let file = read_bounded(&self.file, MAX_MODEL_BYTES as u64)?;
         // Everything that can be wrong with the file is found before anything is changed.
-        OnnxFloat::load(&file)
+        let (id, _) = og_engine::load(&self.file)
             .with_context(|| format!("{} cannot be served", self.file.display()))?;
-        let id = og_crypto::model_id(&file);
         let target = match (&self.rpc, &self.key_file) {
             (Some(rpc), Some(key_file)) => Target {
                 models_dirs: self.models_dir.clone(),
@@ -107,7 +105,7 @@ impl Add {
         let progress = output.progress("registering the model on the chain");
         let transaction = target.register(&id, &self.name).await?;
         for directory in &target.models_dirs {
-            Library::open(directory)?.add(&file, &self.name)?;
+            Library::open(directory)?.add(&self.file, &self.name)?;
         }
         progress.set("waiting until the gateway offers the model");
         target.wait_until_offered(&id, output).await?;

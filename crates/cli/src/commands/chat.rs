@@ -1,0 +1,270 @@
+//! `og chat`: talk to a language model, keep the receipts.
+
+use super::answered::{Answered, ReceiptArgs, ask};
+use crate::{
+    client::{Answer, Gateway, GatewayArgs},
+    failure::failure,
+    output::{Output, QUIET, TITLE, paint},
+};
+use anyhow::Context as _;
+use og_types::{
+    ModelDescription,
+    language::{self, Finish, Message, Prompt, Question, Reply},
+    tensor_json::{tensors_from_json, tensors_to_json},
+};
+use rand::RngExt as _;
+use serde::Serialize;
+use serde_json::Value;
+use std::{
+    fmt,
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    str::FromStr,
+};
+
+/// Talk to a language model.
+///
+/// With --prompt it answers once; without, it is a conversation, a line a turn, until the end of the input. Every
+/// answer has a receipt. The same prompt, settings and seed give the same answer, on any machine: see `og replay`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  og chat
+  og chat --prompt 'Tell me a story about a brave fox.' --seed 7 --receipt fox.receipt
+  og chat --prompt 'Once upon a time' --raw --temperature 0 --max-tokens 40
+  og replay fox.receipt")]
+pub(crate) struct Chat {
+    /// Name or id of the model.
+    #[arg(long, default_value = "story")]
+    model: String,
+    /// What to say, once.
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// What the model is told before the conversation.
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    system: Option<String>,
+    /// Take the prompt as text to go on from, not as a turn of a conversation.
+    #[arg(long, requires = "prompt")]
+    raw: bool,
+    /// Most tokens of an answer.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(i64).range(1..=language::MAX_ANSWER_TOKENS))]
+    max_tokens: i64,
+    /// How freely tokens are drawn; 0 always takes the most probable.
+    #[arg(long, default_value = "0.7")]
+    temperature: Fixed,
+    /// Draw among so many of the most probable tokens; 0 among all.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=i64::from(u32::MAX)))]
+    top_k: i64,
+    /// Draw among the most probable tokens that have this much probability together.
+    #[arg(long, default_value = "0.95")]
+    top_p: Fixed,
+    /// By how much tokens that were there already are made less probable; 1 for not at all.
+    #[arg(long, default_value = "1")]
+    repetition_penalty: Fixed,
+    /// Seed of the sampling; drawn at random if left out.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// End the answer at this text; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    #[command(flatten)]
+    receipt: ReceiptArgs,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// A decimal number as a multiple of 2^-16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fixed(i64);
+
+impl FromStr for Fixed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+        let fixed = number * language::ONE as f64;
+        if (0.0..=f64::from(u32::MAX)).contains(&fixed) {
+            return Ok(Self(fixed.round() as i64));
+        }
+        Err("must be 0 to 65535".to_owned())
+    }
+}
+
+/// One answer of a language model.
+#[derive(Serialize)]
+struct Said {
+    text: String,
+    finish: Finish,
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    seed: u64,
+    #[serde(flatten)]
+    answered: Answered,
+}
+
+impl Chat {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let gateway = self.gateway.gateway()?;
+        let model = gateway.model(&self.model).await?.info;
+        if model.description != language::description() {
+            return Err(failure(
+                format!("{} is no language model", model.name),
+                "`og model list` shows others; `og infer` asks models that take tensors",
+            ));
+        }
+        match self.prompt.clone() {
+            Some(prompt) if self.raw => {
+                let said = self.ask(&gateway, Prompt::Text(prompt), output).await?;
+                output.result(&said)
+            }
+            Some(prompt) => {
+                let mut messages = self.beginning();
+                messages.push(message("user", prompt));
+                let said = self
+                    .ask(&gateway, Prompt::Messages(messages), output)
+                    .await?;
+                output.result(&said)
+            }
+            None => self.converse(&gateway, output).await,
+        }
+    }
+
+    fn beginning(&self) -> Vec<Message> {
+        let system = self.system.clone();
+        system
+            .map(|text| message("system", text))
+            .into_iter()
+            .collect()
+    }
+
+    /// A conversation: a line of input a turn, until there is none.
+    async fn converse(&self, gateway: &Gateway, output: &Output) -> anyhow::Result<()> {
+        let people = std::io::stdin().is_terminal() && !output.is_json();
+        if people {
+            output.line(paint(
+                QUIET,
+                "A line is a turn; an empty line or Ctrl-D ends the conversation.",
+            ));
+        }
+        let mut messages = self.beginning();
+        loop {
+            if people {
+                anstream::print!("{} ", paint(TITLE, "you>"));
+                std::io::stdout().flush().context("cannot write")?;
+            }
+            let mut line = String::new();
+            std::io::stdin()
+                .lock()
+                .read_line(&mut line)
+                .context("cannot read what you say")?;
+            let line = line.trim();
+            if line.is_empty() {
+                return Ok(());
+            }
+            messages.push(message("user", line.to_owned()));
+            let said = self
+                .ask(gateway, Prompt::Messages(messages.clone()), output)
+                .await?;
+            messages.push(message("assistant", said.text.clone()));
+            if output.is_json() {
+                output.item(&said)?;
+            } else {
+                output.line(format!(
+                    "{} {}",
+                    paint(TITLE, format!("{}>", self.model)),
+                    said.text
+                ));
+                output.line(paint(QUIET, format!("      {}", said.one_line())));
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        gateway: &Gateway,
+        prompt: Prompt,
+        output: &Output,
+    ) -> anyhow::Result<Said> {
+        let question = Question {
+            prompt,
+            max_tokens: self.max_tokens,
+            temperature: self.temperature.0,
+            top_k: self.top_k,
+            top_p: self.top_p.0,
+            repetition_penalty: self.repetition_penalty.0,
+            stop: self.stop.clone(),
+        };
+        let seed = self.seed.unwrap_or_else(|| rand::rng().random());
+        let inputs = tensors_to_json(&question.to_tensors()?)?;
+        let progress = output.progress("thinking");
+        let answer = ask(gateway, &self.model, &inputs, seed).await?;
+        drop(progress);
+        let reply = reply(&answer)?;
+        Ok(Said {
+            text: reply.text,
+            finish: reply.finish,
+            prompt_tokens: reply.prompt_tokens.len(),
+            completion_tokens: reply.tokens.len(),
+            seed,
+            answered: Answered::settle(answer, gateway, &self.receipt, output).await?,
+        })
+    }
+}
+
+fn message(role: &str, content: String) -> Message {
+    Message {
+        role: role.to_owned(),
+        content,
+    }
+}
+
+/// The reply in an answer's tensors.
+fn reply(answer: &Answer) -> anyhow::Result<Reply> {
+    let outputs = ModelDescription {
+        inputs: language::description().outputs,
+        outputs: vec![],
+    };
+    let tensors = tensors_from_json(&Value::from(answer.outputs.clone()), &outputs)
+        .context("the gateway's answer is not a language model's")?;
+    Ok(Reply::from_tensors(&tensors)?)
+}
+
+impl Said {
+    fn one_line(&self) -> String {
+        let answer = &self.answered.answer;
+        format!(
+            "{} tokens, seed {}, computed: {}, request {}",
+            self.completion_tokens, self.seed, answer.computed, answer.request_id
+        )
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", self.text)?;
+        let ended = match self.finish {
+            Finish::Stop => "ended by itself",
+            Finish::Length => "cut short at the most tokens",
+        };
+        writeln!(
+            f,
+            "tokens   {} in, {} out: {ended}",
+            self.prompt_tokens, self.completion_tokens
+        )?;
+        writeln!(f, "seed     {}", self.seed)?;
+        write!(f, "{}", self.answered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_become_multiples_and_others_are_refused() {
+        assert_eq!("0.5".parse(), Ok(Fixed(32_768)));
+        assert_eq!("1".parse(), Ok(Fixed(language::ONE)));
+        for bad in ["", "x", "-1", "NaN", "1e9"] {
+            assert!(bad.parse::<Fixed>().is_err(), "{bad}");
+        }
+    }
+}

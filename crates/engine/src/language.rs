@@ -1,0 +1,215 @@
+//! Language models as backends: a question in tensors becomes a prompt, the answer becomes tensors again.
+
+use crate::{
+    backend::{Backend, RunError},
+    exact::{
+        FinishReason, GenerateError, Generator, GeneratorSettings, ModelError, Ready, Request,
+        SchedulerSettings, Settings,
+    },
+    programs::RunSettings,
+};
+use og_program::sample::Sampling;
+use og_text::{ChatTemplate, Conversation, Tokenizer};
+use og_types::{
+    Computed, ModelDescription, Tensor,
+    language::{self, Finish, Message, Prompt, Question, Reply},
+};
+use serde_json::json;
+use std::sync::{Arc, OnceLock};
+
+/// Bytes that keys and values of all conversations with one model take, at most.
+const CACHE_BYTES: usize = 1 << 30;
+/// Requests that wait for one model, at most.
+const MOST_WAITING: usize = 256;
+
+/// A language model that answers questions.
+pub struct LanguageModel {
+    ready: Arc<Ready>,
+    tokenizer: Arc<Tokenizer>,
+    template: Option<ChatTemplate>,
+    begin: Option<u32>,
+    ends: Vec<u32>,
+    description: ModelDescription,
+    settings: GeneratorSettings,
+    /// Started by the first question, so that models nobody asks take no thread.
+    generator: OnceLock<Result<Generator, String>>,
+}
+
+impl LanguageModel {
+    /// A model that has text assets.
+    ///
+    /// # Errors
+    /// [`ModelError::Text`] if it has none, or they cannot be used.
+    pub fn new(ready: Arc<Ready>, settings: RunSettings) -> Result<Self, ModelError> {
+        let unusable = |reason: String| ModelError::Text(reason);
+        let assets = ready
+            .model()
+            .text()
+            .ok_or_else(|| unusable("it has no tokenizer".to_owned()))?;
+        let tokenizer = Tokenizer::from_json(&assets.tokenizer)
+            .map_err(|error| unusable(format!("tokenizer: {error}")))?;
+        let template = assets
+            .chat_template
+            .as_ref()
+            .map(|source| ChatTemplate::new(source, &assets.special))
+            .transpose()
+            .map_err(|error| unusable(format!("chat template: {error}")))?;
+        Ok(Self {
+            tokenizer: Arc::new(tokenizer),
+            template,
+            begin: assets.begin,
+            ends: assets.ends.clone(),
+            description: language::description(),
+            settings: GeneratorSettings {
+                executor: Settings {
+                    threads: settings.threads(),
+                    cache_bytes: CACHE_BYTES,
+                    keeps_prefixes: true,
+                },
+                scheduler: SchedulerSettings::default(),
+                most_waiting: MOST_WAITING,
+            },
+            generator: OnceLock::new(),
+            ready,
+        })
+    }
+
+    /// The tokens of a prompt as the model sees it.
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] if the model has no chat template, or its template or tokenizer refuses the prompt.
+    pub fn prompt_tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, RunError> {
+        match prompt {
+            Prompt::Text(text) => {
+                let tokens = self.tokenizer.encode(text, false);
+                let tokens =
+                    tokens.map_err(|error| RunError::Refused(format!("prompt: {error}")))?;
+                Ok(self.begin.into_iter().chain(tokens).collect())
+            }
+            Prompt::Messages(messages) => {
+                let template = self.template.as_ref().ok_or_else(|| {
+                    RunError::Refused(
+                        "prompt: the model has no chat template: give a text instead".to_owned(),
+                    )
+                })?;
+                template
+                    .encode(&self.tokenizer, &conversation(messages))
+                    .map_err(|error| RunError::Refused(format!("prompt: {error}")))
+            }
+        }
+    }
+
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// [`RunError`] if it cannot be asked so, too many wait, or the model fails.
+    pub fn answer(&self, question: Question, seed: u64) -> Result<Reply, RunError> {
+        let prompt_tokens = self.prompt_tokens(&question.prompt)?;
+        let request = Request {
+            most_tokens: usize::try_from(question.max_tokens).unwrap_or(usize::MAX),
+            sampling: sampling(&question, seed),
+            ends: self.ends.clone(),
+            stops: question.stop,
+            traced: true,
+            ..Request::new(prompt_tokens.clone(), 0)
+        };
+        let answer = self.generator()?.generate(request).map_err(failed)?;
+        let finished = answer.finish().map_err(failed)?;
+        Ok(Reply {
+            text: finished.text,
+            finish: match finished.reason {
+                FinishReason::Length => Finish::Length,
+                FinishReason::End | FinishReason::Stop(_) | FinishReason::Grammar => Finish::Stop,
+            },
+            prompt_tokens,
+            tokens: finished.tokens,
+            trace_root: finished
+                .trace_root
+                .ok_or_else(|| RunError::Model("the run was not committed to".to_owned()))?,
+        })
+    }
+
+    fn generator(&self) -> Result<&Generator, RunError> {
+        let start = || {
+            Generator::start(
+                self.ready.clone(),
+                Some(self.tokenizer.clone()),
+                self.settings,
+            )
+            .map_err(|error| format!("no thread to run it on: {error}"))
+        };
+        let generator = self.generator.get_or_init(start);
+        generator
+            .as_ref()
+            .map_err(|error| RunError::Model(error.clone()))
+    }
+}
+
+impl std::fmt::Debug for LanguageModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "LanguageModel({} tokens)",
+            self.tokenizer.vocabulary_size()
+        )
+    }
+}
+
+impl Backend for LanguageModel {
+    fn computed(&self) -> Computed {
+        Computed::Exact
+    }
+
+    fn describe(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError> {
+        self.description.check_inputs(inputs)?;
+        let question =
+            Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.to_string()))?;
+        let reply = self.answer(question, seed)?;
+        reply
+            .to_tensors()
+            .map_err(|error| RunError::Model(error.to_string()))
+    }
+}
+
+/// What the template is given. The date is always the same one, so that the same conversation gives the same prompt.
+fn conversation(messages: &[Message]) -> Conversation {
+    Conversation {
+        messages: messages
+            .iter()
+            .map(|message| json!({ "role": message.role, "content": message.content }))
+            .collect(),
+        add_generation_prompt: true,
+        ..Conversation::default()
+    }
+}
+
+/// Settings of a question, whose bounds were checked when it was read.
+fn sampling(question: &Question, seed: u64) -> Sampling {
+    let setting = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+    Sampling {
+        temperature: setting(question.temperature),
+        top_k: setting(question.top_k),
+        top_p: setting(question.top_p),
+        repetition_penalty: setting(question.repetition_penalty),
+        seed,
+    }
+}
+
+fn failed(error: GenerateError) -> RunError {
+    match error {
+        GenerateError::Busy { .. } => RunError::Busy(error.to_string()),
+        GenerateError::Empty
+        | GenerateError::PromptTooLong { .. }
+        | GenerateError::CacheTooSmall { .. }
+        | GenerateError::Stops(_)
+        | GenerateError::Grammar(_)
+        | GenerateError::NoToken => RunError::Refused(format!("prompt: {error}")),
+        GenerateError::Model(_) | GenerateError::Forward(_) | GenerateError::Stopped => {
+            RunError::Model(error.to_string())
+        }
+    }
+}
