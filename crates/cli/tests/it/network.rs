@@ -405,7 +405,7 @@ fn a_model_is_added_and_answers(network: &Devnet) {
         .iter()
         .map(|model| &model["name"])
         .collect();
-    assert_eq!(names, ["digits", "add"]);
+    assert_eq!(names, ["digits", "story", "add"]);
     let shown = network.og(&["model", "show", "add"]);
     assert_eq!(shown["id"], added["id"]);
 

@@ -85,7 +85,7 @@ impl Generator {
     /// [`GenerateError::Busy`] if the queue is full, [`GenerateError::Stopped`] if the thread has ended. All other errors come
     /// as events.
     pub fn generate(&self, request: Request) -> Result<Answer, GenerateError> {
-        self.submit(|sink| Task::Generate(request, sink))
+        self.submit(|sink| Task::Generate(Box::new(request), sink))
     }
 
     /// Asks for an embedding. Never blocks.

@@ -46,7 +46,7 @@ impl Default for SchedulerSettings {
 /// What is asked of a scheduler.
 #[derive(Debug)]
 pub(super) enum Task {
-    Generate(Request, Sink),
+    Generate(Box<Request>, Sink),
     Embed(EmbeddingRequest, Sink),
 }
 
@@ -156,7 +156,7 @@ impl Scheduler {
                 let begun = self.executor.begin(&request.prompt, request.traced);
                 let guesses = self.settings.guesses && !self.executor.ready().plan.recurrent;
                 self.running.push(Running::new(
-                    request,
+                    *request,
                     sink,
                     stream,
                     begun,

@@ -163,12 +163,18 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(directory().join(name)).unwrap()
 }
 
+/// Whether two vectors say the same: the order of fields in JSON depends on which packages are built together.
+fn same(name: &str, found: &[u8], expected: &[u8]) -> bool {
+    let parsed = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    found == expected || name.ends_with(".json") && parsed(found) == parsed(expected)
+}
+
 #[test]
 fn vectors_are_what_this_code_makes() {
     let made = vectors();
     for (name, expected) in &made {
         assert!(
-            read(name) == *expected,
+            same(name, &read(name), expected),
             "{name} is not what this code makes"
         );
     }

@@ -1,6 +1,6 @@
 //! The hash of every value that a run computes, by the engine or by the reference interpreter.
 
-use super::compare::Comparison;
+use super::{compare::Comparison, trace_file::Hashes};
 use anyhow::{Context as _, ensure};
 use og_engine::exact::{
     ExactTensors, Executor, Model, Observer, Ready, SequenceId, Settings, Span, ValueRef,
@@ -9,11 +9,11 @@ use og_program::{
     interpret::{Interpreter, PositionInput},
     operation::Step,
     program::Program,
-    trace::{Hash, Plan, leaf},
+    trace::{Plan, leaf},
     value::Value,
 };
 use og_types::{Tensor, language::Reply};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Positions that are computed at once.
 const CHUNK: usize = 256;
@@ -30,7 +30,7 @@ pub(super) struct Run {
 
 /// The hashes of committed values, by position and step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Leaves(pub(super) BTreeMap<(u32, Step), Hash>);
+pub(super) struct Leaves(Hashes);
 
 impl Run {
     /// The run that gave `outputs` for `inputs`; of tensors with several entries, the first.

@@ -14,8 +14,11 @@ const HEADER_BYTES: usize = 44;
 /// Longest trace file that is read, in bytes.
 pub(super) const MAX_BYTES: u64 = 1 << 30;
 
+/// The hashes of committed values, by position and step.
+pub(super) type Hashes = BTreeMap<(u32, Step), Hash>;
+
 /// The bytes of a trace of a model.
-pub(super) fn encode(model: &[u8; 32], leaves: &BTreeMap<(u32, Step), Hash>) -> Vec<u8> {
+pub(super) fn encode(model: &[u8; 32], leaves: &Hashes) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + leaves.len() * ENTRY_BYTES);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -29,7 +32,7 @@ pub(super) fn encode(model: &[u8; 32], leaves: &BTreeMap<(u32, Step), Hash>) -> 
 }
 
 /// The model and the leaves of a trace; `None` if the bytes are none, of another version, or not in order.
-pub(super) fn decode(bytes: &[u8]) -> Option<([u8; 32], BTreeMap<(u32, Step), Hash>)> {
+pub(super) fn decode(bytes: &[u8]) -> Option<([u8; 32], Hashes)> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (version, rest) = rest.split_first_chunk()?;
     let (model, rest) = rest.split_first_chunk()?;
@@ -65,7 +68,7 @@ mod tests {
         for length in (0..HEADER_BYTES).chain([bytes.len() - 1]) {
             assert_eq!(decode(&bytes[..length]), None, "{length}");
         }
-        let mut swapped = bytes.clone();
+        let mut swapped = bytes;
         swapped.copy_within(
             HEADER_BYTES..HEADER_BYTES + ENTRY_BYTES,
             HEADER_BYTES + ENTRY_BYTES,
