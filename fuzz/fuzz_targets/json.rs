@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use og_engine::{Backend as _, DIGITS, OnnxFloat};
+use og_engine::{Backend as _, OnnxFloat};
 use og_types::{
     Canonical as _, Checkpoint, Genesis,
     tensor_json::{tensors_from_json, tensors_to_json},
@@ -10,6 +10,8 @@ use og_types::{
 use og_verify::TrustAnchor;
 use serde_json::Value;
 use std::sync::LazyLock;
+
+const DIGITS: &[u8] = include_bytes!("../../models/digits/digits.onnx");
 
 static MODEL: LazyLock<OnnxFloat> =
     LazyLock::new(|| OnnxFloat::load(DIGITS).expect("the embedded model"));
