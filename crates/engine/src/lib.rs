@@ -10,7 +10,6 @@
 //! models that they trust so far, or confines the process (see `docs/formats/model.md`).
 
 mod backend;
-mod contain;
 mod convert;
 pub mod exact;
 mod language;

@@ -2,9 +2,9 @@
 
 use crate::{
     backend::{Backend, RunError},
-    contain::{contain, shorten},
     convert::{element_type, from_tract, to_tract},
 };
+use og_text::contain::{contain, shorten};
 use og_types::{
     Computed, ElementType, ModelDescription, Tensor, TensorDescription,
     limits::{MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_TENSORS},

@@ -5,7 +5,6 @@
 //! position: inputs have fixed shapes, a batch is one, and a sequence has the length that conversion was told.
 
 mod calibrate;
-mod contain;
 mod error;
 mod evaluate;
 mod graph;
@@ -108,7 +107,8 @@ pub fn convert(
     options: &OnnxOptions<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<OnnxConverted, OnnxError> {
-    contain::contain(|| convert_contained(file, options, progress)).map_err(OnnxError::Unusable)?
+    og_text::contain::contain(|| convert_contained(file, options, progress))
+        .map_err(OnnxError::Unusable)?
 }
 
 fn convert_contained(

@@ -17,7 +17,10 @@ thread_local! {
 ///
 /// Not for nested use. Whatever `work` was changing must not be used after a panic. The process
 /// must be built to unwind; a stack overflow or an abort is not contained.
-pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// The panic's message, shortened.
+pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     silence_contained_panics();
     CONTAINED.set(true);
     let result = catch_unwind(AssertUnwindSafe(work));
@@ -45,7 +48,7 @@ fn silence_contained_panics() {
 const MAX_MESSAGE_CHARS: usize = 300;
 
 /// The beginning of a message that may quote the bytes of a hostile file.
-pub(crate) fn shorten(text: &str) -> String {
+pub fn shorten(text: &str) -> String {
     let mut short: String = text.chars().take(MAX_MESSAGE_CHARS).collect();
     if short.len() < text.len() {
         short.push('…');

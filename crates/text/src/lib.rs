@@ -10,7 +10,7 @@
 
 mod assets;
 mod chat;
-mod contain;
+pub mod contain;
 mod convert;
 pub mod gguf;
 mod grammar;
