@@ -1,8 +1,8 @@
-//! What people and programs hand in as JSON: genesis files, checkpoints, tensors.
+//! What people and programs hand in as JSON or TOML: genesis files, checkpoints, tensors, services to relay to.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use og_engine::{Backend as _, OnnxFloat};
+use og_engine::{Backend as _, OnnxFloat, Relay, UpstreamKeys};
 use og_types::{
     Canonical as _, Checkpoint, Genesis,
     tensor_json::{tensors_from_json, tensors_to_json},
@@ -17,6 +17,9 @@ static MODEL: LazyLock<OnnxFloat> =
     LazyLock::new(|| OnnxFloat::load(DIGITS).expect("the embedded model"));
 
 fuzz_target!(|bytes: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = Relay::new(text, &UpstreamKeys::new());
+    }
     if let Ok(genesis) = serde_json::from_slice::<Genesis>(bytes) {
         let _ = genesis.to_bytes();
         let _ = og_chain::Rules::new(genesis.clone());

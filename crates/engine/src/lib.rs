@@ -1,7 +1,7 @@
 //! Run models: one trait, one backend for each way to compute.
 //!
 //! A [`Backend`] is a loaded model. Integer programs ([`exact`]) give the same bytes on every machine: those with text are a
-//! [`LanguageModel`], others take and give tensors. [`OnnxFloat`] runs any ONNX file in floating point, through `tract`.
+//! [`LanguageModel`], others take and give tensors. [`OnnxFloat`] runs any ONNX file in floating point, through `tract`. A [`Relay`] asks an OpenAI-compatible server of somebody else.
 //! A [`Library`] keeps model files by content hash and loads them on demand; some are [built in](BUILT_IN).
 //!
 //! Model files may be hostile. Those of programs are checked before they are run. `tract` was not written for that, so its
@@ -16,6 +16,7 @@ mod language;
 mod library;
 mod onnx;
 mod programs;
+mod relay;
 
 pub use backend::{Backend, RunError};
 pub use language::LanguageModel;
@@ -24,3 +25,4 @@ pub use library::{
 };
 pub use onnx::{LoadError, MAX_INTERMEDIATE_BYTES, MAX_MODEL_BYTES, MAX_NODES, OnnxFloat};
 pub use programs::{RunSettings, backend, from_bytes, from_file};
+pub use relay::{Relay, UpstreamError, UpstreamKey, UpstreamKeys};

@@ -1,7 +1,7 @@
 //! Model files by content hash in a directory, and the ones in use in memory.
 //!
-//! A model is two files: the model, named by its id (`<id>.og`, an integer program, or `<id>.onnx`, run in floating
-//! point), and `<id>.json`, its manifest (see `docs/formats/model.md`). Several processes may share a directory:
+//! A model is two files: the model, named by its id (`<id>.og`, an integer program, `<id>.onnx`, run in floating
+//! point, or `<id>.relay`, whom to ask), and `<id>.json`, its manifest (see `docs/formats/model.md`). Several processes may share a directory:
 //! nothing of it is held in memory but loaded models, so a model that another process adds is found at the next use.
 
 mod files;
@@ -11,6 +11,7 @@ use crate::{
     exact::ModelError,
     onnx::{LoadError, OnnxFloat},
     programs::{self, RunSettings},
+    relay::{self, Relay, UpstreamError, UpstreamKeys},
 };
 use files::{Kind, copy_whole, read_bounded, write_whole};
 use og_types::{ModelId, ModelInfo};
@@ -79,6 +80,9 @@ pub enum LibraryError {
     /// The file is no integer program that can be run.
     #[error(transparent)]
     Program(#[from] ModelError),
+    /// The file names no service that can be asked.
+    #[error(transparent)]
+    Relay(#[from] UpstreamError),
     /// A name that a model may not have.
     #[error(
         "{0:?} is not a name for a model: use 1 to {MODEL_NAME_BYTES} of a-z, 0-9, '.', '_' and \
@@ -116,6 +120,7 @@ pub enum LibraryError {
 pub struct Library {
     directory: PathBuf,
     built_in: Vec<(ModelInfo, Arc<dyn Backend>)>,
+    upstream_keys: UpstreamKeys,
     loaded: Mutex<Loaded>,
 }
 
@@ -174,8 +179,16 @@ impl Library {
                 .into_iter()
                 .map(load)
                 .collect::<Result<_, LibraryError>>()?,
+            upstream_keys: UpstreamKeys::new(),
             loaded: Mutex::default(),
         })
+    }
+
+    /// The same library, with keys for services that its models ask.
+    #[must_use]
+    pub fn with_upstream_keys(mut self, keys: UpstreamKeys) -> Self {
+        self.upstream_keys = keys;
+        self
     }
 
     /// Adds a model file under a name for people; adding a model again renames it (a built-in
@@ -290,7 +303,7 @@ impl Library {
     }
 
     fn load(&self, id: &ModelId) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
-        load(&self.file(id)?)
+        load_with(&self.file(id)?, &self.upstream_keys)
     }
 
     /// The models in memory. They are valid after a panic: each change is one call.
@@ -328,13 +341,30 @@ impl Library {
 /// # Errors
 /// [`LibraryError`] if it cannot be read or run.
 pub fn load(file: &Path) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
+    load_with(file, &UpstreamKeys::new())
+}
+
+fn load_with(
+    file: &Path,
+    upstream_keys: &UpstreamKeys,
+) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
+    let whole = |maximum| {
+        let bytes = read_bounded(file, maximum)?;
+        bytes.ok_or_else(|| LibraryError::Unknown(file.display().to_string()))
+    };
     match Kind::of(file)? {
         Kind::Program => Ok(programs::from_file(file, RunSettings::default())?),
         Kind::Onnx => {
-            let bytes = read_bounded(file, crate::onnx::MAX_MODEL_BYTES)?;
-            let bytes = bytes.ok_or_else(|| LibraryError::Unknown(file.display().to_string()))?;
+            let bytes = whole(crate::onnx::MAX_MODEL_BYTES)?;
             let id = og_crypto::model_id(&bytes);
             Ok((id, Arc::new(OnnxFloat::load(&bytes)?)))
+        }
+        Kind::Relay => {
+            let bytes = whole(relay::MAX_FILE_BYTES)?;
+            let text = std::str::from_utf8(&bytes);
+            let text = text.map_err(|error| UpstreamError::File(error.to_string()))?;
+            let relay = Relay::new(text, upstream_keys)?;
+            Ok((og_crypto::model_id(&bytes), Arc::new(relay)))
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Operations that mix rows: windows over pictures, and products of two values.
 
 mod convolve;
+mod dense;
+mod grouped;
 mod pool;
 mod product;
 
-pub use convolve::{Grouped, Picture, fill_patches};
+pub use convolve::{Convolution, Picture};
 pub use pool::pool;
 pub use product::Factor;
 

@@ -135,6 +135,10 @@ pub struct InferenceConfig {
     pub models_dir: PathBuf,
     /// Key file with which the node signs records; its public half must be registered.
     pub node_key: PathBuf,
+    /// Key files for services that relayed models ask: a table `[upstream_keys]` with a line for each host, as
+    /// `"api.openai.com" = "openai.key"`. The file holds the key as the service gave it.
+    #[serde(default)]
+    pub upstream_keys: BTreeMap<String, PathBuf>,
     /// Account that is paid for answers: the one with which the node is registered.
     pub payee: Address,
     /// Where gateways connect to.
@@ -327,12 +331,15 @@ impl NodeConfig {
                 &mut config.seat_key,
                 &mut config.consensus_key,
             ],
-            Self::Inference(config) => vec![
+            Self::Inference(config) => [
                 &mut config.genesis,
                 &mut config.data_dir,
                 &mut config.models_dir,
                 &mut config.node_key,
-            ],
+            ]
+            .into_iter()
+            .chain(config.upstream_keys.values_mut())
+            .collect(),
             Self::Gateway(config) => vec![&mut config.genesis, &mut config.data_dir],
         };
         for path in paths {

@@ -1,9 +1,15 @@
 //! The inference role: a folder of models, a key that signs, an HTTP server.
 
-use crate::{NodeError, config::InferenceConfig, data_dir::DataDir, keys, network};
+use crate::{
+    NodeError,
+    config::InferenceConfig,
+    data_dir::DataDir,
+    keys::{self, KeyFileError},
+    network,
+};
 use alloy_primitives::B256;
 use og_crypto::genesis_hash;
-use og_engine::Library;
+use og_engine::{Library, UpstreamKeys};
 use og_inference::{Ledger, Worker, WorkerConfig};
 use rand::RngExt as _;
 use std::{
@@ -32,11 +38,17 @@ pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
     let operators = crate::bind("operators", config.operator_listen)?;
     let ledger = data.join("ledger.redb");
     crate::refuse_empty(&ledger, LEDGER_ADVICE)?;
+    let upstream_keys = config.upstream_keys.iter().map(|(host, path)| {
+        let key = keys::read_upstream_key(path)?;
+        Ok((host.clone(), key))
+    });
+    let upstream_keys: UpstreamKeys = upstream_keys.collect::<Result<_, KeyFileError>>()?;
+    let library = Library::open(&config.models_dir)?.with_upstream_keys(upstream_keys);
     let worker = Worker::new(WorkerConfig {
         payee: config.payee,
         chain_id: genesis.chain_id,
         genesis_hash,
-        library: Arc::new(Library::open(&config.models_dir)?),
+        library: Arc::new(library),
         ledger: Ledger::open(&ledger)
             .map_err(|error| crate::database_error(ledger, &error, LEDGER_ADVICE))?,
         clock: Arc::new(now_ms),

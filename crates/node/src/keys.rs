@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, B256, hex};
 use alloy_signer_local::PrivateKeySigner;
 use og_crypto::{ConsensusKey, NodeKey, SeatKey};
+use og_engine::UpstreamKey;
 use rand::CryptoRng;
 use std::{
     fs::{File, OpenOptions},
@@ -10,8 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Longest key file that is read, in bytes: 64 digits, a prefix and white space.
-const MAX_KEY_FILE_BYTES: u64 = 256;
+/// Longest key file that is read, in bytes: 64 digits, or what another service gives out as its key.
+const MAX_KEY_FILE_BYTES: u64 = 4096;
+/// What our own keys look like.
+const HEXADECIMAL: &str = "32 bytes in hexadecimal are expected";
 
 /// Why a key file could not be made or used. The secret never appears in the message.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +42,14 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// The file holds something else than a key of the kind that is needed.
-    #[error("{} does not hold a {kind}: 32 bytes in hexadecimal are expected", path.display())]
+    #[error("{} does not hold a {kind}: {expected}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
         /// The kind of key that is needed.
         kind: &'static str,
+        /// What such a key looks like.
+        expected: &'static str,
     },
 }
 
@@ -109,7 +114,9 @@ pub fn random_account(rng: &mut impl CryptoRng) -> (B256, Address) {
 /// # Errors
 /// [`KeyFileError`] if the file cannot be read or holds no such key.
 pub fn read_seat_key(path: &Path) -> Result<SeatKey, KeyFileError> {
-    read_key(path, "seat key", |text| SeatKey::from_hex(text).ok())
+    read_key(path, "seat key", HEXADECIMAL, |text| {
+        SeatKey::from_hex(text).ok()
+    })
 }
 
 /// Reads a consensus key.
@@ -117,7 +124,7 @@ pub fn read_seat_key(path: &Path) -> Result<SeatKey, KeyFileError> {
 /// # Errors
 /// [`KeyFileError`] if the file cannot be read or holds no such key.
 pub fn read_consensus_key(path: &Path) -> Result<ConsensusKey, KeyFileError> {
-    read_key(path, "consensus key", |text| {
+    read_key(path, "consensus key", HEXADECIMAL, |text| {
         ConsensusKey::from_hex(text).ok()
     })
 }
@@ -127,7 +134,7 @@ pub fn read_consensus_key(path: &Path) -> Result<ConsensusKey, KeyFileError> {
 /// # Errors
 /// [`KeyFileError`] if the file cannot be read or holds no such key.
 pub fn read_node_key(path: &Path) -> Result<NodeKey, KeyFileError> {
-    read_key(path, "node key", |text| {
+    read_key(path, "node key", HEXADECIMAL, |text| {
         hex::decode_to_array(text.trim())
             .ok()
             .map(NodeKey::from_seed)
@@ -139,7 +146,20 @@ pub fn read_node_key(path: &Path) -> Result<NodeKey, KeyFileError> {
 /// # Errors
 /// [`KeyFileError`] if the file cannot be read or holds no such key.
 pub fn read_account_key(path: &Path) -> Result<PrivateKeySigner, KeyFileError> {
-    read_key(path, "account key", |text| text.trim().parse().ok())
+    read_key(path, "account key", HEXADECIMAL, |text| {
+        text.trim().parse().ok()
+    })
+}
+
+/// Reads the key of another service.
+///
+/// # Errors
+/// [`KeyFileError`] if the file cannot be read or holds no such key.
+pub fn read_upstream_key(path: &Path) -> Result<UpstreamKey, KeyFileError> {
+    let expected = "one line of visible characters is expected, as the service gave it";
+    read_key(path, "service's key", expected, |text| {
+        UpstreamKey::new(text).ok()
+    })
 }
 
 /// Creates `path` with `contents`, readable and writable by its owner only.
@@ -165,6 +185,7 @@ pub(crate) fn write_secret(path: &Path, contents: &str) -> Result<(), KeyFileErr
 fn read_key<K>(
     path: &Path,
     kind: &'static str,
+    expected: &'static str,
     parse: impl FnOnce(&str) -> Option<K>,
 ) -> Result<K, KeyFileError> {
     let fail = |source| KeyFileError::Read {
@@ -180,6 +201,7 @@ fn read_key<K>(
     parse(&text).ok_or_else(|| KeyFileError::Parse {
         path: path.to_owned(),
         kind,
+        expected,
     })
 }
 

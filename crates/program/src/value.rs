@@ -62,6 +62,11 @@ impl Type {
         }
     }
 
+    /// Whether rows are fixed with one exponent, which then all elements share.
+    pub fn is_plain(&self) -> bool {
+        matches!(&self.form, Form::Fixed { exponents, .. } if exponents.len() == 1)
+    }
+
     /// Bits of a mantissa with its sign; 0 for indices.
     pub fn bits(&self) -> u8 {
         match &self.form {

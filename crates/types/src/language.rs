@@ -4,7 +4,10 @@
 //! whoever runs the request again reads the same numbers. The seed is not among them: the record carries it
 //! (`docs/formats/language.md`).
 
+mod relayed;
 mod tensors;
+
+pub use relayed::{RelayedReply, relayed_description};
 
 use crate::{
     model::{ModelDescription, TensorDescription},
@@ -82,6 +85,24 @@ pub enum Finish {
     Stop,
     /// It reached the most tokens allowed, or the model's context is full.
     Length,
+}
+
+impl Finish {
+    /// As it stands in a tensor.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, LanguageError> {
+        match bytes {
+            b"stop" => Ok(Self::Stop),
+            b"length" => Ok(Self::Length),
+            _ => Err(LanguageError::Form("finish")),
+        }
+    }
 }
 
 /// A language model's answer.
@@ -197,12 +218,8 @@ impl Reply {
     /// # Errors
     /// [`LanguageError::Value`] if a token id does not fit 31 bits.
     pub fn to_tensors(&self) -> Result<Vec<Tensor>, LanguageError> {
-        let finish = match self.finish {
-            Finish::Stop => "stop",
-            Finish::Length => "length",
-        };
         Ok(vec![
-            bytes("finish", finish.as_bytes()),
+            bytes("finish", self.finish.as_str().as_bytes()),
             indices("prompt_tokens", &self.prompt_tokens)?,
             bytes("text", self.text.as_bytes()),
             indices("tokens", &self.tokens)?,
@@ -216,15 +233,9 @@ impl Reply {
     /// [`LanguageError`] names the tensor that is missing or malformed.
     pub fn from_tensors(tensors: &[Tensor]) -> Result<Self, LanguageError> {
         let fields = Fields(tensors);
-        let finish = match fields.bytes("finish")? {
-            b"stop" => Finish::Stop,
-            b"length" => Finish::Length,
-            _ => return Err(LanguageError::Form("finish")),
-        };
-        let text = std::str::from_utf8(fields.bytes("text")?);
         Ok(Self {
-            text: text.map_err(|_| LanguageError::Form("text"))?.to_owned(),
-            finish,
+            text: fields.text("text")?,
+            finish: Finish::from_bytes(fields.bytes("finish")?)?,
             prompt_tokens: fields.indices("prompt_tokens")?,
             tokens: fields.indices("tokens")?,
             trace_root: fields

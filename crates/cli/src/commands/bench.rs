@@ -2,6 +2,7 @@
 
 mod figure;
 mod finality;
+mod latency;
 mod model;
 mod receipt;
 mod records;
@@ -14,7 +15,8 @@ use crate::{
     output::{Output, Progress},
 };
 use figure::Figure;
-use model::Subject;
+use latency::Latency;
+use model::{MOST_PROMPT, Subject};
 use og_engine::RunSettings;
 use og_kernels::Path as KernelPath;
 use std::path::PathBuf;
@@ -32,6 +34,7 @@ Examples:
   og bench                          the network, about a minute
   og bench decode prefill batch     a language model of 15 million random weights
   og bench decode --shape 1b --threads 1
+  og bench latency --model digits.og
   og bench finality --rounds 9
   og bench records --json           one line of JSON per figure
 
@@ -44,10 +47,11 @@ Figures:
   receipt_verify          time to verify one
   validator_memory        resident memory of the largest validator at the end
   decode_tokens_per_second, prefill_tokens_per_second
-                          one request after 256 tokens, and those tokens, every value committed to
+                          one request after a prompt of --prompt-tokens, and that prompt, every value committed to
   decode_uncommitted, prefill_uncommitted
                           the same without the commitment
-  batch_tokens_per_second answers of 8 requests at once")]
+  batch_tokens_per_second answers of 8 requests at once
+  latency_p50, _p99       one request to a model that takes floats")]
 pub(crate) struct Bench {
     /// What to measure; everything about the network if left out.
     #[arg(value_enum)]
@@ -66,9 +70,12 @@ pub(crate) struct Bench {
         conflicts_with = "model"
     )]
     shape: Vec<String>,
-    /// A language model's file.
+    /// A model's file.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// Tokens of the prompt of a language model.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PROMPT)))]
+    prompt_tokens: u32,
     /// Threads that run models; as many as the machine has cores if left out.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -93,6 +100,8 @@ enum What {
     Prefill,
     /// Tokens per second of several answers at once.
     Batch,
+    /// Time of one request to a model of tensors (with --model).
+    Latency,
 }
 
 /// Figures of the network.
@@ -124,6 +133,9 @@ impl Bench {
         if MODELS.iter().any(|what| self.what.contains(what)) {
             self.measure_models(output)?;
         }
+        if self.what.contains(&What::Latency) {
+            self.measure_latency(output)?;
+        }
         Ok(())
     }
 
@@ -147,7 +159,7 @@ impl Bench {
                     What::Records => records::round(&mut testbed).await?,
                     What::Transfers => transfers::round(&mut testbed).await?,
                     What::Receipt => receipt::round(&mut testbed).await?,
-                    What::Decode | What::Prefill | What::Batch => continue,
+                    What::Decode | What::Prefill | What::Batch | What::Latency => continue,
                 });
             }
             for figure in Figure::summarise(&rounds) {
@@ -165,13 +177,38 @@ impl Bench {
             threads: self.threads.map(usize::from),
             path: self.path,
         };
+        let prompt = self.prompt_tokens as usize;
         let progress = output.progress("making the model ready");
         if let Some(path) = &self.model {
-            return self.measure_model(&Subject::file(path, settings)?, &progress, output);
+            return self.measure_model(&Subject::file(path, settings, prompt)?, &progress, output);
         }
         for shape in &self.shape {
             progress.set(format!("drawing and converting {shape}"));
-            self.measure_model(&Subject::random(shape, settings)?, &progress, output)?;
+            self.measure_model(
+                &Subject::random(shape, settings, prompt)?,
+                &progress,
+                output,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn measure_latency(&self, output: &Output) -> anyhow::Result<()> {
+        let Some(path) = &self.model else {
+            return Err(failure(
+                "latency is measured of a model's file",
+                "name it with --model FILE",
+            ));
+        };
+        let model = Latency::of(path)?;
+        let progress = output.progress("asking the model");
+        let mut rounds = Vec::new();
+        for round in 1..=self.rounds {
+            progress.set(format!("latency, round {round} of {}", self.rounds));
+            rounds.push(model.round()?);
+        }
+        for figure in Figure::summarise(&rounds) {
+            output.item(&figure.of(model.name()))?;
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use crate::{
 };
 use anyhow::Context as _;
 use og_types::{
-    ModelDescription,
-    language::{self, Finish, Message, Prompt, Question, Reply},
+    ModelDescription, Tensor,
+    language::{self, Finish, Message, Prompt, Question, RelayedReply, Reply},
     tensor_json::{tensors_from_json, tensors_to_json},
 };
 use rand::RngExt as _;
@@ -94,8 +94,12 @@ impl FromStr for Fixed {
 struct Said {
     text: String,
     finish: Finish,
-    prompt_tokens: usize,
-    completion_tokens: usize,
+    /// Absent if the model is another service's, and it does not say.
+    prompt_tokens: Option<usize>,
+    completion_tokens: Option<usize>,
+    /// Who answered, if that is another service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relayed_from: Option<String>,
     seed: u64,
     #[serde(flatten)]
     answered: Answered,
@@ -105,7 +109,8 @@ impl Chat {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<()> {
         let gateway = self.gateway.gateway()?;
         let model = gateway.model(&self.model).await?.info;
-        if model.description != language::description() {
+        let language_models = [language::description(), language::relayed_description()];
+        if !language_models.contains(&model.description) {
             return Err(failure(
                 format!("{} is no language model", model.name),
                 "`og model list` shows others; `og infer` asks models that take tensors",
@@ -198,15 +203,8 @@ impl Chat {
         let progress = output.progress("thinking");
         let answer = ask(gateway, &self.model, &inputs, seed).await?;
         drop(progress);
-        let reply = reply(&answer)?;
-        Ok(Said {
-            text: reply.text,
-            finish: reply.finish,
-            prompt_tokens: reply.prompt_tokens.len(),
-            completion_tokens: reply.tokens.len(),
-            seed,
-            answered: Answered::settle(answer, gateway, &self.receipt, output).await?,
-        })
+        let answered = Answered::settle(answer, gateway, &self.receipt, output).await?;
+        Said::new(answered, seed)
     }
 }
 
@@ -217,25 +215,59 @@ fn message(role: &str, content: String) -> Message {
     }
 }
 
-/// The reply in an answer's tensors.
-fn reply(answer: &Answer) -> anyhow::Result<Reply> {
+/// An answer's tensors, which should be `outputs`.
+fn tensors(answer: &Answer, outputs: ModelDescription) -> anyhow::Result<Vec<Tensor>> {
     let outputs = ModelDescription {
-        inputs: language::description().outputs,
+        inputs: outputs.outputs,
         outputs: vec![],
     };
-    let tensors = tensors_from_json(&Value::from(answer.outputs.clone()), &outputs)
-        .context("the gateway's answer is not a language model's")?;
-    Ok(Reply::from_tensors(&tensors)?)
+    tensors_from_json(&Value::from(answer.outputs.clone()), &outputs)
+        .context("the gateway's answer is not a language model's")
 }
 
 impl Said {
+    fn new(answered: Answered, seed: u64) -> anyhow::Result<Self> {
+        let answer = &answered.answer;
+        if answer.computed == "relayed" {
+            let tensors = tensors(answer, language::relayed_description())?;
+            let reply = RelayedReply::from_tensors(&tensors)?;
+            let count = |tokens: Option<u32>| tokens.and_then(|count| usize::try_from(count).ok());
+            return Ok(Self {
+                text: reply.text,
+                finish: reply.finish,
+                prompt_tokens: count(reply.prompt_tokens),
+                completion_tokens: count(reply.tokens),
+                relayed_from: Some(reply.upstream),
+                seed,
+                answered,
+            });
+        }
+        let reply = Reply::from_tensors(&tensors(answer, language::description())?)?;
+        Ok(Self {
+            text: reply.text,
+            finish: reply.finish,
+            prompt_tokens: Some(reply.prompt_tokens.len()),
+            completion_tokens: Some(reply.tokens.len()),
+            relayed_from: None,
+            seed,
+            answered,
+        })
+    }
+
     fn one_line(&self) -> String {
         let answer = &self.answered.answer;
         format!(
             "{} tokens, seed {}, computed: {}, request {}",
-            self.completion_tokens, self.seed, answer.computed, answer.request_id
+            count(self.completion_tokens),
+            self.seed,
+            answer.computed,
+            answer.request_id
         )
     }
+}
+
+fn count(tokens: Option<usize>) -> String {
+    tokens.map_or_else(|| "?".to_owned(), |tokens| tokens.to_string())
 }
 
 impl fmt::Display for Said {
@@ -248,8 +280,12 @@ impl fmt::Display for Said {
         writeln!(
             f,
             "tokens   {} in, {} out: {ended}",
-            self.prompt_tokens, self.completion_tokens
+            count(self.prompt_tokens),
+            count(self.completion_tokens)
         )?;
+        if let Some(upstream) = &self.relayed_from {
+            writeln!(f, "from     {upstream}, which is asked anew each time")?;
+        }
         writeln!(f, "seed     {}", self.seed)?;
         write!(f, "{}", self.answered)
     }

@@ -11,7 +11,12 @@ use alloy_primitives::{Address, Bytes, U256};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    thread,
+};
 
 /// What the issue of this format promises.
 const MAX_RECEIPT_BYTES: usize = 8 * 1024;
@@ -32,6 +37,7 @@ fn a_network_from_its_start_to_its_end() {
     a_language_model_answers_and_its_receipt_replays(&network);
     a_model_is_added_and_answers(&network);
     a_model_is_converted_added_and_answers(&network);
+    a_model_of_another_service_answers_and_says_so(&network);
     a_second_start_is_refused(&network);
     a_killed_validator_is_missed_by_nobody_and_catches_up(&network);
     a_stopped_network_resumes(&network);
@@ -230,6 +236,79 @@ fn a_model_is_converted_added_and_answers(network: &Devnet) {
     assert_eq!(replayed["equal"], true, "{replayed}");
     let unknown = og_fails(["replay", &receipt]);
     assert!(unknown.contains("neither built in"), "{unknown}");
+}
+
+/// An OpenAI-compatible server that answers one question; its address.
+fn upstream() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap());
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            request.read_line(&mut head).unwrap();
+        }
+        assert!(
+            head.starts_with("POST /v1/chat/completions HTTP/1.1"),
+            "{head}"
+        );
+        let (_, length) = head.split_once("content-length: ").unwrap();
+        let length = length.lines().next().unwrap().parse().unwrap();
+        request.read_exact(&mut vec![0; length]).unwrap();
+        let answer = json!({
+            "model": "far-1",
+            "choices": [{ "message": { "role": "assistant", "content": "From afar." }, "finish_reason": "stop" }],
+            "usage": { "prompt_tokens": 5, "completion_tokens": 3 },
+        })
+        .to_string();
+        let length = answer.len();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}"
+        )
+        .unwrap();
+    });
+    address
+}
+
+fn a_model_of_another_service_answers_and_says_so(network: &Devnet) {
+    let address = upstream();
+    let file = network.beside("far.toml");
+    let text = format!("[relay]\nurl = \"http://{address}/v1\"\nmodel = \"far\"\n");
+    fs::write(&file, text).unwrap();
+    network.og(&["model", "add", &file, "--name", "far"]);
+    let receipt = network.beside("far.receipt");
+    let said = network.og(&[
+        "chat",
+        "--model",
+        "far",
+        "--prompt",
+        "Hello",
+        "--receipt",
+        &receipt,
+    ]);
+    assert_eq!(said["text"], "From afar.");
+    assert_eq!(
+        (
+            &said["computed"],
+            &said["relayed_from"],
+            &said["completion_tokens"]
+        ),
+        (&json!("relayed"), &json!(address), &json!(3))
+    );
+    og_json([
+        "verify",
+        &receipt,
+        "--genesis",
+        &network.file("genesis.json"),
+    ]);
+    let refused = og_fails(["replay", &receipt]);
+    assert!(refused.contains("relayed"), "{refused}");
+    // The server is gone.
+    let arguments = ["chat", "--model", "far", "--prompt", "Hello"];
+    let failed = network.og_fails(&arguments);
+    assert!(failed.contains(&address), "{failed}");
 }
 
 fn a_checkpoint_does_what_the_genesis_file_does(network: &Devnet) {

@@ -1,7 +1,7 @@
 //! A model made ready to run: its plan, what kernels know of its weights, and which kernels run it. Executors share it.
 
 use super::{model::Model, plan::Plan};
-use og_kernels::{Kernels, LinearError, Prepared, spatial::Grouped};
+use og_kernels::{Kernels, LinearError, Prepared, spatial::Convolution};
 use og_program::{
     matrix::Weights,
     operation::{Operation, Rotation},
@@ -22,8 +22,8 @@ pub struct Ready {
     pub(crate) trace: trace::Plan,
     /// For each matrix that rows are multiplied by.
     pub(crate) prepared: Vec<Option<Prepared>>,
-    /// For each step that convolves channels in groups.
-    pub(crate) grouped: Vec<Option<Grouped>>,
+    /// For each step that convolves.
+    pub(crate) convolutions: Vec<Option<Convolution>>,
     /// Rotations that differ, and for each step which it uses.
     pub(crate) rotations: Vec<Rotation>,
     pub(crate) rotation_of: Vec<usize>,
@@ -43,7 +43,7 @@ impl Ready {
         Ok(Self {
             plan,
             trace,
-            grouped: grouped(&model),
+            convolutions: convolutions(&model),
             prepared,
             rotations,
             rotation_of,
@@ -86,22 +86,33 @@ fn rotations(program: &Program) -> (Vec<Rotation>, Vec<usize>) {
     (rotations, of)
 }
 
-/// Unpacked weights of convolutions in groups.
-fn grouped(model: &Model) -> Vec<Option<Grouped>> {
+/// The convolutions of a program, for each step.
+fn convolutions(model: &Model) -> Vec<Option<Convolution>> {
     let program = model.program();
-    let steps = program
-        .steps
-        .iter()
-        .map(|definition| match &definition.operation {
-            Operation::Convolve { matrix, groups, .. } if *groups > 1 => {
-                let weights = Weights {
-                    matrix: &program.matrices[*matrix as usize],
-                    bytes: model.matrix_bytes(*matrix as usize),
-                };
-                Some(Grouped::new(&weights, *groups as usize))
-            }
-            _ => None,
-        });
+    let steps = program.steps.iter().map(|definition| {
+        let Operation::Convolve {
+            input,
+            matrix,
+            window,
+            groups,
+            ..
+        } = &definition.operation
+        else {
+            return None;
+        };
+        let weights = Weights {
+            matrix: &program.matrices[*matrix as usize],
+            bytes: model.matrix_bytes(*matrix as usize),
+        };
+        let of = &program.steps[*input as usize].output;
+        Some(Convolution::new(
+            &weights,
+            window,
+            of.width as usize,
+            *groups as usize,
+            of.largest(),
+        ))
+    });
     steps.collect()
 }
 
@@ -110,9 +121,7 @@ fn prepare(model: &Model, kernels: Kernels) -> Result<Vec<Option<Prepared>>, Lin
     let mut multiplied = vec![false; program.matrices.len()];
     for definition in &program.steps {
         match &definition.operation {
-            Operation::Linear { matrix, .. } | Operation::Convolve { matrix, .. } => {
-                multiplied[*matrix as usize] = true;
-            }
+            Operation::Linear { matrix, .. } => multiplied[*matrix as usize] = true,
             Operation::Expert { matrices, .. } => {
                 matrices
                     .iter()

@@ -1,6 +1,7 @@
 //! What each operation does with the rows of a batch.
 
 mod attend;
+mod elementwise;
 mod linear;
 mod moves;
 mod rows;
@@ -19,7 +20,6 @@ use super::{
 use linear::{Expert, Linear};
 use og_kernels::{
     elements::{self, Angles, Gain, SoftmaxTable},
-    spatial::pool,
     team::Team,
 };
 use og_program::{
@@ -27,7 +27,7 @@ use og_program::{
     program::StepDefinition,
     value::Value,
 };
-use rows::each_row;
+use rows::{RowWork, each_row};
 
 /// A position of a batch.
 #[derive(Clone, Debug)]
@@ -176,6 +176,11 @@ impl Wave<'_> {
         if self.moves(step, definition, positions, out) {
             return Ok(0);
         }
+        let done = self.elements(step, definition, positions, out);
+        let done = done.or_else(|| self.windows(step, definition, positions, out));
+        if let Some(clamped) = done {
+            return Ok(clamped);
+        }
         let (scope, of) = (self.scope, &definition.output);
         let ready = scope.ready;
         let (kernels, program) = (ready.kernels, ready.program());
@@ -185,34 +190,20 @@ impl Wave<'_> {
             wides,
             linear,
             attend,
-            spatial,
             angles,
             ..
         } = &mut *self.state;
         let (buffers, angles) = (&*buffers, &*angles);
         let operand = |operand: Step| scope.operand(step, operand, buffers);
         let vector = |index: u32| &program.vectors[index as usize];
-        let table = |index: u32| &program.tables[index as usize];
         let form = &of.form;
         let team = &mut *self.team;
-        let mut each = |work: &rows::RowWork<'_>| each_row(team, wides, of, positions, out, work);
+        let mut each = |work: &RowWork<'_>| each_row(team, wides, of, positions, out, work);
         Ok(match &definition.operation {
             Operation::Embed { input, matrix } => {
                 let (input, weights) = (operand(*input), ready.weights(*matrix));
                 each(&|row, wide, out| {
                     elements::embed(kernels, &weights, input.indices(row)[0], form, wide, out)
-                })
-            }
-            Operation::Add { left, right } => {
-                let (left, right) = (operand(*left), operand(*right));
-                each(&|row, wide, out| {
-                    elements::add(kernels, left.row(row), right.row(row), form, wide, out)
-                })
-            }
-            Operation::Multiply { left, right } => {
-                let (left, right) = (operand(*left), operand(*right));
-                each(&|row, wide, out| {
-                    elements::multiply(kernels, left.row(row), right.row(row), form, wide, out)
                 })
             }
             Operation::RootMeanSquare {
@@ -256,40 +247,6 @@ impl Wave<'_> {
                         wide,
                         out,
                     )
-                })
-            }
-            Operation::Gate {
-                input,
-                other,
-                table: function,
-            } => {
-                let (input, other, function) =
-                    (operand(*input), other.map(operand), table(*function));
-                each(&|row, wide, out| {
-                    let other = other.map(|other| other.row(row));
-                    elements::gate(kernels, input.row(row), other, function, form, wide, out)
-                })
-            }
-            Operation::Lookup {
-                input,
-                table: function,
-            } => {
-                let (input, function) = (operand(*input), table(*function));
-                each(&|row, wide, out| {
-                    elements::lookup(kernels, input.row(row), function, form, wide, out)
-                })
-            }
-            Operation::Cast(input) => {
-                let input = operand(*input);
-                each(&|row, wide, out| elements::cast(kernels, input.row(row), form, wide, out))
-            }
-            Operation::Rectify(input) => {
-                let input = operand(*input);
-                each(&|row, _, out| {
-                    let input = input.row(row);
-                    elements::rectify(input.mantissas, out.mantissas);
-                    out.exponents.copy_from_slice(input.exponents);
-                    0
                 })
             }
             Operation::Softmax {
@@ -383,65 +340,7 @@ impl Wave<'_> {
                     out,
                 )
             }
-            Operation::Product { left, right } => {
-                let factors = [operand(*left), operand(*right)];
-                spatial::product(
-                    ready,
-                    team,
-                    &mut linear.sums,
-                    spatial,
-                    factors,
-                    of,
-                    positions,
-                    out,
-                )
-            }
-            Operation::Pool {
-                input,
-                pooling,
-                window,
-            } => {
-                let input = operand(*input);
-                each(&|row, wide, out| {
-                    let (position, row) = (row / of.rows as usize, row % of.rows as usize);
-                    let exponent = input.exponent(position * input.of.rows as usize);
-                    let picture = spatial::picture(&input, position);
-                    pool(
-                        kernels, picture, exponent, *pooling, window, row, form, wide, out,
-                    )
-                })
-            }
-            Operation::Convolve {
-                input,
-                matrix,
-                bias,
-                window,
-                ..
-            } => {
-                let input = operand(*input);
-                let step_linear = Linear {
-                    ready,
-                    matrix: *matrix,
-                    bias: bias.map(vector),
-                    of,
-                };
-                let Some(grouped) = &ready.grouped[step] else {
-                    let convolve = spatial::Convolve {
-                        linear: step_linear,
-                        window,
-                    };
-                    return Ok(convolve.run(team, linear, spatial, &input, positions, out)?);
-                };
-                each(&|row, wide, out| {
-                    let (position, row) = (row / of.rows as usize, row % of.rows as usize);
-                    let exponent = input.exponent(position * input.of.rows as usize);
-                    wide.values.resize(out.mantissas.len(), 0);
-                    let picture = spatial::picture(&input, position);
-                    grouped.convolve(kernels, picture, window, row, &mut wide.values);
-                    step_linear.finish(&mut wide.values, exponent, out)
-                })
-            }
-            // Those that `moves` gives.
+            // Those that were done above.
             _ => 0,
         })
     }

@@ -104,6 +104,14 @@ impl<'a> Operand<'a> {
         }
     }
 
+    /// Some rows as one: a single one, or any number of a plain type's.
+    pub(crate) fn together(&self, rows: std::ops::Range<usize>) -> Row<'a> {
+        Row {
+            exponents: &self.buffer.exponents[rows.start * self.parts..][..self.parts],
+            mantissas: self.mantissas(rows),
+        }
+    }
+
     /// The exponent of a row's first part.
     pub(crate) fn exponent(&self, row: usize) -> i32 {
         self.buffer.exponents[row * self.parts]

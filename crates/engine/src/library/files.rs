@@ -1,7 +1,7 @@
 //! Files of models: what kind one is, and reading and writing them whole or not at all.
 
 use super::{LibraryError, at};
-use crate::onnx::LoadError;
+use crate::{onnx::LoadError, relay};
 use std::{
     fs,
     io::{self, Read as _, Write as _},
@@ -16,17 +16,20 @@ pub(super) enum Kind {
     Program,
     /// An ONNX graph.
     Onnx,
+    /// Whom to ask.
+    Relay,
 }
 
 impl Kind {
     /// All kinds.
-    pub(super) const ALL: [Self; 2] = [Self::Program, Self::Onnx];
+    pub(super) const ALL: [Self; 3] = [Self::Program, Self::Onnx, Self::Relay];
 
     /// What follows the id in the name of a file of this kind.
     pub(super) const fn extension(self) -> &'static str {
         match self {
             Self::Program => "og",
             Self::Onnx => "onnx",
+            Self::Relay => "relay",
         }
     }
 
@@ -38,6 +41,7 @@ impl Kind {
         read.map_err(at(file))?;
         Ok(match beginning {
             og_program::file::MAGIC => Self::Program,
+            relay::MAGIC => Self::Relay,
             _ => Self::Onnx,
         })
     }

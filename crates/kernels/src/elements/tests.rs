@@ -3,7 +3,7 @@
 use super::{Angles, Gain, SoftmaxTable};
 use crate::{
     Kernels, Row, RowMut, elements,
-    finish::{dot_exponent, finish_linear},
+    finish::{LinearFinish, dot_exponent},
     row::Wide,
     testing::{Judge, Random, all},
 };
@@ -250,7 +250,7 @@ proptest! {
             position: 0, vectors: bias.into_iter().cloned().collect(), tables: vec![], weights: vec![weights],
             operands: vec![(input, x)], output: of(outputs, random.form(1)),
         }
-        .check(&|k, form, _, out| finish_linear(k, &mut dots.clone(), exponent, bias, form, out));
+        .check(&|k, form, _, out| LinearFinish { exponent, bias, form }.row(k, &mut dots.clone(), out));
     }
 }
 

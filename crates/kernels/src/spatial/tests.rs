@@ -1,10 +1,9 @@
 //! Windows and products equal the definition on every path.
 
-use super::{Factor, Grouped, Picture, fill_patches, pool};
+use super::{Convolution, Factor, Picture, pool};
 use crate::{
-    Activations, Columns, Prepared, RowMut,
-    finish::{dot_exponent, finish_linear, finish_values},
-    linear,
+    RowMut,
+    finish::{LinearFinish, dot_exponent, finish_values},
     row::Wide,
     testing::{Judge, Random, all},
 };
@@ -62,26 +61,22 @@ proptest! {
         let expected = judge.result(&[vec![value.clone()]]);
         let exponent = dot_exponent(value.exponents()[0], matrix.exponent);
         let rows = output.rows as usize;
-        for kernels in all() {
-            let mut dots = vec![0; output.elements()];
-            if groups == 1 {
-                let (mut buffer, mut activations) = (vec![], Activations::new());
-                fill_patches(kernels, picture, &window, 0..rows, &mut buffer, &mut activations);
-                let prepared = Prepared::new(kernels, &weights).unwrap();
-                let out = Columns::new(&mut dots, outputs as usize);
-                linear(kernels, &weights, &prepared, &activations, 0..matrix.blocks(), out).unwrap();
-            } else {
-                let grouped = Grouped::new(&weights, groups as usize);
-                for (row, out) in dots.chunks_mut(outputs as usize).enumerate() {
-                    grouped.convolve(kernels, picture, &window, row, out);
-                }
-            }
+        let finish = LinearFinish { exponent, bias: Some(&bias), form: &output.form };
+        // Mantissas as large as the type allows, or as there are: sums then fit 32 bits for shorter or longer.
+        let most = value.mantissas().iter().map(|m| i64::from(*m).abs()).max().unwrap_or(0);
+        for (kernels, largest) in all().flat_map(|kernels| [(kernels, input.largest()), (kernels, most)]) {
+            let convolution = Convolution::new(&weights, &window, channels as usize, groups as usize, largest);
+            let (mut prepared, mut sums) = (vec![], vec![]);
+            convolution.prepare([picture, picture].into_iter(), &mut prepared);
             let (mut mantissas, mut exponents) = (vec![0; output.elements()], vec![0; rows]);
+            // In two parts.
+            let cut = random.below(rows as u64 + 1) as usize;
+            let (left, right) = mantissas.split_at_mut(cut * outputs as usize);
+            let (left_exponents, right_exponents) = exponents.split_at_mut(cut);
             let mut clamped = 0;
-            for (row, dots) in dots.chunks_mut(outputs as usize).enumerate() {
-                let mantissas = &mut mantissas[row * outputs as usize..][..outputs as usize];
-                let out = RowMut { mantissas, exponents: &mut exponents[row..=row] };
-                clamped += finish_linear(kernels, dots, exponent, Some(&bias), &output.form, out);
+            for (rows, mantissas, exponents) in [(0..cut, left, left_exponents), (cut..rows, right, right_exponents)] {
+                let out = RowMut { mantissas, exponents };
+                clamped += convolution.rows(kernels, &prepared, 1, rows, finish, &mut sums, out);
             }
             prop_assert_eq!(&(Value::Rows { mantissas, exponents }, clamped), &expected);
         }
@@ -103,16 +98,10 @@ proptest! {
         let expected = judge.result(&[vec![value.clone()]]);
         let picture = Picture { mantissas: value.mantissas(), channels: channels as usize };
         for kernels in all() {
-            let (mut mantissas, mut exponents) = (vec![], vec![]);
-            let mut clamped = 0;
-            for row in 0..output.rows as usize {
-                let (mut m, mut e) = (vec![0; channels as usize], [0]);
-                let out = RowMut { mantissas: &mut m, exponents: &mut e };
-                let (exponent, mut wide) = (value.exponents()[0], Wide::default());
-                clamped += pool(kernels, picture, exponent, pooling, &window, row, &output.form, &mut wide, out);
-                mantissas.extend(m);
-                exponents.extend(e);
-            }
+            let (mut mantissas, mut exponents) = (vec![0; output.elements()], vec![0; output.rows as usize]);
+            let out = RowMut { mantissas: &mut mantissas, exponents: &mut exponents };
+            let (exponent, rows) = (value.exponents()[0], 0..output.rows as usize);
+            let clamped = pool(kernels, picture, exponent, pooling, &window, rows, &output.form, &mut Wide::default(), out);
             prop_assert_eq!(&(Value::Rows { mantissas, exponents }, clamped), &expected);
         }
     }

@@ -9,6 +9,7 @@ use alloy_primitives::Address;
 use documented::DocumentedFields;
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
 };
@@ -62,6 +63,7 @@ fn inference() -> InferenceConfig {
         data_dir: "data".into(),
         models_dir: "models".into(),
         node_key: "node.key".into(),
+        upstream_keys: BTreeMap::new(),
         payee: Address::ZERO,
         listen: loopback(8845),
         operator_listen: DEFAULT_OPERATOR_LISTEN,

@@ -345,6 +345,7 @@ impl Builder<'_> {
             data_dir: "data".into(),
             models_dir: "models".into(),
             node_key: "node.key".into(),
+            upstream_keys: BTreeMap::new(),
             payee,
             listen: NetworkPlan::listen(self.plan.address(INFERENCE_PORT_OFFSET, index)),
             operator_listen: self.plan.operator_listen(INFERENCE_PORT_OFFSET, index),

@@ -135,7 +135,7 @@ fn the_examples_can_be_used_and_say_the_defaults() {
     let folder = folder_with_keys();
     for (role, optional) in [
         (Role::Validator, 9),
-        (Role::Inference, 3),
+        (Role::Inference, 4),
         (Role::Gateway, 3),
     ] {
         let text = example(role);

@@ -16,11 +16,6 @@ fn is_rows(of: &Type) -> bool {
     !is_index(of)
 }
 
-/// Fixed with one exponent, which all its elements share.
-fn is_plain(of: &Type) -> bool {
-    matches!(&of.form, Form::Fixed { exponents, .. } if exponents.len() == 1)
-}
-
 fn same_shape(a: &Type, b: &Type) -> bool {
     a.rows == b.rows && a.width == b.width
 }
@@ -276,7 +271,7 @@ impl Program {
             }
             Operation::Product { left, right } => {
                 let (left, right) = (input(left), input(right));
-                let plain = is_plain(left) && is_plain(right) && is_rows(of);
+                let plain = left.is_plain() && right.is_plain() && is_rows(of);
                 shaped(
                     plain && left.width == right.width,
                     "takes fixed rows of one length",
@@ -294,7 +289,7 @@ impl Program {
             Operation::Join(inputs) => {
                 let alike = inputs.iter().all(|x| input(x).form == of.form);
                 shaped(
-                    alike && (is_index(of) || is_plain(of)),
+                    alike && (is_index(of) || of.is_plain()),
                     "takes and gives one fixed form with one exponent",
                 )?;
                 let elements = inputs
@@ -472,7 +467,7 @@ impl Program {
 }
 
 fn check_window(window: &Window, x: &Type, of: &Type) -> Result<(), Fault> {
-    shaped(is_plain(x), "takes fixed rows with one exponent")?;
+    shaped(x.is_plain(), "takes fixed rows with one exponent")?;
     shaped(
         product(&window.input) == Some(x.rows as usize),
         "the picture has not as many pixels as there are rows",
@@ -494,7 +489,7 @@ fn check_window(window: &Window, x: &Type, of: &Type) -> Result<(), Fault> {
 }
 
 fn check_view(x: &Type, offset: u32, axes: &[(u32, i32)], of: &Type) -> Result<(), Fault> {
-    let alike = x.form == of.form && (is_index(x) || is_plain(x));
+    let alike = x.form == of.form && (is_index(x) || x.is_plain());
     shaped(alike, "takes and gives one fixed form with one exponent")?;
     let extents: Vec<u32> = axes.iter().map(|(extent, _)| *extent).collect();
     let bounded = axes.len() <= 16 && extents.iter().all(|extent| *extent > 0);

@@ -30,6 +30,13 @@ impl<'a> Fields<'a> {
         self.data(name, ElementType::U8, 1)
     }
 
+    /// A text in UTF-8.
+    pub(super) fn text(&self, name: &'static str) -> Result<String, LanguageError> {
+        let text = std::str::from_utf8(self.bytes(name)?);
+        text.map(str::to_owned)
+            .map_err(|_| LanguageError::Form(name))
+    }
+
     /// One integer within bounds.
     pub(super) fn number(
         &self,

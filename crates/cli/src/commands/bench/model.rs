@@ -17,18 +17,18 @@ use og_import::{
 use og_program::file::Manifest;
 use std::{path::Path, sync::Arc, time::Instant};
 
-/// Positions of the prompt that is prefilled.
-const PROMPT: usize = 256;
 /// Positions that are computed at once, as the scheduler does it.
 const CHUNK: usize = 256;
-/// Positions that a model needs for all this.
-const POSITIONS: u32 = 1024;
+/// Positions of the models that are drawn.
+const POSITIONS: u32 = 2048;
+/// Most positions of a prompt, so that there is room for an answer behind it.
+pub(super) const MOST_PROMPT: u32 = POSITIONS / 2;
 /// Requests at once.
 const CONCURRENT: usize = 8;
 /// Tokens of each one's prompt and answer.
 const BATCH_TOKENS: usize = 32;
-/// Seconds that decoding is measured for in a round, about.
-const DECODE_SECONDS: f64 = 1.0;
+/// Tokens that are decoded in a round.
+const DECODED: usize = 64;
 /// Bytes that keys and values take, at most.
 const CACHE_BYTES: usize = 1 << 30;
 
@@ -37,11 +37,17 @@ pub(super) struct Subject {
     name: String,
     ready: Arc<Ready>,
     settings: RunSettings,
+    /// Positions of the prompt that is prefilled, and that decoding goes on from.
+    prompt: usize,
 }
 
 impl Subject {
     /// A Llama-shaped model with random weights: speed does not depend on them.
-    pub(super) fn random(shape: &str, settings: RunSettings) -> anyhow::Result<Self> {
+    pub(super) fn random(
+        shape: &str,
+        settings: RunSettings,
+        prompt: usize,
+    ) -> anyhow::Result<Self> {
         let known = Shape::named(shape)
             .ok_or_else(|| failure(format!("there is no shape {shape}"), "give 15m, 124m or 1b"))?;
         let options = Options {
@@ -58,20 +64,38 @@ impl Subject {
             shape,
             Model::from_parts(manifest, &converted.matrices)?,
             settings,
+            prompt,
         )
     }
 
     /// A model file.
-    pub(super) fn file(path: &Path, settings: RunSettings) -> anyhow::Result<Self> {
-        let name = path.file_stem().context("the file has no name")?;
-        Self::new(&name.to_string_lossy(), Model::load(path)?, settings)
+    pub(super) fn file(path: &Path, settings: RunSettings, prompt: usize) -> anyhow::Result<Self> {
+        let model = Model::load(path)?;
+        let program = model.program();
+        if program.vocabulary == 0 {
+            return Err(failure(
+                "that is no language model",
+                "measure it with `og bench latency --model FILE`",
+            ));
+        }
+        if prompt + DECODED > program.positions as usize {
+            return Err(failure(
+                format!(
+                    "the model has {} positions, too few for a prompt of {prompt} and an answer of {DECODED}",
+                    program.positions
+                ),
+                "give a shorter prompt with --prompt-tokens",
+            ));
+        }
+        Self::new(&name_of(path)?, model, settings, prompt)
     }
 
-    fn new(name: &str, model: Model, settings: RunSettings) -> anyhow::Result<Self> {
+    fn new(name: &str, model: Model, settings: RunSettings, prompt: usize) -> anyhow::Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             ready: Arc::new(Ready::new(Arc::new(model), settings.kernels()?)?),
             settings,
+            prompt,
         })
     }
 
@@ -93,27 +117,25 @@ impl Subject {
     }
 
     fn token(&self, index: usize) -> u32 {
-        300 + (index % 1000) as u32
-            % self
-                .ready
-                .model()
-                .program()
-                .vocabulary
-                .max(1301)
-                .saturating_sub(300)
+        index as u32 % self.ready.model().program().vocabulary
+    }
+
+    fn prompt(&self) -> Vec<u32> {
+        (0..self.prompt).map(|index| self.token(index)).collect()
     }
 
     /// Tokens of a prompt per second, committed to as served, and without the commitment.
     pub(super) fn prefill(&self) -> anyhow::Result<Vec<Sample>> {
         let mut executor = self.executor();
-        let tokens: Vec<u32> = (0..PROMPT).map(|index| self.token(index)).collect();
+        let tokens = self.prompt();
+        let count = tokens.len() as f64;
         // The first run touches memory that later ones find.
         run_prompt(&mut executor, &tokens, true)?;
         let traced = run_prompt(&mut executor, &tokens, true)?;
         let bare = run_prompt(&mut executor, &tokens, false)?;
         Ok(vec![
-            ("prefill_tokens_per_second", PROMPT as f64 / traced, "1/s"),
-            ("prefill_uncommitted", PROMPT as f64 / bare, "1/s"),
+            ("prefill_tokens_per_second", count / traced, "1/s"),
+            ("prefill_uncommitted", count / bare, "1/s"),
         ])
     }
 
@@ -126,23 +148,16 @@ impl Subject {
         ] {
             let mut executor = self.executor();
             let (sequence, _) = executor.begin(&[], traced);
-            let prompt: Vec<u32> = (0..PROMPT).map(|index| self.token(index)).collect();
-            let all = prompt.len() - 1..prompt.len();
-            executor.forward(&[span(sequence, &prompt, all, traced)], None)?;
+            let prompt = self.prompt();
+            let last = prompt.len() - 1..prompt.len();
+            executor.forward(&[span(sequence, &prompt, last, traced)], None)?;
             let started = Instant::now();
-            let mut decoded = 0;
-            while started.elapsed().as_secs_f64() < DECODE_SECONDS
-                && PROMPT + decoded < POSITIONS as usize
-            {
-                let token = [self.token(decoded)];
+            for index in 0..DECODED {
+                let token = [self.token(index)];
                 executor.forward(&[span(sequence, &token, 0..1, traced)], None)?;
-                decoded += 1;
             }
-            rates.push((
-                name,
-                decoded as f64 / started.elapsed().as_secs_f64(),
-                "1/s",
-            ));
+            let seconds = started.elapsed().as_secs_f64();
+            rates.push((name, DECODED as f64 / seconds, "1/s"));
         }
         Ok(rates)
     }
@@ -177,6 +192,12 @@ impl Subject {
             "1/s",
         )])
     }
+}
+
+/// What a model's file is called, without what says its kind.
+pub(super) fn name_of(path: &Path) -> anyhow::Result<String> {
+    let name = path.file_stem().context("the file has no name")?;
+    Ok(name.to_string_lossy().into_owned())
 }
 
 fn span(

@@ -6,8 +6,8 @@ use crate::exact::{
     values::{Buffer, Operand},
 };
 use og_kernels::{
-    Activations, Columns, LinearError, RowMut,
-    finish::{dot_exponent, finish_linear},
+    Activations, Columns, LinearError,
+    finish::{LinearFinish, dot_exponent},
     linear,
     team::Team,
 };
@@ -90,24 +90,23 @@ impl Linear<'_> {
                 self.of,
                 range,
                 out,
-                &|row, sums, out| self.finish(sums, input.exponent(row), out),
+                &|row, sums, out| {
+                    self.finish(input.exponent(row))
+                        .row(self.ready.kernels, sums, out)
+                },
             );
         }
         Ok(clamped)
     }
 
-    /// Writes one row of sums, of an operand at `exponent`.
-    pub(super) fn finish(&self, sums: &mut [i64], exponent: i32, out: RowMut<'_>) -> u64 {
+    /// What becomes of sums, of an operand at `exponent`.
+    pub(super) fn finish(&self, exponent: i32) -> LinearFinish<'_> {
         let matrix = &self.ready.program().matrices[self.matrix as usize];
-        let exponent = dot_exponent(exponent, matrix.exponent);
-        finish_linear(
-            self.ready.kernels,
-            sums,
-            exponent,
-            self.bias,
-            &self.of.form,
-            out,
-        )
+        LinearFinish {
+            exponent: dot_exponent(exponent, matrix.exponent),
+            bias: self.bias,
+            form: &self.of.form,
+        }
     }
 }
 
@@ -222,7 +221,10 @@ impl Expert<'_> {
                     .fill_rows(self.ready.kernels, each, input.of.width as usize);
                 sums_of(self.ready, step.matrix, team, memory)?;
                 for ((_, row), sums) in same.iter().zip(memory.sums.chunks_exact_mut(width)) {
-                    clamped += step.finish(sums, input.exponent(*row), out.row_mut(self.of, *row));
+                    let out = out.row_mut(self.of, *row);
+                    clamped += step
+                        .finish(input.exponent(*row))
+                        .row(self.ready.kernels, sums, out);
                 }
             }
         }

@@ -1,89 +1,121 @@
 //! Windows over pictures, and products of two values: one position after another.
 
 use super::{
-    linear::{Linear, LinearMemory, rows_at_once, sums_of},
-    rows::each_sums,
+    Wave,
+    linear::Linear,
+    rows::{each_picture, each_sums},
 };
 use crate::exact::{
+    executor::State,
     ready::Ready,
     values::{Buffer, Operand},
 };
 use og_kernels::{
-    LinearError,
+    RowMut,
     finish::finish_values,
-    spatial::{Factor, Picture, fill_patches},
+    row::Wide,
+    spatial::{Factor, Picture, pool},
     team::Team,
 };
 use og_program::{
-    operation::Window,
+    operation::{Operation, Step},
+    program::StepDefinition,
     value::{Type, moved},
 };
-
-/// 16-bit numbers of patches that are held at once, at most.
-const MOST_PATCHES: usize = 1 << 20;
 
 /// What spatial steps use again and again.
 #[derive(Debug, Default)]
 pub(crate) struct SpatialMemory {
-    patches: Vec<i16>,
+    /// Pictures made ready for a convolution.
+    prepared: Vec<i16>,
     factor: Factor,
     pairs: Vec<i32>,
 }
 
 /// A picture at one position.
-pub(super) fn picture<'a>(input: &Operand<'a>, position: usize) -> Picture<'a> {
+fn picture<'a>(input: &Operand<'a>, position: usize) -> Picture<'a> {
     Picture {
         mantissas: input.at(position).mantissas,
         channels: input.of.width as usize,
     }
 }
 
-/// One convolution of all channels.
-pub(super) struct Convolve<'a> {
-    pub(super) linear: Linear<'a>,
-    pub(super) window: &'a Window,
-}
-
-impl Convolve<'_> {
-    pub(super) fn run(
-        &self,
-        team: &mut Team,
-        memory: &mut LinearMemory,
-        spatial: &mut SpatialMemory,
-        input: &Operand<'_>,
+impl Wave<'_> {
+    /// Computes a step that mixes rows, and gives how many elements were clamped; `None` for other steps.
+    pub(super) fn windows(
+        &mut self,
+        step: usize,
+        definition: &StepDefinition,
         positions: usize,
         out: &mut Buffer,
-    ) -> Result<u64, LinearError> {
-        memory.forget();
-        let Linear {
-            ready, matrix, of, ..
-        } = self.linear;
-        let inputs = ready.program().matrices[matrix as usize].inputs as usize;
-        let rows = of.rows as usize;
-        let at_once = rows_at_once(of.width as usize).min((MOST_PATCHES / inputs).max(1));
-        let mut clamped = 0;
-        for position in 0..positions {
-            let exponent = input.exponent(position * input.of.rows as usize);
-            for start in (0..rows).step_by(at_once) {
-                let range = start..(start + at_once).min(rows);
-                let picture = picture(input, position);
-                let (patches, activations) = (&mut spatial.patches, &mut memory.activations);
-                fill_patches(
-                    ready.kernels,
-                    picture,
-                    self.window,
-                    range.clone(),
-                    patches,
-                    activations,
-                );
-                sums_of(ready, matrix, team, memory)?;
-                let range = position * rows + range.start..position * rows + range.end;
-                clamped += each_sums(team, &mut memory.sums, of, range, out, &|_, sums, out| {
-                    self.linear.finish(sums, exponent, out)
-                });
+    ) -> Option<u64> {
+        let (scope, of) = (self.scope, &definition.output);
+        let ready = scope.ready;
+        let State {
+            buffers,
+            wides,
+            linear,
+            spatial,
+            ..
+        } = &mut *self.state;
+        let (team, buffers) = (&mut *self.team, &*buffers);
+        let operand = |operand: Step| scope.operand(step, operand, buffers);
+        let exponent = |input: &Operand<'_>, position| {
+            let first = position * input.of.rows as usize;
+            input.exponent(first)
+        };
+        Some(match &definition.operation {
+            Operation::Convolve {
+                input,
+                matrix,
+                bias,
+                ..
+            } => {
+                let (input, convolution) = (operand(*input), ready.convolutions[step].as_ref()?);
+                let linear = Linear {
+                    ready,
+                    matrix: *matrix,
+                    bias: bias.map(|bias| &ready.program().vectors[bias as usize]),
+                    of,
+                };
+                let pictures = (0..positions).map(|position| picture(&input, position));
+                convolution.prepare(pictures, &mut spatial.prepared);
+                let prepared = &spatial.prepared[..];
+                let work = |position: usize, rows, wide: &mut Wide, out: RowMut<'_>| {
+                    let finish = linear.finish(exponent(&input, position));
+                    let sums = &mut wide.values;
+                    convolution.rows(ready.kernels, prepared, position, rows, finish, sums, out)
+                };
+                each_picture(team, wides, of, positions, out, &work)
             }
-        }
-        Ok(clamped)
+            Operation::Pool {
+                input,
+                pooling,
+                window,
+            } => {
+                let input = operand(*input);
+                let work = |position: usize, rows, wide: &mut Wide, out: RowMut<'_>| {
+                    pool(
+                        ready.kernels,
+                        picture(&input, position),
+                        exponent(&input, position),
+                        *pooling,
+                        window,
+                        rows,
+                        &of.form,
+                        wide,
+                        out,
+                    )
+                };
+                each_picture(team, wides, of, positions, out, &work)
+            }
+            Operation::Product { left, right } => {
+                let factors = [operand(*left), operand(*right)];
+                let sums = &mut linear.sums;
+                product(ready, team, sums, spatial, factors, of, positions, out)
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -92,7 +124,7 @@ impl Convolve<'_> {
     clippy::too_many_arguments,
     reason = "what the step names and what it works with"
 )]
-pub(super) fn product(
+fn product(
     ready: &Ready,
     team: &mut Team,
     sums: &mut Vec<i64>,
