@@ -14,6 +14,8 @@ pub const CODE_RECORD_NOT_NOW: i32 = -32011;
 pub const CODE_UNCERTIFIED: i32 = -32012;
 /// Ethereum's code for history that is not kept any more.
 pub const CODE_PRUNED: i32 = 4444;
+/// Ethereum's code for an answer that would be too large (EIP-1474).
+pub const CODE_LIMIT_EXCEEDED: i32 = -32005;
 /// Ethereum's code for a call that reverted.
 pub const CODE_REVERTED: i32 = 3;
 const CODE_INVALID_PARAMS: i32 = -32602;
@@ -64,6 +66,7 @@ impl From<IndexError> for ErrorObjectOwned {
             IndexError::Pruned { .. } | IndexError::UnknownOrPruned { .. } => {
                 with_code(CODE_PRUNED, error.to_string())
             }
+            IndexError::TooManyLogs { .. } => with_code(CODE_LIMIT_EXCEEDED, error.to_string()),
             error => internal(&error),
         }
     }

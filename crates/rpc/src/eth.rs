@@ -8,7 +8,7 @@ use crate::{
     views,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
 use alloy_rpc_types_eth::{
     Block as BlockJson, Transaction as TransactionJson, TransactionReceipt as ReceiptJson,
     TransactionRequest,
@@ -42,6 +42,26 @@ pub(crate) trait EthereumApi {
     /// Name and version of this program.
     #[method(name = "web3_clientVersion")]
     async fn client_version(&self) -> RpcResult<String>;
+
+    /// Whether connections of other validators are taken.
+    #[method(name = "net_listening")]
+    async fn listening(&self) -> RpcResult<bool>;
+
+    /// Validators connected to this one.
+    #[method(name = "net_peerCount")]
+    async fn peer_count(&self) -> RpcResult<U64>;
+
+    /// Keccak-256 of some bytes.
+    #[method(name = "web3_sha3")]
+    async fn sha3(&self, bytes: Bytes) -> RpcResult<B256>;
+
+    /// Whether the node is catching up: it answers only from final blocks, so there is nothing to wait for.
+    #[method(name = "eth_syncing")]
+    async fn syncing(&self) -> RpcResult<bool>;
+
+    /// Accounts that the node signs for: none.
+    #[method(name = "eth_accounts")]
+    async fn accounts(&self) -> RpcResult<Vec<Address>>;
 
     /// Height of the newest final block.
     #[method(name = "eth_blockNumber")]
@@ -148,6 +168,26 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
         Ok(CLIENT_VERSION.to_owned())
     }
 
+    async fn listening(&self) -> RpcResult<bool> {
+        Ok(true)
+    }
+
+    async fn peer_count(&self) -> RpcResult<U64> {
+        Ok(U64::from(self.chain.peers().unwrap_or_default()))
+    }
+
+    async fn sha3(&self, bytes: Bytes) -> RpcResult<B256> {
+        Ok(keccak256(bytes))
+    }
+
+    async fn syncing(&self) -> RpcResult<bool> {
+        Ok(false)
+    }
+
+    async fn accounts(&self) -> RpcResult<Vec<Address>> {
+        Ok(vec![])
+    }
+
     async fn block_number(&self) -> RpcResult<U64> {
         Ok(U64::from(head(&*self.chain).await?.header().height))
     }
@@ -157,22 +197,11 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
         number: BlockNumberOrTag,
         full: Option<bool>,
     ) -> RpcResult<Option<BlockJson>> {
-        self.block_json(full, move |index| match number {
-            BlockNumberOrTag::Number(height) => index.block(height),
-            // Ethereum means the oldest that the node has.
-            BlockNumberOrTag::Earliest => index.block(index.oldest()?.unwrap_or_default()),
-            // A block is executed before it is proposed, so none is pending; every block is final.
-            BlockNumberOrTag::Latest
-            | BlockNumberOrTag::Safe
-            | BlockNumberOrTag::Finalized
-            | BlockNumberOrTag::Pending => index.head(),
-        })
-        .await
+        self.block_json(full, number.into()).await
     }
 
     async fn block_by_hash(&self, hash: B256, full: Option<bool>) -> RpcResult<Option<BlockJson>> {
-        self.block_json(full, move |index| index.block_by_hash(&BlockHash(hash.0)))
-            .await
+        self.block_json(full, hash.into()).await
     }
 
     async fn balance(&self, address: Address, block: Option<BlockId>) -> RpcResult<U256> {
@@ -269,13 +298,9 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
 }
 
 impl<C: Chain> Ethereum<C> {
-    async fn block_json(
-        &self,
-        full: Option<bool>,
-        find: impl FnOnce(&Index) -> Result<Option<Block>, IndexError> + Send + 'static,
-    ) -> RpcResult<Option<BlockJson>> {
+    async fn block_json(&self, full: Option<bool>, block: BlockId) -> RpcResult<Option<BlockJson>> {
         let found = indexed(&*self.chain, move |index| {
-            let Some(block) = find(index)? else {
+            let Some(block) = found_block(index, block)? else {
                 return Ok(None);
             };
             let receipts = index.receipts(block.header().height)?;
@@ -340,6 +365,25 @@ pub(crate) async fn head<C: Chain>(chain: &C) -> RpcResult<Block> {
     indexed(chain, Index::head)
         .await?
         .ok_or_else(|| server("no block is final yet: try again"))
+}
+
+/// The block that is meant, if it is there.
+pub(crate) fn found_block(index: &Index, block: BlockId) -> Result<Option<Block>, IndexError> {
+    match block {
+        BlockId::Hash(hash) => index.block_by_hash(&BlockHash(hash.block_hash.0)),
+        BlockId::Number(BlockNumberOrTag::Number(height)) => index.block(height),
+        // Ethereum means the oldest that the node has.
+        BlockId::Number(BlockNumberOrTag::Earliest) => {
+            index.block(index.oldest()?.unwrap_or_default())
+        }
+        // A block is executed before it is proposed, so none is pending; every block is final.
+        BlockId::Number(
+            BlockNumberOrTag::Latest
+            | BlockNumberOrTag::Safe
+            | BlockNumberOrTag::Finalized
+            | BlockNumberOrTag::Pending,
+        ) => index.head(),
+    }
 }
 
 /// Reads the index where reading may block.

@@ -18,12 +18,14 @@ use redb::{
 };
 use std::path::Path;
 
+mod logs;
 mod proof;
 mod prune;
 mod recent;
 
 use recent::Recent;
 
+pub use logs::{FoundLogs, LogQuery};
 pub use proof::{RecordLookup, RecordProof};
 
 /// Height to the block's canonical bytes.
@@ -92,6 +94,16 @@ pub enum IndexError {
         /// The oldest height that is kept.
         oldest: u64,
     },
+    /// A question about logs that is too wide.
+    #[error(
+        "more than {most} logs, or too many blocks to search, up to block {height}: ask for fewer blocks, or name the contract and topics"
+    )]
+    TooManyLogs {
+        /// Most logs that one answer has; 0 if the search itself took too long.
+        most: usize,
+        /// How far the search came.
+        height: u64,
+    },
     /// A certificate longer than any can be.
     #[error("a finality certificate of {0} bytes: at most {MAX_FINALIZATION_BYTES} are allowed")]
     Certificate(usize),
@@ -139,6 +151,7 @@ impl Index {
         transaction.open_table(TRANSACTIONS)?;
         transaction.open_table(RECEIPTS)?;
         transaction.open_table(RECORDS)?;
+        logs::mark_all(&transaction)?;
         transaction.commit()?;
         Ok(Self {
             database,
@@ -350,6 +363,7 @@ fn insert_block(
         .open_table(HEIGHTS)?
         .insert(block.hash().0, height)?;
     insert_transactions(transaction, height, receipts)?;
+    logs::insert(transaction, height, receipts)?;
     insert_records(transaction, height, block.records())
 }
 

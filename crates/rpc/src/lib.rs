@@ -3,7 +3,7 @@
 //! [`app`] answers for whatever implements [`Chain`]; [`index`] is the store of final blocks
 //! that a validator keeps for it.
 //!
-//! Reading order: [`index`], [`chain`], `eth`, `network`, `calls`, `views`.
+//! Reading order: [`index`], [`chain`], `eth`, `history`, `logs`, `network`, `calls`, `views`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
@@ -11,7 +11,9 @@ mod calls;
 pub mod chain;
 pub mod error;
 mod eth;
+mod history;
 pub mod index;
+mod logs;
 mod metrics;
 mod network;
 pub mod server;

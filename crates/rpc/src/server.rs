@@ -3,6 +3,8 @@
 use crate::{
     chain::Chain,
     eth::{Ethereum, EthereumApiServer as _},
+    history::{History, HistoryApiServer as _},
+    logs::{Logs, LogsApiServer as _},
     metrics::{CallMetrics, Counted},
     network::{Network, NetworkApiServer as _},
 };
@@ -50,6 +52,8 @@ pub fn app<C: Chain>(chain: C, registry: &mut Registry) -> Result<Router, Method
     let chain = Arc::new(chain);
     let mut methods = RpcModule::new(());
     methods.merge(Ethereum::new(chain.clone()).into_rpc())?;
+    methods.merge(History(chain.clone()).into_rpc())?;
+    methods.merge(Logs::new(chain.clone()).into_rpc())?;
     methods.merge(Network(chain).into_rpc())?;
     let metrics = CallMetrics::register(methods.method_names(), registry);
     let config = ServerConfig::builder()

@@ -3,6 +3,7 @@
 //! What Ethereum has and this chain has not is there with its neutral value: no uncles, no
 //! difficulty, no nonce. A block's hash is that of our header and not of the JSON's fields.
 
+use crate::index::FoundLogs;
 use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, Header as EthereumHeader, Receipt, ReceiptEnvelope, ReceiptWithBloom,
     TxType, transaction::Recovered,
@@ -169,4 +170,18 @@ fn log(block: &Block, receipt: &TransactionReceipt, log: &Log, position: usize) 
         log_index: Some(position as u64),
         removed: false,
     }
+}
+
+/// Logs that were found.
+pub(crate) fn logs(found: &FoundLogs) -> Vec<LogJson> {
+    let FoundLogs {
+        block,
+        receipts,
+        places,
+    } = found;
+    let each = places.iter().filter_map(|(receipt, place, position)| {
+        let receipt = receipts.get(*receipt)?;
+        Some(log(block, receipt, receipt.logs.get(*place)?, *position))
+    });
+    each.collect()
 }

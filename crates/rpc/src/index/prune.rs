@@ -3,6 +3,7 @@
 use super::{
     BLOCKS, FINALIZATIONS, HEIGHTS, Index, IndexError, RECEIPTS, RECORDS, TRANSACTIONS, damaged,
     decode_block, insert_block,
+    logs::{self, LOGGED},
 };
 use og_chain::{block::Block, receipts::TransactionReceipt};
 use og_types::Canonical as _;
@@ -30,6 +31,7 @@ impl Index {
         transaction.delete_table(TRANSACTIONS)?;
         transaction.delete_table(RECEIPTS)?;
         transaction.delete_table(RECORDS)?;
+        transaction.delete_table(LOGGED)?;
         transaction.open_table(FINALIZATIONS)?;
         insert_block(&transaction, block, receipts)?;
         transaction.commit()?;
@@ -68,13 +70,16 @@ fn remove_block(transaction: &WriteTransaction, block: &Block) -> Result<(), Ind
         .retain_in(..=height, |_, _| false)?;
     let mut places = transaction.open_table(TRANSACTIONS)?;
     let mut rows = transaction.open_table(RECEIPTS)?;
+    let mut receipts = vec![];
     for (position, _) in (0_u32..).zip(block.transactions()) {
         if let Some(bytes) = rows.remove((height, position))? {
             let receipt = TransactionReceipt::from_bytes(bytes.value())
                 .map_err(|error| damaged(height, &error))?;
             places.remove(receipt.transaction_hash.0)?;
+            receipts.push(receipt);
         }
     }
+    logs::remove(transaction, height, &receipts)?;
     let mut places = transaction.open_table(RECORDS)?;
     for signed in block.records() {
         let id = signed.record.request_id.0;

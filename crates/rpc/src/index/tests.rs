@@ -1,3 +1,5 @@
+mod logs;
+
 use super::*;
 use alloy_primitives::{Address, Bytes};
 use og_crypto::merkle::verify_inclusion;
