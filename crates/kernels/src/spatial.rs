@@ -5,6 +5,7 @@ mod dense;
 mod grouped;
 mod pool;
 mod product;
+mod windows;
 
 pub use convolve::{Convolution, Picture};
 pub use pool::pool;

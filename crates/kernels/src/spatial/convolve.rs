@@ -1,8 +1,9 @@
 //! Convolutions: which kernel one gets, and what all share.
 
 use super::{
-    dense::{Dense, Windows},
+    dense::Dense,
     grouped::{Grouped, Rows},
+    windows::Windows,
 };
 use crate::{finish::LinearFinish, path::Kernels, row::RowMut};
 use core::ops::Range;
