@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{fmt, sync::Arc, time::Duration};
 use ureq::{
-    Agent,
+    Agent, Proxy,
     http::{StatusCode, Uri, header::AUTHORIZATION},
     tls::TlsConfig,
 };
@@ -16,6 +16,8 @@ use ureq::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Most bytes of an answer: what is passed on of it fits a response.
+const MAX_ANSWER_BYTES: u64 = MAX_PAYLOAD_BYTES as u64 / 2;
 /// Most characters of a server's error that are passed on.
 const ERROR_CHARACTERS: usize = 300;
 
@@ -104,7 +106,7 @@ impl Upstream {
             return Err(UpstreamError::Unencrypted(host));
         }
         Ok(Self {
-            agent: agent(),
+            agent: agent(encrypted),
             url: url.trim_end_matches('/').to_owned(),
             host,
             key,
@@ -133,7 +135,7 @@ impl Upstream {
             .send(&body[..])
             .map_err(|error| failed(format!("cannot be asked: {error}")))?;
         let bounded = response.body_mut().with_config();
-        let bytes = bounded.limit(MAX_PAYLOAD_BYTES as u64).read_to_vec();
+        let bytes = bounded.limit(MAX_ANSWER_BYTES).read_to_vec();
         let bytes = bytes.map_err(|error| failed(format!("broke its answer off: {error}")))?;
         match response.status() {
             StatusCode::OK => serde_json::from_slice(&bytes)
@@ -180,14 +182,16 @@ fn error_text(bytes: &[u8]) -> String {
     visible.take(ERROR_CHARACTERS).collect()
 }
 
-/// Follows no redirects: the key is for one host.
-fn agent() -> Agent {
+/// Follows no redirects, and goes through a proxy only encrypted: the key is for one host.
+fn agent(encrypted: bool) -> Agent {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = TlsConfig::builder()
         .unversioned_rustls_crypto_provider(provider)
         .build();
+    let proxy = encrypted.then(Proxy::try_from_env).flatten();
     let config = Agent::config_builder()
         .tls_config(tls)
+        .proxy(proxy)
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_global(Some(ANSWER_TIMEOUT))
         .max_redirects(0)
