@@ -14,6 +14,8 @@ use std::sync::Arc;
 const TOKENS: usize = 2_000;
 /// Requests that are asked at once.
 const ROUND: usize = 16;
+/// Rounds after which a long soak says how far it is.
+const ROUNDS_BETWEEN_WORDS: u64 = 100;
 
 /// A reproducible number for each place.
 fn mixed(seed: u64) -> u64 {
@@ -82,6 +84,9 @@ fn every_way_of_running_gives_the_same_tokens_and_roots() {
             .map(|i| request(number + i, vocabulary))
             .collect();
         number += ROUND as u64;
+        if number.is_multiple_of(ROUNDS_BETWEEN_WORDS * ROUND as u64) {
+            eprintln!("{tokens} of {most} tokens, {number} answers: no difference so far");
+        }
         let ask =
             |generator: &Generator, request: &Request| generator.generate(request.clone()).unwrap();
         // All at once in one case, one after the other in the other.
