@@ -25,7 +25,7 @@ mod recent;
 
 use recent::Recent;
 
-pub use logs::{FoundLogs, LogQuery};
+pub use logs::{FoundLog, FoundLogs, LogQuery};
 pub use proof::{RecordLookup, RecordProof};
 
 /// Height to the block's canonical bytes.
@@ -96,7 +96,7 @@ pub enum IndexError {
     },
     /// A question about logs that is too wide.
     #[error(
-        "more than {most} logs, or too many blocks to search, up to block {height}: ask for fewer blocks, or name the contract and topics"
+        "more than {most} logs, more data than an answer holds, or too long a search, up to block {height}: ask for fewer blocks, or name the contract and topics"
     )]
     TooManyLogs {
         /// Most logs that one answer has; 0 if the search itself took too long.
@@ -273,15 +273,7 @@ impl Index {
     /// # Errors
     /// [`IndexError::Damaged`], [`IndexError::Database`].
     pub fn receipts(&self, height: u64) -> Result<Vec<TransactionReceipt>, IndexError> {
-        let receipts = self.database.begin_read()?.open_table(RECEIPTS)?;
-        let mut found = Vec::new();
-        for entry in receipts.range((height, 0)..=(height, u32::MAX))? {
-            let (_, bytes) = entry?;
-            let receipt = TransactionReceipt::from_bytes(bytes.value())
-                .map_err(|error| damaged(height, &error))?;
-            found.push(receipt);
-        }
-        Ok(found)
+        receipts_at(&self.database.begin_read()?, height)
     }
 
     /// Whether `block` is to be appended; `false` if it is there already.
@@ -391,6 +383,21 @@ fn insert_records(
         places.insert(signed.record.request_id.0, (height, position))?;
     }
     Ok(())
+}
+
+fn receipts_at(
+    transaction: &ReadTransaction,
+    height: u64,
+) -> Result<Vec<TransactionReceipt>, IndexError> {
+    let receipts = transaction.open_table(RECEIPTS)?;
+    let mut found = Vec::new();
+    for entry in receipts.range((height, 0)..=(height, u32::MAX))? {
+        let (_, bytes) = entry?;
+        let receipt = TransactionReceipt::from_bytes(bytes.value())
+            .map_err(|error| damaged(height, &error))?;
+        found.push(receipt);
+    }
+    Ok(found)
 }
 
 fn oldest(transaction: &ReadTransaction) -> Result<Option<u64>, IndexError> {

@@ -121,11 +121,11 @@ impl<C: Chain> LogsApiServer for Logs<C> {
 
     async fn filter_changes(&self, id: FilterId) -> RpcResult<FilterChanges<TransactionJson>> {
         let newest = self.newest().await?;
-        let (kind, next) = self.filters.advance(&id, newest, Instant::now())?;
+        let (kind, next) = self.filters.get(&id, Instant::now())?;
         if next > newest {
             return Ok(FilterChanges::Empty);
         }
-        match kind {
+        let changes = match kind {
             Kind::Logs(filter) => {
                 let (first, last) = self.heights(&filter).await?.into_inner();
                 // The range of a filter that names none is that of the newest block: what counts is what is new.
@@ -138,18 +138,21 @@ impl<C: Chain> LogsApiServer for Logs<C> {
                     None => newest,
                 };
                 let logs = self.find(query(&filter)?, first..=last).await?;
-                Ok(FilterChanges::Logs(logs))
+                FilterChanges::Logs(logs)
             }
             Kind::Blocks => {
                 let first = next.max(newest.saturating_sub(MAX_BLOCKS - 1));
                 let hashes = indexed(&*self.chain, move |index| hashes(index, first..=newest));
-                Ok(FilterChanges::Hashes(hashes.await?))
+                FilterChanges::Hashes(hashes.await?)
             }
-        }
+        };
+        // Only what was found has been told.
+        self.filters.told(&id, newest);
+        Ok(changes)
     }
 
     async fn filter_logs(&self, id: FilterId) -> RpcResult<Vec<LogJson>> {
-        match self.filters.get(&id, Instant::now())? {
+        match self.filters.get(&id, Instant::now())?.0 {
             Kind::Logs(filter) => {
                 let heights = self.heights(&filter).await?;
                 self.find(query(&filter)?, heights).await

@@ -14,6 +14,7 @@ use alloy_rpc_types_eth::{
     Transaction as TransactionJson, TransactionReceipt as ReceiptJson,
 };
 use og_chain::{Block, Log, Rules, Transaction, TransactionReceipt, block::BlockTransactionError};
+use og_types::{BlockHash, Header};
 
 const MS_PER_SECOND: u64 = 1000;
 
@@ -58,7 +59,7 @@ fn header(rules: &Rules, block: &Block, receipts: &[TransactionReceipt]) -> Head
             number: header.height,
             gas_limit: header.gas_limit,
             gas_used: header.gas_used,
-            timestamp: timestamp(block),
+            timestamp: timestamp(header),
             base_fee_per_gas: Some(header.base_fee_per_gas),
             ..EthereumHeader::default()
         },
@@ -72,8 +73,8 @@ fn hash(block: &Block) -> B256 {
 }
 
 /// Seconds since the Unix epoch, as the EVM sees them.
-fn timestamp(block: &Block) -> u64 {
-    block.header().timestamp_ms / MS_PER_SECOND
+fn timestamp(header: &Header) -> u64 {
+    header.timestamp_ms / MS_PER_SECOND
 }
 
 fn bloom(logs: &[Log]) -> Bloom {
@@ -95,7 +96,7 @@ pub(crate) fn included(block: &Block, index: usize, transaction: &Transaction) -
         block_number: Some(block.header().height),
         transaction_index: Some(index as u64),
         effective_gas_price: Some(transaction.effective_gas_price(base_fee)),
-        block_timestamp: Some(timestamp(block)),
+        block_timestamp: Some(timestamp(block.header())),
         ..pending(transaction)
     }
 }
@@ -121,7 +122,11 @@ pub(crate) fn receipt(
     let receipt = receipts.get(index)?;
     let logs_before: usize = receipts.iter().take(index).map(|one| one.logs.len()).sum();
     let logs = receipt.logs.iter().enumerate();
-    let logs = logs.map(|(position, one)| log(block, receipt, one, logs_before + position));
+    let logs = logs.map(|(position, one)| LogJson {
+        transaction_hash: Some(receipt.transaction_hash),
+        transaction_index: Some(receipt.transaction_index.into()),
+        ..log(block.header(), block.hash(), one, logs_before + position)
+    });
     let consensus = ReceiptWithBloom {
         receipt: Receipt {
             status: receipt.success.into(),
@@ -159,29 +164,25 @@ fn envelope(
     })
 }
 
-fn log(block: &Block, receipt: &TransactionReceipt, log: &Log, position: usize) -> LogJson {
+/// A log, of a transaction that is yet to be named.
+fn log(header: &Header, hash: BlockHash, log: &Log, position: usize) -> LogJson {
     LogJson {
         inner: EthereumLog::new_unchecked(log.address, log.topics.clone(), log.data.clone()),
-        block_hash: Some(hash(block)),
-        block_number: Some(block.header().height),
-        block_timestamp: Some(timestamp(block)),
-        transaction_hash: Some(receipt.transaction_hash),
-        transaction_index: Some(receipt.transaction_index.into()),
+        block_hash: Some(B256::from(hash.0)),
+        block_number: Some(header.height),
+        block_timestamp: Some(timestamp(header)),
+        transaction_hash: None,
+        transaction_index: None,
         log_index: Some(position as u64),
         removed: false,
     }
 }
 
 /// Logs that were found.
-pub(crate) fn logs(found: &FoundLogs) -> Vec<LogJson> {
-    let FoundLogs {
-        block,
-        receipts,
-        places,
-    } = found;
-    let each = places.iter().filter_map(|(receipt, place, position)| {
-        let receipt = receipts.get(*receipt)?;
-        Some(log(block, receipt, receipt.logs.get(*place)?, *position))
-    });
-    each.collect()
+pub(crate) fn logs(found: &FoundLogs) -> impl Iterator<Item = LogJson> {
+    found.logs.iter().map(|one| LogJson {
+        transaction_hash: Some(one.transaction_hash),
+        transaction_index: Some(one.transaction_index.into()),
+        ..log(&found.header, found.hash, &one.log, one.position)
+    })
 }

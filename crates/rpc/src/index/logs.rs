@@ -1,14 +1,12 @@
 //! Finding logs: which blocks have one of a contract, or with a topic in a place.
 
-use super::{Index, IndexError, RECEIPTS, damaged, oldest};
+use super::{Index, IndexError, RECEIPTS, damaged, oldest, receipts_at};
 use alloy_primitives::{Address, B256};
-use og_chain::{
-    block::Block,
-    receipts::{Log, TransactionReceipt},
-};
-use og_types::Canonical as _;
+use og_chain::receipts::{Log, TransactionReceipt};
+use og_types::{BlockHash, Canonical as _, Header};
 use redb::{
-    ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+    ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _,
+    WriteTransaction,
 };
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -20,6 +18,9 @@ const ANY: [u8; 33] = [u8::MAX; 33];
 /// Most places of the index that one question looks up.
 const MOST_LOOKUPS: usize = 1_000_000;
 
+/// Most bytes of data of the logs of one answer: twice as many in hexadecimal fit a response.
+const MOST_DATA_BYTES: usize = 8 * 1024 * 1024;
+
 /// What logs are asked for. An empty list means any value.
 #[derive(Clone, Debug, Default)]
 pub struct LogQuery {
@@ -29,15 +30,28 @@ pub struct LogQuery {
     pub topics: [Vec<B256>; 4],
 }
 
-/// A block with logs that were asked for.
+/// Logs of one block that were asked for.
 #[derive(Clone, Debug)]
 pub struct FoundLogs {
-    /// The block.
-    pub block: Block,
-    /// The receipts of its transactions.
-    pub receipts: Vec<TransactionReceipt>,
-    /// Which logs: the number of the receipt, the log's place in it, and its place in the block.
-    pub places: Vec<(usize, usize, usize)>,
+    /// The block's header.
+    pub header: Header,
+    /// The block's hash.
+    pub hash: BlockHash,
+    /// The logs, in order.
+    pub logs: Vec<FoundLog>,
+}
+
+/// A log, and where it is.
+#[derive(Clone, Debug)]
+pub struct FoundLog {
+    /// The transaction that emitted it.
+    pub transaction_hash: B256,
+    /// That transaction's position in the block.
+    pub transaction_index: u32,
+    /// The log's own position among all of the block.
+    pub position: usize,
+    /// The log.
+    pub log: Log,
 }
 
 impl LogQuery {
@@ -73,8 +87,8 @@ impl Index {
     /// The logs that are asked for in the blocks of `heights`, oldest first.
     ///
     /// # Errors
-    /// [`IndexError::TooManyLogs`] if there are more than `most`, or finding them takes too long;
-    /// [`IndexError::Pruned`], [`IndexError::Damaged`], [`IndexError::Database`].
+    /// [`IndexError::TooManyLogs`] if there are more than `most`, they are more than an answer can hold, or finding them
+    /// takes too long; [`IndexError::Pruned`], [`IndexError::Damaged`], [`IndexError::Database`].
     pub fn logs(
         &self,
         query: &LogQuery,
@@ -92,40 +106,47 @@ impl Index {
             });
         }
         let mut search = Search::new(&transaction, query.alternatives(), last)?;
-        let (mut found, mut count, mut next) = (vec![], 0, first);
+        let (mut found, mut count, mut bytes, mut next) = (vec![], 0, 0, first);
         while let Some(height) = search.block_from(next)? {
             next = height + 1;
+            let logs = matching(query, receipts_at(&transaction, height)?);
+            count += logs.len();
+            bytes += logs.iter().map(|found| found.log.data.len()).sum::<usize>();
+            if count > most || bytes > MOST_DATA_BYTES {
+                return Err(IndexError::TooManyLogs { most, height });
+            }
+            if logs.is_empty() {
+                continue;
+            }
             let Some(block) = self.block_at(&transaction, height)? else {
                 return Err(missing(height));
             };
-            let receipts = self.receipts(height)?;
-            let places = places(query, &receipts);
-            count += places.len();
-            if count > most {
-                return Err(IndexError::TooManyLogs { most, height });
-            }
-            if !places.is_empty() {
-                found.push(FoundLogs {
-                    block,
-                    receipts,
-                    places,
-                });
-            }
+            found.push(FoundLogs {
+                header: block.header().clone(),
+                hash: block.hash(),
+                logs,
+            });
         }
         Ok(found)
     }
 }
 
-/// Where a block's receipts have logs that are asked for.
-fn places(query: &LogQuery, receipts: &[TransactionReceipt]) -> Vec<(usize, usize, usize)> {
-    let logs = receipts.iter().enumerate().flat_map(|(receipt, of)| {
-        let logs = of.logs.iter().enumerate();
-        logs.map(move |(log, one)| (receipt, log, one))
+/// The logs of a block's receipts that are asked for.
+fn matching(query: &LogQuery, receipts: Vec<TransactionReceipt>) -> Vec<FoundLog> {
+    let logs = receipts.into_iter().flat_map(|receipt| {
+        let (hash, index) = (receipt.transaction_hash, receipt.transaction_index);
+        let logs = receipt.logs.into_iter();
+        logs.map(move |log| (hash, index, log))
     });
     let numbered = logs.enumerate();
     let matching = numbered.filter(|(_, (_, _, log))| query.matches(log));
     matching
-        .map(|(place, (receipt, log, _))| (receipt, log, place))
+        .map(|(position, (hash, index, log))| FoundLog {
+            transaction_hash: hash,
+            transaction_index: index,
+            position,
+            log,
+        })
         .collect()
 }
 
@@ -233,9 +254,13 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// Marks the logs of all blocks, if none are marked: an index of before there were marks.
+/// Makes the table of marks and marks the logs of all blocks, if it is not there: an index of before there were marks.
 pub(super) fn mark_all(transaction: &WriteTransaction) -> Result<(), IndexError> {
-    if transaction.open_table(LOGGED)?.first()?.is_some() {
+    let known = transaction
+        .list_tables()?
+        .any(|table| table.name() == LOGGED.name());
+    transaction.open_table(LOGGED)?;
+    if known {
         return Ok(());
     }
     let rows = transaction.open_table(RECEIPTS)?;

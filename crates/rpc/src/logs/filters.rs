@@ -67,22 +67,19 @@ impl Filters {
         id
     }
 
-    /// What a filter is, and from which block on it has news, up to and with `head`: it is told of them now.
-    pub(super) fn advance(&self, id: &FilterId, head: u64, now: Instant) -> RpcResult<(Kind, u64)> {
+    /// What a filter is, and the first block that it has not told of.
+    pub(super) fn get(&self, id: &FilterId, now: Instant) -> RpcResult<(Kind, u64)> {
         let mut known = self.known();
         let one = known.get(id)?;
         one.asked = now;
-        let next = one.next;
-        one.next = next.max(head.saturating_add(1));
-        Ok((one.kind.clone(), next))
+        Ok((one.kind.clone(), one.next))
     }
 
-    /// What a filter is.
-    pub(super) fn get(&self, id: &FilterId, now: Instant) -> RpcResult<Kind> {
-        let mut known = self.known();
-        let one = known.get(id)?;
-        one.asked = now;
-        Ok(one.kind.clone())
+    /// Notes that a filter has told of all blocks up to `head`.
+    pub(super) fn told(&self, id: &FilterId, head: u64) {
+        if let Ok(one) = self.known().get(id) {
+            one.next = one.next.max(head.saturating_add(1));
+        }
     }
 
     /// Forgets a filter; whether there was one.
@@ -122,13 +119,16 @@ mod tests {
         let (filters, start) = (Filters::default(), Instant::now());
         let id = filters.add(Kind::Blocks, 5, start);
         let name = FilterId::Str(format!("0x{id:x}"));
-        assert_eq!(filters.advance(&name, 7, start).unwrap().1, 5);
-        assert_eq!(filters.advance(&name, 7, start).unwrap().1, 8);
+        let next = || filters.get(&name, start).unwrap().1;
+        assert_eq!(next(), 5);
+        filters.told(&name, 7);
+        assert_eq!(next(), 8);
         // A reader of an older head takes nothing back.
-        assert_eq!(filters.advance(&name, 6, start).unwrap().1, 8);
+        filters.told(&name, 6);
+        assert_eq!(next(), 8);
         let later = start + LIFETIME;
         filters.add(Kind::Blocks, 9, later);
-        assert!(filters.advance(&name, 9, later).is_err());
+        assert!(filters.get(&name, later).is_err());
         for _ in 0..2 * MAX_FILTERS {
             filters.add(Kind::Blocks, 9, later);
         }

@@ -59,12 +59,11 @@ fn logged(path: &Path, retain: Option<u64>, random: &mut StdRng) -> (Index, Vec<
 fn found(index: &Index, query: &LogQuery, first: u64, last: u64) -> Vec<(u64, Log)> {
     let found = index.logs(query, first..=last, usize::MAX).unwrap();
     let each = found.iter().flat_map(|found| {
-        let height = found.block.header().height;
         let mut earlier = None;
-        found.places.iter().map(move |(receipt, place, position)| {
-            assert!(earlier < Some(*position));
-            earlier = Some(*position);
-            (height, found.receipts[*receipt].logs[*place].clone())
+        found.logs.iter().map(move |one| {
+            assert!(earlier < Some(one.position));
+            earlier = Some(one.position);
+            (found.header.height, one.log.clone())
         })
     });
     each.collect()
