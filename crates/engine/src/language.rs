@@ -165,14 +165,21 @@ impl Backend for LanguageModel {
     }
 
     fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError> {
-        self.description.check_inputs(inputs)?;
-        let question =
-            Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.to_string()))?;
+        let question = question(&self.description, inputs)?;
         let reply = self.answer(question, seed)?;
         reply
             .to_tensors()
             .map_err(|error| RunError::Model(error.to_string()))
     }
+}
+
+/// The question in a request's tensors.
+pub(crate) fn question(
+    description: &ModelDescription,
+    inputs: &[Tensor],
+) -> Result<Question, RunError> {
+    description.check_inputs(inputs)?;
+    Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.to_string()))
 }
 
 /// What the template is given. The date is always the same one, so that the same conversation gives the same prompt.

@@ -4,7 +4,10 @@
 
 mod upstream;
 
-use crate::backend::{Backend, RunError};
+use crate::{
+    backend::{Backend, RunError},
+    language::question,
+};
 use og_types::{
     Computed, ModelDescription, Tensor,
     language::{self, Finish, ONE, Prompt, Question, RelayedReply},
@@ -166,9 +169,7 @@ impl Backend for Relay {
     }
 
     fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError> {
-        self.description.check_inputs(inputs)?;
-        let question =
-            Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.to_string()))?;
+        let question = question(&self.description, inputs)?;
         let outputs = self.answer(&question, seed)?.to_tensors();
         Ok(outputs)
     }

@@ -7,8 +7,8 @@ use og_program::{
     operation::Window,
 };
 
-/// Elements of a padded picture, at most: more is a window whose padding dwarfs the picture.
-const MOST_PADDED: usize = 1 << 26;
+/// Elements of a padded picture, at most: as many as a value has. What has more gets the slower kernel.
+const MOST_PADDED: usize = 1 << 24;
 
 /// What sums may add up to before what exceeds 16 bits of them is moved elsewhere: 16 bits may be left from before.
 const MOST_SUM: i64 = (1 << 31) - (1 << 16);
