@@ -3,7 +3,7 @@
 use crate::{
     chain::Chain,
     error::{internal, invalid},
-    eth::{found_block, head, indexed},
+    eth::{found_block, indexed},
     index::{Index, IndexError},
     views,
 };
@@ -158,16 +158,10 @@ impl<C: Chain> HistoryApiServer for History<C> {
                 "rewardPercentiles: at most {MAX_PERCENTILES} numbers from 0 to 100, ascending"
             )));
         }
-        let newest = match newest {
-            BlockNumberOrTag::Number(height) => height,
-            BlockNumberOrTag::Earliest => 0,
-            _ => head(&*self.0).await?.header().height,
-        };
-        if newest > head(&*self.0).await?.header().height {
-            return Err(invalid(
-                "newestBlock: there is no such block yet: ask for latest",
-            ));
-        }
+        let found = indexed(&*self.0, move |index| found_block(index, newest.into())).await?;
+        let newest = found
+            .ok_or_else(|| invalid("newestBlock: there is no such block yet: ask for latest"))?;
+        let newest = newest.header().height;
         let count = count.to::<u64>().min(MAX_FEE_BLOCKS);
         if count == 0 {
             return Ok(FeeHistory::default());
