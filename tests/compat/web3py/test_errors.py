@@ -12,7 +12,7 @@ from web3.exceptions import Web3RPCError
 def send(w3, account):
     """Signs a transfer to oneself, changed as the test wants, and sends it."""
 
-    def send(signer=account, blobs=None, **changes):
+    def send(signer=account, **changes):
         transaction = {
             "chainId": w3.eth.chain_id,
             "nonce": w3.eth.get_transaction_count(signer.address),
@@ -22,8 +22,7 @@ def send(w3, account):
             "maxFeePerGas": 5 * GWEI,
             "maxPriorityFeePerGas": GWEI,
         }
-        signed = signer.sign_transaction(transaction | changes, blobs=blobs)
-        return w3.eth.send_raw_transaction(signed.raw_transaction)
+        return w3.eth.send_raw_transaction(signer.sign_transaction(transaction | changes).raw_transaction)
 
     return send
 
@@ -78,12 +77,6 @@ def test_another_chains_transaction(w3, send):
 def test_a_tip_above_the_fee(send):
     with refused("max ?priority ?fee ?per ?gas higher than max ?fee ?per ?gas"):
         send(maxFeePerGas=GWEI, maxPriorityFeePerGas=2 * GWEI)
-
-
-@pytest.mark.skipif("REFERENCE" in os.environ, reason="the reference takes blobs")
-def test_blobs_are_refused(send):
-    with refused("transaction type not supported"):
-        send(blobs=[b"\0" * 131_072], maxFeePerBlobGas=GWEI)
 
 
 def test_a_call_without_the_money(w3, account):

@@ -86,6 +86,14 @@ test("a replacement that pays too little: REPLACEMENT_UNDERPRICED", async () => 
   assert.equal((await replaced.wait()).status, 1);
 });
 
+test("a blob is refused", { skip: isReference }, async () => {
+  // Of a blob of zeros, commitment and proof are the point at infinity.
+  const infinity = `0xc0${"00".repeat(47)}`;
+  const kzg = { blobToKzgCommitment: () => infinity, computeBlobKzgProof: () => infinity };
+  const blob = { type: 3, to: wallet.address, gasLimit: 21_000, ...FEES, maxFeePerBlobGas: GWEI, kzg, blobs: ["0x".padEnd(2 + 2 * 131_072, "0")] };
+  await assert.rejects(wallet.sendTransaction(blob), (error) => /transaction type not supported/.test(error.error?.message ?? error.message));
+});
+
 test("a transaction that fails: CALL_EXCEPTION with its receipt", async () => {
   const contract = await deploy();
   const sent = await contract.failWithReason({ gasLimit: 100_000 });
