@@ -1,0 +1,134 @@
+"""The network under test: a devnet of og, or anvil to test the tests."""
+
+import json
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from harness.install import BUILD, ROOT
+
+CHAIN_ID = 770077
+# Where nodes of a devnet listen, above its base port: docs/operating.md.
+DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 300, 600, 700]
+START_TIMEOUT_S = 120
+
+
+class Network:
+    """A network that runs while the `with` block lasts."""
+
+    rpc_url: str
+    private_keys: list
+    chain_id = CHAIN_ID
+    seconds_to_start = 0.0
+
+    def __enter__(self):
+        started = time.monotonic()
+        self.start()
+        self.seconds_to_start = time.monotonic() - started
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def environment(self, private_key):
+        """What a client's tests read."""
+        return {
+            "RPC_URL": self.rpc_url,
+            "WS_URL": self.rpc_url.replace("http://", "ws://"),
+            "CHAIN_ID": str(self.chain_id),
+            "PRIVATE_KEY": private_key,
+        }
+
+    def last_words(self):
+        """The end of the log, for failures."""
+        return ""
+
+
+class Devnet(Network):
+    """`og devnet` in a folder of its own."""
+
+    def __init__(self, og, folder):
+        self.og, self.folder = og, folder
+
+    def start(self):
+        base_port = free_ports(DEVNET_PORTS)
+        self.og_devnet("--detach", "--dir", self.folder, "--base-port", base_port)
+        endpoints = json.loads((self.folder / "endpoints.json").read_text())
+        self.chain_id, self.rpc_url = endpoints["chain_id"], endpoints["rpc"]
+        self.private_keys = [one["private_key"] for one in json.loads((self.folder / "accounts.json").read_text())]
+
+    def stop(self):
+        self.og_devnet("stop", "--dir", self.folder)
+
+    def og_devnet(self, *words):
+        command = [str(word) for word in (self.og.resolve(), "devnet", *words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+
+    def last_words(self):
+        lines = (self.folder / "logs" / "validator-0.log").read_text(errors="replace").splitlines()
+        return "\n".join(["the end of validator 0's log:", *lines[-20:]])
+
+
+class Anvil(Network):
+    """anvil with blocks about as often as ours, and with the contract that every devnet has."""
+
+    def start(self):
+        port = free_ports([0])
+        [program] = (ROOT / "reference" / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil")
+        accounts = BUILD / "anvil.json"
+        accounts.unlink(missing_ok=True)
+        options = ["--steps-tracing", "--slots-in-an-epoch", "1", "--block-time", "0.05", "--config-out", accounts]
+        command = [program, "--port", port, "--chain-id", CHAIN_ID, *options]
+        self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+        self.rpc_url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not answers(self.rpc_url, "eth_chainId", []):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                sys.exit("anvil does not start")
+            time.sleep(0.1)
+        self.private_keys = json.loads(accounts.read_text())["private_keys"]
+        artifact = json.loads((ROOT.parent.parent / "contracts" / "artifacts" / "Multicall3.json").read_text())
+        multicall = ["0xcA11bde05977b3631167028862bE2a173976CA11", artifact["runtimeBytecode"]]
+        answers(self.rpc_url, "anvil_setCode", multicall)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def environment(self, private_key):
+        return super().environment(private_key) | {"REFERENCE": "anvil"}
+
+
+def free_ports(offsets):
+    """A base port such that all ports at these offsets are free."""
+    for _ in range(100):
+        base = random.randrange(20_000, 30_000)
+        if all(is_free(base + offset) for offset in offsets):
+            return base
+    sys.exit("there are no free ports between 20000 and 30700")
+
+
+def is_free(port):
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def answers(url, method, params):
+    """Whether a JSON-RPC server answers."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return "result" in json.load(response)
+    except OSError:
+        return False
