@@ -15,6 +15,8 @@ CHAIN_ID = 770077
 # Where nodes of a devnet listen, above its base port: docs/operating.md.
 DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 300, 600, 700]
 START_TIMEOUT_S = 120
+# Of each line of a log this much is shown.
+LINE_LENGTH = 300
 
 
 class Network:
@@ -72,7 +74,7 @@ class Devnet(Network):
 
     def last_words(self):
         lines = (self.folder / "logs" / "validator-0.log").read_text(errors="replace").splitlines()
-        return "\n".join(["the end of validator 0's log:", *lines[-20:]])
+        return "\n".join(["the end of validator 0's log:", *(line[:LINE_LENGTH] for line in lines[-20:])])
 
 
 class Anvil(Network):
