@@ -15,6 +15,7 @@ CHAIN_ID = 770077
 # Where nodes of a devnet listen, above its base port: docs/operating.md.
 DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 300, 600, 700]
 START_TIMEOUT_S = 120
+MULTICALL = "0xcA11bde05977b3631167028862bE2a173976CA11"
 # Of each line of a log this much is shown.
 LINE_LENGTH = 300
 
@@ -90,14 +91,14 @@ class Anvil(Network):
         self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
         self.rpc_url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not answers(self.rpc_url, "eth_chainId", []):
+        while ask(self.rpc_url, "eth_chainId", []) is None:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 sys.exit("anvil does not start")
             time.sleep(0.1)
         self.private_keys = json.loads(accounts.read_text())["private_keys"]
         artifact = json.loads((ROOT.parent.parent / "contracts" / "artifacts" / "Multicall3.json").read_text())
-        multicall = ["0xcA11bde05977b3631167028862bE2a173976CA11", artifact["runtimeBytecode"]]
-        answers(self.rpc_url, "anvil_setCode", multicall)
+        code = ask(self.rpc_url, "eth_call", [{"data": artifact["creationBytecode"]}, "latest"])
+        ask(self.rpc_url, "anvil_setCode", [MULTICALL, code])
 
     def stop(self):
         self.process.terminate()
@@ -125,12 +126,12 @@ def is_free(port):
         return True
 
 
-def answers(url, method, params):
-    """Whether a JSON-RPC server answers."""
+def ask(url, method, params):
+    """The result of a JSON-RPC call, or None if nobody answers."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
-            return "result" in json.load(response)
+            return json.load(response)["result"]
     except OSError:
-        return False
+        return None
