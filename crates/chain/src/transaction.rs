@@ -88,11 +88,12 @@ impl Transaction {
     /// # Errors
     /// [`TransactionError`]; such a transaction can never be included on this chain.
     pub fn decode(raw: &[u8], chain_id: u64) -> Result<Self, TransactionError> {
-        if raw.len() > MAX_TRANSACTION_BYTES {
-            return Err(TransactionError::TooLong(raw.len()));
-        }
+        // Before its length: with a blob it is always too long, which is not why it is refused.
         if raw.first() == Some(&BLOB_TRANSACTION_TYPE) {
             return Err(TransactionError::Blob);
+        }
+        if raw.len() > MAX_TRANSACTION_BYTES {
+            return Err(TransactionError::TooLong(raw.len()));
         }
         let envelope = TxEnvelope::decode_2718_exact(raw)
             .map_err(|error| TransactionError::Encoding(error.to_string()))?;

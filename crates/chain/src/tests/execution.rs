@@ -148,6 +148,7 @@ fn every_transaction_type_but_blobs_runs() {
 fn transactions_that_no_block_may_have_are_refused_at_the_door() {
     let decode = |raw: &[u8]| Transaction::decode(raw, CHAIN_ID).unwrap_err();
     assert_eq!(decode(&[3, 0xc0]), TransactionError::Blob);
+    assert_eq!(decode(&vec![3; 200_000]), TransactionError::Blob);
     assert_eq!(
         decode(&vec![2; 200_000]),
         TransactionError::TooLong(200_000)
