@@ -1,6 +1,7 @@
 //! The EVM over a [`View`]: its database, its environment, and how its changes reach the state.
 
 use crate::{
+    precompile::Precompiles,
     state::{Account, Key},
     transaction::EVM_FORK,
     view::{StateError, View},
@@ -9,14 +10,15 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use og_crypto::keccak256;
 use og_types::Header;
 use revm::{
-    Database, ExecuteEvm as _, MainBuilder as _, MainnetEvm,
+    Database, ExecuteEvm as _, MainBuilder as _,
     bytecode::Bytecode,
     context::{
-        BlockEnv, CfgEnv, ContextTr as _, TxEnv,
+        BlockEnv, CfgEnv, ContextTr as _, Evm, TxEnv,
         result::{EVMError, ExecutionResult, InvalidTransaction},
     },
     database_interface::DBErrorMarker,
-    handler::MainnetContext,
+    handler::{EthFrame, MainnetContext, instructions::EthInstructions},
+    interpreter::interpreter::EthInterpreter,
     state::{AccountInfo, EvmState},
 };
 
@@ -24,7 +26,15 @@ const RANDAO_DOMAIN: &[u8] = b"_OG_RANDAO_V1";
 const MS_PER_SECOND: u64 = 1000;
 
 /// The EVM over a view.
-pub(crate) type Machine<'view, 'cache> = MainnetEvm<MainnetContext<&'view mut View<'cache>>>;
+pub(crate) type Machine<'view, 'cache> = Evm<
+    MachineContext<'view, 'cache>,
+    (),
+    EthInstructions<EthInterpreter, MachineContext<'view, 'cache>>,
+    Precompiles,
+    EthFrame<EthInterpreter>,
+>;
+
+type MachineContext<'view, 'cache> = MainnetContext<&'view mut View<'cache>>;
 
 impl DBErrorMarker for StateError {}
 
@@ -131,6 +141,7 @@ pub(crate) fn machine<'view, 'cache>(
         .with_cfg(configuration)
         .with_block(block)
         .build_mainnet()
+        .with_precompiles(Precompiles::new())
 }
 
 /// Why a transaction did not run.

@@ -7,7 +7,7 @@
 //! runs again. Roots of the state are the caller's to check: the database computes them.
 //!
 //! Reading order: [`state`], [`block`], [`rules`], [`header`], [`transaction`], [`execute`](mod@execute),
-//! [`records`], [`registry`], [`mempool`].
+//! [`records`], [`registry`], [`contracts`], [`precompile`], [`mempool`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -24,6 +24,7 @@
 pub mod block;
 pub mod build;
 pub mod call;
+pub mod contracts;
 mod evm;
 pub mod execute;
 pub mod fees;
@@ -31,6 +32,7 @@ pub mod genesis;
 pub mod header;
 pub mod mempool;
 pub mod nullifiers;
+pub mod precompile;
 pub mod prefetch;
 pub mod receipts;
 pub mod records;

@@ -4,7 +4,7 @@
 //! models can be registered by anyone. The chain reads the contract's storage directly, so the
 //! layout below is part of the rules.
 
-use alloy_primitives::{Address, B256, U256, address, hex};
+use alloy_primitives::{Address, B256, Bytes, U256, address};
 use alloy_sol_types::sol;
 use og_crypto::keccak256;
 use og_types::{GenesisAccount, ModelId, NodeId};
@@ -18,12 +18,8 @@ const MODEL_OWNER_SLOT: u8 = 0;
 /// Slot of `mapping(bytes32 => address) nodePayee`.
 const NODE_PAYEE_SLOT: u8 = 1;
 
-/// Runtime code in hexadecimal, as `contracts/build.mjs` compiles it.
-const CODE_HEX: &[u8] = include_bytes!("../../../contracts/artifacts/Registry.hex");
-const CODE: [u8; CODE_HEX.len() / 2] = match hex::const_decode_to_array(CODE_HEX) {
-    Ok(code) => code,
-    Err(_) => panic!("contracts/artifacts/Registry.hex is not hexadecimal"),
-};
+/// Runtime code, as `contracts/build.mjs` compiles it.
+const CODE: &[u8] = include_bytes!("../../../contracts/artifacts/Registry.runtime.bin");
 
 sol! {
     /// The contract's interface.
@@ -79,7 +75,7 @@ pub fn predeploy(
     }
     GenesisAccount {
         balance: U256::ZERO,
-        code: CODE.into(),
+        code: Bytes::from_static(CODE),
         storage,
     }
 }

@@ -5,4 +5,8 @@ mod codec;
 mod contracts;
 mod execution;
 mod headers;
+mod native_move;
+mod opg;
+mod opg_signatures;
+mod predeploys;
 pub(crate) mod support;

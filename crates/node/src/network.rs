@@ -15,6 +15,7 @@ use crate::{
     keys::KeyFileError,
 };
 use alloy_primitives::{Address, B256};
+use og_chain::contracts::ConstructorError;
 use og_types::{Canonical as _, DecodeError, Genesis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -156,6 +157,9 @@ pub enum NetworkError {
     /// A node's configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A system contract, which is a fault of this program.
+    #[error(transparent)]
+    Contract(#[from] ConstructorError),
 }
 
 impl Endpoints {

@@ -1,8 +1,8 @@
 //! A chain in a map, with funded accounts, four validators and one inference node.
 
 use crate::{
-    Attempt, Block, BlockError, Built, Cache, CallOutcome, CallRequest, Candidates, Executed, Key,
-    Rules, Slot, StateCommitment, Transaction, Value, Writes, build, call, execute,
+    Attempt, Block, BlockError, Built, Cache, CallError, CallOutcome, CallRequest, Candidates,
+    Executed, Key, Rules, Slot, StateCommitment, Transaction, Value, Writes, build, call, execute,
     registry::{REGISTRY, predeploy},
     state::Account,
 };
@@ -121,13 +121,19 @@ pub(crate) fn send(from: u8, nonce: u64, to: Address, input: impl Into<Bytes>) -
 
 /// Creates a contract with this runtime code.
 pub(crate) fn create(from: u8, nonce: u64, runtime: &[u8]) -> Transaction {
+    let creation = creation_code(runtime).into();
+    decode(&sign(from, eip1559(nonce, TxKind::Create, 0, creation)))
+}
+
+/// Code that returns this runtime code.
+pub(crate) fn creation_code(runtime: &[u8]) -> Vec<u8> {
     let length = u16::try_from(runtime.len()).unwrap().to_be_bytes();
     // PUSH2 length, DUP1, PUSH1 10, PUSH0, CODECOPY, PUSH0, RETURN
-    let mut init = vec![
+    let mut creation = vec![
         0x61, length[0], length[1], 0x80, 0x60, 10, 0x5f, 0x39, 0x5f, 0xf3,
     ];
-    init.extend(runtime);
-    decode(&sign(from, eip1559(nonce, TxKind::Create, 0, init.into())))
+    creation.extend(runtime);
+    creation
 }
 
 pub(crate) fn decode(raw: &Bytes) -> Transaction {
@@ -176,7 +182,11 @@ pub(crate) struct TestChain {
 impl TestChain {
     /// Height 0: the state is empty.
     pub(crate) fn new() -> Self {
-        let rules = rules();
+        Self::of(rules())
+    }
+
+    /// Height 0 of the chain with these rules.
+    pub(crate) fn of(rules: Arc<Rules>) -> Self {
         let head = rules.genesis_block(&commitment(&BTreeMap::new()));
         Self {
             rules,
@@ -254,8 +264,11 @@ impl TestChain {
     }
 
     pub(crate) fn call(&mut self, request: &CallRequest) -> CallOutcome {
+        self.try_call(request).unwrap()
+    }
+
+    pub(crate) fn try_call(&mut self, request: &CallRequest) -> Result<CallOutcome, CallError> {
         self.converge(|rules, header, cache| call(rules, header, request, cache))
-            .unwrap()
     }
 
     /// Builds a block, checks that executing it does the same, and appends it.

@@ -10,7 +10,10 @@ use crate::{
     keys,
 };
 use alloy_primitives::{Address, U256};
-use og_chain::registry::{REGISTRY, predeploy};
+use og_chain::{
+    contracts::predeploys,
+    registry::{REGISTRY, predeploy},
+};
 use og_crypto::{SeatKey, validators::genesis_validator};
 use og_engine::BUILT_IN;
 use og_types::{Genesis, GenesisAccount, GenesisValidator, NodeId};
@@ -279,7 +282,7 @@ impl Builder<'_> {
         let accounts = self.accounts(rng);
         self.json_secret("accounts.json", &accounts)?;
         self.json("endpoints.json", &self.plan.endpoints())?;
-        self.json("genesis.json", &self.genesis(&seats, &nodes, &accounts))
+        self.json("genesis.json", &self.genesis(&seats, &nodes, &accounts)?)
     }
 
     fn validator_keys(
@@ -388,7 +391,7 @@ impl Builder<'_> {
         seats: &[ValidatorSeat],
         nodes: &[InferenceSeat],
         accounts: &[Account],
-    ) -> Genesis {
+    ) -> Result<Genesis, NetworkError> {
         let mut validators: Vec<_> = seats.iter().map(|seat| seat.genesis.clone()).collect();
         validators.sort_by_key(|validator| validator.id);
         let funded = GenesisAccount {
@@ -399,8 +402,10 @@ impl Builder<'_> {
             .iter()
             .map(|account| (account.address, funded.clone()))
             .collect();
+        let supply = alloc.values().map(|account| account.balance).sum();
+        alloc.extend(predeploys(self.plan.chain_id, supply)?);
         alloc.insert(REGISTRY, registry(nodes));
-        Genesis {
+        Ok(Genesis {
             version: 1,
             network: self.plan.name.clone(),
             chain_id: self.plan.chain_id,
@@ -410,7 +415,7 @@ impl Builder<'_> {
             base_fee_per_gas: self.plan.base_fee_per_gas,
             validators,
             alloc,
-        }
+        })
     }
 
     fn folder(&self, name: &str) -> Result<PathBuf, NetworkError> {

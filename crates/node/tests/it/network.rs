@@ -73,6 +73,10 @@ fn a_new_network_is_whole() {
         let slot = og_chain::registry::model_owner_slot(&model.id().unwrap());
         assert!(registry.storage.contains_key(&B256::from(slot)));
     }
+    let supply = genesis.alloc.values().map(|account| account.balance).sum();
+    for (address, contract) in og_chain::contracts::predeploys(DEFAULT_CHAIN_ID, supply).unwrap() {
+        assert_eq!(genesis.alloc[&address], contract);
+    }
     let accounts = network.accounts().unwrap();
     assert_eq!(accounts.len(), 10);
     for account in &accounts {
