@@ -163,7 +163,7 @@ fn a_permit_allows_once_until_its_deadline() {
     };
     let late = Permit {
         deadline: now - U256::ONE,
-        ..message.clone()
+        ..message
     };
     let call = permit_call(&late, &signature(0, CHAIN_ID, &late));
     let expired: Signed::ERC2612ExpiredSignature = error(&mut chain, PAYEE, call);
@@ -204,7 +204,7 @@ fn an_authorization_is_good_once_in_either_form() {
     let first = authorization(&chain, from);
     let second = TransferWithAuthorization {
         nonce: B256::repeat_byte(4),
-        ..first.clone()
+        ..first
     };
     let signed = signature(0, CHAIN_ID, &first);
     let calls = [
@@ -255,12 +255,9 @@ fn an_authorization_is_bound_to_its_signer_its_terms_and_its_time() {
     let signed = signature(0, CHAIN_ID, &good);
     let more = TransferWithAuthorization {
         value: U256::from(10),
-        ..good.clone()
+        ..good
     };
-    let elsewhere = TransferWithAuthorization {
-        to: PAYEE,
-        ..good.clone()
-    };
+    let elsewhere = TransferWithAuthorization { to: PAYEE, ..good };
     for (message, signed) in [
         (&good, &signature(1, CHAIN_ID, &good)),
         (&good, &signature(0, CHAIN_ID + 1, &good)),
@@ -291,7 +288,7 @@ fn an_authorization_is_bound_to_its_signer_its_terms_and_its_time() {
         let untimely = TransferWithAuthorization {
             validAfter: valid_after,
             validBefore: valid_before,
-            ..good.clone()
+            ..good
         };
         let call = with_parts(&untimely, &signature(0, CHAIN_ID, &untimely));
         let _: Signed::ERC3009InvalidAuthorizationTime = error(&mut chain, PAYEE, call);
@@ -381,7 +378,7 @@ fn a_contract_signs_as_its_code_says() {
     let first = authorization(&chain, wallet);
     let second = TransferWithAuthorization {
         nonce: B256::repeat_byte(4),
-        ..first.clone()
+        ..first
     };
     let _: Signed::ERC3009InvalidSignature = error(
         &mut chain,
