@@ -93,6 +93,7 @@ class Anvil(Network):
         deadline = time.monotonic() + START_TIMEOUT_S
         while ask(self.rpc_url, "eth_chainId", []) is None:
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
                 sys.exit("anvil does not start")
             time.sleep(0.1)
         self.private_keys = json.loads(accounts.read_text())["private_keys"]
