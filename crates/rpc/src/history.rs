@@ -1,14 +1,15 @@
 //! The `eth_` methods about what is in final blocks: receipts and transactions by block, and what blocks cost.
 
+mod fees;
+
 use crate::{
     chain::Chain,
     error::{internal, invalid},
     eth::{found_block, indexed},
-    index::{Index, IndexError},
     views,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{B256, U64};
+use alloy_primitives::{B256, Bytes, U64};
 use alloy_rpc_types_eth::{
     Block as BlockJson, FeeHistory, Transaction as TransactionJson,
     TransactionReceipt as ReceiptJson,
@@ -17,7 +18,7 @@ use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
 };
-use og_chain::{Block, TransactionReceipt, fees::next_base_fee};
+use og_chain::{Block, TransactionReceipt};
 use std::sync::Arc;
 
 /// Most blocks that one history of fees is about; who asks for more gets these.
@@ -55,6 +56,26 @@ pub(crate) trait HistoryApi {
         hash: B256,
         index: U64,
     ) -> RpcResult<Option<TransactionJson>>;
+
+    /// The signed bytes of a transaction, final or waiting (EIP-2718).
+    #[method(name = "eth_getRawTransactionByHash")]
+    async fn raw_transaction(&self, hash: B256) -> RpcResult<Option<Bytes>>;
+
+    /// The signed bytes of a transaction by its place in a block (EIP-2718).
+    #[method(name = "eth_getRawTransactionByBlockNumberAndIndex")]
+    async fn raw_transaction_by_number(
+        &self,
+        number: BlockNumberOrTag,
+        index: U64,
+    ) -> RpcResult<Option<Bytes>>;
+
+    /// The signed bytes of a transaction by its place in a block (EIP-2718).
+    #[method(name = "eth_getRawTransactionByBlockHashAndIndex")]
+    async fn raw_transaction_by_block_hash(
+        &self,
+        hash: B256,
+        index: U64,
+    ) -> RpcResult<Option<Bytes>>;
 
     /// Uncles of a block: there are none.
     #[method(name = "eth_getUncleCountByBlockNumber")]
@@ -124,6 +145,34 @@ impl<C: Chain> HistoryApiServer for History<C> {
         self.transaction(hash.into(), index).await
     }
 
+    async fn raw_transaction(&self, hash: B256) -> RpcResult<Option<Bytes>> {
+        // The mempool first: between the two a transaction can only move into a block.
+        if let Some(waiting) = self.0.pending_transaction(&hash) {
+            return Ok(Some(waiting.raw().clone()));
+        }
+        let found = indexed(&*self.0, move |index| index.transaction(&hash)).await?;
+        Ok(
+            found
+                .and_then(|(block, position)| block.transactions().get(position as usize).cloned()),
+        )
+    }
+
+    async fn raw_transaction_by_number(
+        &self,
+        number: BlockNumberOrTag,
+        index: U64,
+    ) -> RpcResult<Option<Bytes>> {
+        self.raw(number.into(), index).await
+    }
+
+    async fn raw_transaction_by_block_hash(
+        &self,
+        hash: B256,
+        index: U64,
+    ) -> RpcResult<Option<Bytes>> {
+        self.raw(hash.into(), index).await
+    }
+
     async fn uncles_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
         Ok(self.count(number.into()).await?.map(|_| U64::ZERO))
     }
@@ -167,7 +216,7 @@ impl<C: Chain> HistoryApiServer for History<C> {
             return Ok(FeeHistory::default());
         }
         indexed(&*self.0, move |index| {
-            fees(index, newest, count, &percentiles)
+            fees::history(index, newest, count, &percentiles)
         })
         .await
     }
@@ -204,62 +253,12 @@ impl<C: Chain> History<C> {
         let transaction = transactions.get(position);
         Ok(transaction.map(|transaction| views::included(&block, position, transaction)))
     }
-}
 
-/// The history of the `count` blocks up to `newest`, fewer where older ones are not kept.
-fn fees(
-    index: &Index,
-    newest: u64,
-    count: u64,
-    percentiles: &[f64],
-) -> Result<FeeHistory, IndexError> {
-    let oldest = index.oldest()?.unwrap_or_default();
-    let first = newest.saturating_sub(count - 1).max(oldest.min(newest));
-    let mut history = FeeHistory {
-        oldest_block: first,
-        reward: (!percentiles.is_empty()).then(Vec::new),
-        ..FeeHistory::default()
-    };
-    for height in first..=newest {
-        let Some(block) = index.block(height)? else {
-            break;
-        };
-        let header = block.header();
-        history
-            .base_fee_per_gas
-            .push(header.base_fee_per_gas.into());
-        history
-            .gas_used_ratio
-            .push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
-        if let Some(rewards) = &mut history.reward {
-            rewards.push(tips(&block, &index.receipts(height)?, percentiles));
-        }
-        if height == newest {
-            history.base_fee_per_gas.push(next_base_fee(header).into());
-        }
+    async fn raw(&self, block: BlockId, index: U64) -> RpcResult<Option<Bytes>> {
+        let found = indexed(&*self.0, move |index| found_block(index, block)).await?;
+        Ok(found.and_then(|block| {
+            let position = usize::try_from(index.to::<u64>()).ok()?;
+            block.transactions().get(position).cloned()
+        }))
     }
-    Ok(history)
-}
-
-/// The tips that were paid at most for each percentile of a block's gas; zeros of an empty block.
-fn tips(block: &Block, receipts: &[TransactionReceipt], percentiles: &[f64]) -> Vec<u128> {
-    let base_fee = u128::from(block.header().base_fee_per_gas);
-    let mut paid: Vec<(u128, u64)> = receipts
-        .iter()
-        .map(|receipt| {
-            let tip = receipt.effective_gas_price.0.saturating_sub(base_fee);
-            (tip, receipt.gas_used)
-        })
-        .collect();
-    paid.sort_unstable();
-    let of = |percentile: &f64| {
-        let wanted = block.header().gas_used as f64 * percentile / 100.0;
-        let mut gas = 0.0;
-        let reached = paid.iter().find(|(_, used)| {
-            gas += *used as f64;
-            gas >= wanted
-        });
-        reached.or(paid.last()).map_or(0, |(tip, _)| *tip)
-    };
-    percentiles.iter().map(of).collect()
 }

@@ -108,7 +108,8 @@ pub(crate) fn pending(transaction: &Transaction) -> TransactionJson {
         block_hash: None,
         block_number: None,
         transaction_index: None,
-        effective_gas_price: None,
+        // What it will pay is not known: Ethereum's nodes show the most that it may be.
+        effective_gas_price: Some(transaction.max_fee_per_gas()),
         block_timestamp: None,
     }
 }

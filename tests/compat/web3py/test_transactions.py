@@ -64,6 +64,8 @@ def test_a_signed_transfer_of_each_type(w3, account, mined, kind):
     found = w3.eth.get_transaction(sent)
     assert (found.blockHash, found.value, found.nonce) == (receipt.blockHash, 123, transaction["nonce"])
     assert found.chainId == w3.eth.chain_id
+    assert w3.eth.get_raw_transaction(sent) == signed.raw_transaction
+    assert w3.eth.get_raw_transaction_by_block(receipt.blockNumber, receipt.transactionIndex) == signed.raw_transaction
     block = w3.eth.get_block(receipt.blockNumber)
     assert block.transactions[receipt.transactionIndex] == sent
     assert sent in [one.transactionHash for one in w3.eth.get_block_receipts(receipt.blockNumber)]

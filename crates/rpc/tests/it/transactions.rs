@@ -1,6 +1,7 @@
 //! A transfer from the wallet's side: nonce, fees, sending, waiting, receipt, balances.
 
 use crate::memory::{CHAIN_ID, Client, FEE_RECIPIENT, GWEI, Memory, signer, transfer};
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, U256, address};
 use alloy_rpc_types_eth::{Block, Transaction, TransactionReceipt};
 use og_types::BlockHash;
@@ -51,6 +52,8 @@ async fn a_transfer_waits_then_is_final() {
         (waiting.block_number, waiting.inner.signer()),
         (None, alice)
     );
+    let highest = waiting.inner.max_fee_per_gas();
+    assert_eq!(waiting.effective_gas_price, Some(highest));
     assert_eq!(
         client.ok("eth_getTransactionReceipt", json!([hash])).await,
         Value::Null
@@ -93,6 +96,33 @@ async fn a_transfer_waits_then_is_final() {
     assert_eq!(balance(BOB).await, U256::from(1000));
     assert_eq!(balance(alice).await, before - fee - U256::from(1000));
     assert_eq!(balance(FEE_RECIPIENT).await, U256::from(21_000 * GWEI));
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_transaction_are_kept() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let raw = json!(transfer(0, 0, BOB, 1000));
+    let hash = client.ok("eth_sendRawTransaction", json!([raw])).await;
+    let by_hash = async || {
+        client
+            .ok("eth_getRawTransactionByHash", json!([hash]))
+            .await
+    };
+    assert_eq!(by_hash().await, raw);
+    memory.mine();
+    assert_eq!(by_hash().await, raw);
+    let block = memory.index().block(2).unwrap().unwrap().hash();
+    for (place, block) in [("Number", json!("0x2")), ("Hash", json!(block))] {
+        let method = format!("eth_getRawTransactionByBlock{place}AndIndex");
+        assert_eq!(client.ok(&method, json!([block, "0x0"])).await, raw);
+        let beyond = client.ok(&method, json!([block, "0x1"])).await;
+        assert_eq!(beyond, Value::Null);
+    }
+    let unknown = client
+        .ok("eth_getRawTransactionByHash", json!([B256::ZERO]))
+        .await;
+    assert_eq!(unknown, Value::Null);
 }
 
 #[tokio::test]
