@@ -147,15 +147,15 @@ fn assemble(
     if let Some(keys) = view.missing() {
         return Ok(Attempt::Missing(keys));
     }
-    let writes = match view.finish() {
-        Attempt::Done(writes) => writes,
+    let changes = match view.finish() {
+        Attempt::Done(changes) => changes,
         Attempt::Missing(keys) => return Ok(Attempt::Missing(keys)),
     };
     Ok(Attempt::Done(Built {
         transactions: taken.transactions,
         records,
         executed: Executed {
-            writes,
+            changes,
             receipts_root: receipts_root(&taken.receipts),
             receipts: taken.receipts,
             gas_used: taken.gas_used,

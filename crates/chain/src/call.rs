@@ -1,17 +1,23 @@
-//! Calls that change nothing: `eth_call` and what estimates gas.
+//! Calls that nobody signed: `eth_call` and its like.
 
 use crate::{
-    evm::{RunError, block_environment, configuration, machine, run},
-    execute::fee_recipient,
-    rules::Rules,
-    state::{Attempt, Cache},
+    evm::Context,
+    simulate::{Simulation, SimulationError},
     transaction::MAX_TRANSACTION_GAS,
-    view::{StateError, View},
+    view::StateError,
 };
+use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use alloy_sol_types::{Panic, Revert, SolError as _};
-use og_types::{Header, limits::MAX_TRANSACTION_BYTES};
-use revm::context::{TxEnv, result::ExecutionResult};
+use og_types::limits::MAX_TRANSACTION_BYTES;
+use revm::{
+    Inspector,
+    context::{
+        TxEnv,
+        either::Either,
+        result::{ExecutionResult, ResultAndState},
+    },
+};
 
 /// Most gas that a call may use: as much as a transaction, so that what a call does can be sent.
 pub const MAX_CALL_GAS: u64 = MAX_TRANSACTION_GAS;
@@ -25,12 +31,20 @@ pub struct CallRequest {
     pub to: Option<Address>,
     /// Gas to offer, [`MAX_CALL_GAS`] by default and at most.
     pub gas: Option<u64>,
-    /// What `GASPRICE` shows. Nothing is charged.
+    /// The highest price per gas. Nothing is charged.
     pub gas_price: u128,
+    /// The highest tip per gas, where the price includes the base fee (EIP-1559).
+    pub max_priority_fee_per_gas: Option<u128>,
+    /// The caller's nonce; the one that it has by default.
+    pub nonce: Option<u64>,
     /// Value to send; `from` must have it.
     pub value: U256,
     /// Input data.
     pub data: Bytes,
+    /// Accounts and slots to be accessed (EIP-2930).
+    pub access_list: AccessList,
+    /// Accounts that take on code (EIP-7702).
+    pub authorization_list: Vec<SignedAuthorization>,
 }
 
 /// What a call came to.
@@ -99,80 +113,95 @@ pub enum CallError {
     State(#[from] StateError),
 }
 
-/// Runs a call on the state after the block of `header`, in that block's environment.
-///
-/// # Errors
-/// [`CallError`] if it does not begin. A call that fails is an outcome.
-pub fn call(
-    rules: &Rules,
-    header: &Header,
-    request: &CallRequest,
-    cache: &Cache,
-) -> Result<Attempt<CallOutcome>, CallError> {
-    let gas_limit = request.gas.unwrap_or(MAX_CALL_GAS);
-    if gas_limit > MAX_CALL_GAS {
-        return Err(CallError::Gas(gas_limit));
-    }
-    if request.data.len() > MAX_TRANSACTION_BYTES {
-        return Err(CallError::Data(request.data.len()));
-    }
-    let mut view = View::new(cache);
-    let outcome = run_call(rules, header, request, gas_limit, &mut view);
-    match view.missing() {
-        Some(keys) => Ok(Attempt::Missing(keys)),
-        None => outcome.map(Attempt::Done),
+impl From<SimulationError> for CallError {
+    fn from(error: SimulationError) -> Self {
+        match error {
+            SimulationError::State(error) => Self::State(error),
+            other => Self::Invalid(other.to_string()),
+        }
     }
 }
 
-fn run_call(
-    rules: &Rules,
-    header: &Header,
-    request: &CallRequest,
-    gas_limit: u64,
-    view: &mut View<'_>,
-) -> Result<CallOutcome, CallError> {
-    let account = view.account(request.from)?;
-    if account.balance < request.value {
-        return Err(CallError::Funds {
-            balance: account.balance,
-            value: request.value,
-        });
+impl CallRequest {
+    /// Runs it; its changes are not taken over.
+    ///
+    /// # Errors
+    /// [`CallError`] if it does not begin.
+    pub fn run(&self, simulation: &mut Simulation<'_>) -> Result<ResultAndState, CallError> {
+        let transaction = self.to_evm(simulation)?;
+        Ok(simulation.run(transaction)?)
     }
-    let mut configuration = configuration(rules.chain_id());
-    configuration.disable_base_fee = true;
-    configuration.disable_balance_check = true;
-    configuration.disable_eip3607 = true;
-    configuration.disable_block_gas_limit = true;
-    let block = block_environment(header, fee_recipient(rules, header));
-    let transaction = TxEnv {
-        caller: request.from,
-        gas_limit,
-        gas_price: request.gas_price,
-        kind: request.to.map_or(TxKind::Create, TxKind::Call),
-        value: request.value,
-        data: request.data.clone(),
-        nonce: account.nonce,
-        chain_id: Some(rules.chain_id()),
-        ..TxEnv::default()
-    };
-    match run(&mut machine(view, configuration, block), transaction) {
-        Ok(result) => Ok(outcome(result)),
-        Err(RunError::State(error)) => Err(error.into()),
-        Err(RunError::Invalid { reason, .. }) => Err(CallError::Invalid(reason)),
+
+    /// Runs it as [`run`](Self::run) does, watched by `inspector`.
+    ///
+    /// # Errors
+    /// [`CallError`] if it does not begin.
+    pub fn inspect<'view, 'state, I>(
+        &self,
+        simulation: &'view mut Simulation<'state>,
+        inspector: I,
+    ) -> Result<ResultAndState, CallError>
+    where
+        I: Inspector<Context<'view, 'state>>,
+    {
+        let transaction = self.to_evm(simulation)?;
+        Ok(simulation.inspect(transaction, inspector)?)
+    }
+
+    /// The transaction as the EVM takes it, with what is not said filled in from the simulation.
+    ///
+    /// # Errors
+    /// [`CallError`] if it asks for too much, or for value that the caller does not have.
+    pub fn to_evm(&self, simulation: &Simulation<'_>) -> Result<TxEnv, CallError> {
+        let gas_limit = self.gas.unwrap_or(MAX_CALL_GAS);
+        if gas_limit > MAX_CALL_GAS {
+            return Err(CallError::Gas(gas_limit));
+        }
+        if self.data.len() > MAX_TRANSACTION_BYTES {
+            return Err(CallError::Data(self.data.len()));
+        }
+        let account = simulation.account(self.from)?;
+        if account.balance < self.value {
+            return Err(CallError::Funds {
+                balance: account.balance,
+                value: self.value,
+            });
+        }
+        let authorizations = self.authorization_list.iter().cloned();
+        let mut transaction = TxEnv {
+            caller: self.from,
+            gas_limit,
+            gas_price: self.gas_price,
+            gas_priority_fee: self.max_priority_fee_per_gas,
+            kind: self.to.map_or(TxKind::Create, TxKind::Call),
+            value: self.value,
+            data: self.data.clone(),
+            nonce: self.nonce.unwrap_or(account.nonce),
+            chain_id: Some(simulation.configuration.chain_id),
+            access_list: self.access_list.clone(),
+            authorization_list: authorizations.map(Either::Left).collect(),
+            ..TxEnv::default()
+        };
+        transaction
+            .derive_tx_type()
+            .map_err(|error| CallError::Invalid(format!("{error:?}")))?;
+        Ok(transaction)
     }
 }
 
-fn outcome(result: ExecutionResult) -> CallOutcome {
-    let gas_used = result.tx_gas_used();
-    match result {
-        ExecutionResult::Success { output, .. } => CallOutcome::Success {
-            output: output.into_data(),
-            gas_used,
-        },
-        ExecutionResult::Revert { output, .. } => CallOutcome::Revert { output, gas_used },
-        ExecutionResult::Halt { reason, .. } => CallOutcome::Halt {
-            reason: reason.to_string(),
-            gas_used,
-        },
+impl From<ExecutionResult> for CallOutcome {
+    fn from(result: ExecutionResult) -> Self {
+        let gas_used = result.tx_gas_used();
+        match result {
+            ExecutionResult::Success { output, .. } => Self::Success {
+                output: output.into_data(),
+                gas_used,
+            },
+            ExecutionResult::Revert { output, .. } => Self::Revert { output, gas_used },
+            ExecutionResult::Halt { reason, .. } => Self::Halt {
+                reason: reason.to_string(),
+                gas_used,
+            },
+        }
     }
 }

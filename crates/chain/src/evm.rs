@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use og_crypto::keccak256;
 use og_types::Header;
 use revm::{
-    Database, ExecuteEvm as _, MainBuilder as _,
+    Database, DatabaseRef, ExecuteEvm as _, MainBuilder as _,
     bytecode::Bytecode,
     context::{
         BlockEnv, CfgEnv, ContextTr as _, Evm, TxEnv,
@@ -25,16 +25,17 @@ use revm::{
 const RANDAO_DOMAIN: &[u8] = b"_OG_RANDAO_V1";
 const MS_PER_SECOND: u64 = 1000;
 
-/// The EVM over a view.
-pub(crate) type Machine<'view, 'cache> = Evm<
-    MachineContext<'view, 'cache>,
-    (),
-    EthInstructions<EthInterpreter, MachineContext<'view, 'cache>>,
+/// What an inspector of the EVM finds around it.
+pub type Context<'view, 'cache> = MainnetContext<&'view mut View<'cache>>;
+
+/// The EVM over a view, watched by an inspector, or by nobody.
+pub(crate) type Machine<'view, 'cache, I = ()> = Evm<
+    Context<'view, 'cache>,
+    I,
+    EthInstructions<EthInterpreter, Context<'view, 'cache>>,
     Precompiles,
     EthFrame<EthInterpreter>,
 >;
-
-type MachineContext<'view, 'cache> = MainnetContext<&'view mut View<'cache>>;
 
 impl DBErrorMarker for StateError {}
 
@@ -42,6 +43,26 @@ impl Database for View<'_> {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        self.basic_ref(address)
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
+        self.code_by_hash_ref(code_hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
+        self.storage_ref(address, slot)
+    }
+
+    fn block_hash(&mut self, height: u64) -> Result<B256, StateError> {
+        self.block_hash_ref(height)
+    }
+}
+
+impl DatabaseRef for View<'_> {
+    type Error = StateError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
         let account = self.account(address)?;
         Ok((!account.is_empty()).then(|| AccountInfo {
             balance: account.balance,
@@ -52,7 +73,7 @@ impl Database for View<'_> {
         }))
     }
 
-    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StateError> {
         if code_hash == KECCAK256_EMPTY {
             return Ok(Bytecode::default());
         }
@@ -61,18 +82,18 @@ impl Database for View<'_> {
         Bytecode::new_raw_checked(code).map_err(|_| StateError::Corrupt(key))
     }
 
-    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {
         View::storage(self, address, slot)
     }
 
-    fn block_hash(&mut self, height: u64) -> Result<B256, StateError> {
-        Ok(self.word(Key::block_hash(height))?.unwrap_or_default())
+    fn block_hash_ref(&self, height: u64) -> Result<B256, StateError> {
+        Ok(View::block_hash(self, height)?.unwrap_or_default())
     }
 }
 
 impl View<'_> {
     /// Takes over what a transaction changed.
-    fn apply(&mut self, changes: EvmState) -> Result<(), StateError> {
+    pub(crate) fn apply(&mut self, changes: EvmState) -> Result<(), StateError> {
         for (address, changed) in changes {
             if !changed.is_touched() {
                 continue;
@@ -131,16 +152,17 @@ pub(crate) fn configuration(chain_id: u64) -> CfgEnv {
     CfgEnv::new_with_spec(EVM_FORK).with_chain_id(chain_id)
 }
 
-/// An EVM that reads and changes `view`.
-pub(crate) fn machine<'view, 'cache>(
+/// An EVM that reads `view`, watched by `inspector`.
+pub(crate) fn machine<'view, 'cache, I>(
     view: &'view mut View<'cache>,
     configuration: CfgEnv,
     block: BlockEnv,
-) -> Machine<'view, 'cache> {
+    inspector: I,
+) -> Machine<'view, 'cache, I> {
     MainnetContext::new(view, EVM_FORK)
         .with_cfg(configuration)
         .with_block(block)
-        .build_mainnet()
+        .build_mainnet_with_inspector(inspector)
         .with_precompiles(Precompiles::new())
 }
 
@@ -158,27 +180,33 @@ pub(crate) enum RunError {
     State(StateError),
 }
 
+impl From<EVMError<StateError>> for RunError {
+    fn from(error: EVMError<StateError>) -> Self {
+        match error {
+            EVMError::Database(error) => Self::State(error),
+            EVMError::Transaction(error) => Self::Invalid {
+                reason: error.to_string(),
+                is_untimely: matches!(
+                    error,
+                    InvalidTransaction::NonceTooHigh { .. }
+                        | InvalidTransaction::NonceTooLow { .. }
+                        | InvalidTransaction::GasPriceLessThanBasefee
+                ),
+            },
+            other => Self::Invalid {
+                reason: other.to_string(),
+                is_untimely: false,
+            },
+        }
+    }
+}
+
 /// Runs one transaction and, if it is valid, takes over its changes.
 pub(crate) fn run(
     machine: &mut Machine<'_, '_>,
     transaction: TxEnv,
 ) -> Result<ExecutionResult, RunError> {
-    let outcome = machine.transact(transaction).map_err(|error| match error {
-        EVMError::Database(error) => RunError::State(error),
-        EVMError::Transaction(error) => RunError::Invalid {
-            reason: error.to_string(),
-            is_untimely: matches!(
-                error,
-                InvalidTransaction::NonceTooHigh { .. }
-                    | InvalidTransaction::NonceTooLow { .. }
-                    | InvalidTransaction::GasPriceLessThanBasefee
-            ),
-        },
-        other => RunError::Invalid {
-            reason: other.to_string(),
-            is_untimely: false,
-        },
-    })?;
+    let outcome = machine.transact(transaction)?;
     machine
         .ctx
         .db_mut()

@@ -10,9 +10,9 @@ use crate::{
     records::{self, RecordError},
     rules::Rules,
     runner::{Runner, TransactionRunError},
-    state::{Attempt, Cache, Key},
+    state::{Attempt, Cache, Key, Source},
     transaction::Transaction,
-    view::{StateError, View, Writes},
+    view::{Changes, StateError, View, Writes},
 };
 use alloy_primitives::{Address, B256};
 use og_types::{
@@ -81,15 +81,33 @@ pub enum BlockError {
 /// What a valid block does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executed {
-    /// Every key whose value changes, sorted; `None` deletes. The caller applies them to the
-    /// parent's state and compares the header's four `state_*` fields with what comes out.
-    pub writes: Writes,
+    /// What it changes. The caller applies the writes to the parent's state and compares the
+    /// header's four `state_*` fields with what comes out.
+    pub changes: Changes,
     /// One receipt per transaction.
     pub receipts: Vec<TransactionReceipt>,
     /// Gas that the transactions used.
     pub gas_used: u64,
     /// Root of the receipts.
     pub receipts_root: B256,
+}
+
+/// What is remembered of a block that ran: all that cannot be read from the block itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// One receipt per transaction.
+    pub receipts: Vec<TransactionReceipt>,
+    /// What the keys that it changed had been before.
+    pub before: Writes,
+}
+
+impl From<Executed> for Effects {
+    fn from(executed: Executed) -> Self {
+        Self {
+            receipts: executed.receipts,
+            before: executed.changes.before,
+        }
+    }
 }
 
 /// Checks `block` on top of `parent`, whose state `cache` reads, and says what it does.
@@ -114,8 +132,8 @@ pub fn execute(
         return Ok(Attempt::Missing(keys));
     }
     let (receipts, gas_used) = run?;
-    let writes = match view.finish() {
-        Attempt::Done(writes) => writes,
+    let changes = match view.finish() {
+        Attempt::Done(changes) => changes,
         Attempt::Missing(keys) => return Ok(Attempt::Missing(keys)),
     };
     check_signatures(rules, block)?;
@@ -133,7 +151,7 @@ pub fn execute(
         });
     }
     Ok(Attempt::Done(Executed {
-        writes,
+        changes,
         receipts,
         gas_used,
         receipts_root,
@@ -240,13 +258,13 @@ pub(crate) fn fee_recipient(rules: &Rules, header: &Header) -> Address {
 
 /// The state that a block starts from: block 1 starts from nothing, and the genesis file's
 /// accounts are its first writes.
-pub(crate) fn start<'a>(rules: &Rules, header: &Header, cache: &'a Cache) -> View<'a> {
+pub(crate) fn start<'a>(rules: &Rules, header: &Header, source: &'a dyn Source) -> View<'a> {
     if header.height == 1 {
         let mut view = View::over_nothing();
         genesis::allocate(rules.genesis(), &mut view);
         return view;
     }
-    View::new(cache)
+    View::new(source)
 }
 
 /// What every block does before its body: remember its parent, forget old request ids.

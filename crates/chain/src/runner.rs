@@ -40,6 +40,7 @@ impl<'view, 'cache> Runner<'view, 'cache> {
                 view,
                 configuration(rules.chain_id()),
                 block_environment(header, fee_recipient),
+                (),
             ),
             base_fee_per_gas: header.base_fee_per_gas,
             gas_left: header.gas_limit,

@@ -127,26 +127,26 @@ pub struct StateCommitment {
     pub operations_size: u64,
 }
 
+/// Where a state is read from.
+pub trait Source: std::fmt::Debug {
+    /// What stands under `key`; the outer `None` if that is not known.
+    fn read(&self, key: &Key) -> Option<Option<Value>>;
+}
+
 /// What has been read of the parent's state so far; `None` for a key that is known to be absent.
 #[derive(Clone, Debug, Default)]
 pub struct Cache(BTreeMap<Key, Option<Value>>);
+
+impl Source for Cache {
+    fn read(&self, key: &Key) -> Option<Option<Value>> {
+        self.0.get(key).cloned()
+    }
+}
 
 impl Cache {
     /// Remembers what the database answered for `key`.
     pub fn insert(&mut self, key: Key, value: Option<Value>) {
         self.0.insert(key, value);
-    }
-
-    /// What is known of `key`: nothing, that it is absent, or its value.
-    pub fn get(&self, key: &Key) -> Option<Option<&Value>> {
-        self.0.get(key).map(Option::as_ref)
-    }
-
-    /// The keys among `keys` that have not been read yet.
-    pub fn unknown(&self, keys: impl IntoIterator<Item = Key>) -> Vec<Key> {
-        keys.into_iter()
-            .filter(|key| !self.0.contains_key(key))
-            .collect()
     }
 
     /// Number of keys that have been read.

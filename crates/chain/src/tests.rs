@@ -9,4 +9,5 @@ mod native_move;
 mod opg;
 mod opg_signatures;
 mod predeploys;
+mod simulations;
 pub(crate) mod support;

@@ -1,8 +1,11 @@
 //! The state as seen while a block runs: the parent's state, and what the block changed so far.
 
-use crate::state::{Account, Attempt, Cache, Key, Value};
+use crate::state::{Account, Attempt, BLOCK_HASH_RING, Key, Source, Value};
 use alloy_primitives::{Address, B256, U256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Why a value of the state cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,24 +18,39 @@ pub enum StateError {
     Corrupt(Key),
 }
 
-/// The parent's state as far as it is cached, under the writes of the block.
+/// The parent's state as far as it is known, under the writes of the block.
 #[derive(Debug)]
-pub(crate) struct View<'a> {
+pub struct View<'a> {
     /// `None` where the parent's state is known to be empty: before block 1.
-    base: Option<&'a Cache>,
+    base: Option<&'a dyn Source>,
     writes: BTreeMap<Key, Option<Value>>,
-    missing: BTreeSet<Key>,
+    /// Accounts of whose storage only what was written is seen.
+    cleared: BTreeSet<Address>,
+    /// The newest block whose hash the parent's state has, where a simulation may ask for others.
+    newest_hash: Option<u64>,
+    missing: RefCell<BTreeSet<Key>>,
 }
 
 /// The writes of a block: each key once, sorted, `None` deletes.
 pub type Writes = Vec<(Key, Option<Value>)>;
 
+/// What a block changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Every key whose value changes, with its new value.
+    pub writes: Writes,
+    /// The same keys with the values that they had: writing these undoes the block.
+    pub before: Writes,
+}
+
 impl<'a> View<'a> {
-    pub(crate) const fn new(base: &'a Cache) -> Self {
+    pub(crate) fn new(base: &'a dyn Source) -> Self {
         Self {
             base: Some(base),
             writes: BTreeMap::new(),
-            missing: BTreeSet::new(),
+            cleared: BTreeSet::new(),
+            newest_hash: None,
+            missing: RefCell::new(BTreeSet::new()),
         }
     }
 
@@ -41,24 +59,27 @@ impl<'a> View<'a> {
         Self {
             base: None,
             writes: BTreeMap::new(),
-            missing: BTreeSet::new(),
+            cleared: BTreeSet::new(),
+            newest_hash: None,
+            missing: RefCell::new(BTreeSet::new()),
         }
     }
 
     /// The keys whose reads failed because they are not cached: what ran since is guesswork.
     pub(crate) fn missing(&self) -> Option<Vec<Key>> {
-        (!self.missing.is_empty()).then(|| self.missing.iter().copied().collect())
+        let missing = self.missing.borrow();
+        (!missing.is_empty()).then(|| missing.iter().copied().collect())
     }
 
-    pub(crate) fn get(&mut self, key: Key) -> Result<Option<Value>, StateError> {
+    pub(crate) fn get(&self, key: Key) -> Result<Option<Value>, StateError> {
         if let Some(written) = self.writes.get(&key) {
             return Ok(written.clone());
         }
-        match self.base.map(|base| base.get(&key)) {
+        match self.base.map(|base| base.read(&key)) {
             None => Ok(None),
-            Some(Some(value)) => Ok(value.cloned()),
+            Some(Some(value)) => Ok(value),
             Some(None) => {
-                self.missing.insert(key);
+                self.missing.borrow_mut().insert(key);
                 Err(StateError::Missing(key))
             }
         }
@@ -68,7 +89,7 @@ impl<'a> View<'a> {
         self.writes.insert(key, value);
     }
 
-    pub(crate) fn account(&mut self, address: Address) -> Result<Account, StateError> {
+    pub(crate) fn account(&self, address: Address) -> Result<Account, StateError> {
         let key = Key::account(address);
         Account::from_value(self.get(key)?.as_ref()).map_err(|_| StateError::Corrupt(key))
     }
@@ -77,8 +98,11 @@ impl<'a> View<'a> {
         self.set(Key::account(address), account.to_value());
     }
 
-    pub(crate) fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
+    pub(crate) fn storage(&self, address: Address, slot: U256) -> Result<U256, StateError> {
         let key = Key::storage(address, slot);
+        if self.cleared.contains(&address) && !self.writes.contains_key(&key) {
+            return Ok(U256::ZERO);
+        }
         let value = self.word(key)?.unwrap_or_default();
         Ok(U256::from_be_bytes(value.0))
     }
@@ -88,8 +112,30 @@ impl<'a> View<'a> {
         self.set(Key::storage(address, slot), bytes);
     }
 
+    /// Hides the storage that the account has in the parent's state: a simulation gives it another.
+    pub(crate) fn clear_storage(&mut self, address: Address) {
+        self.cleared.insert(address);
+    }
+
+    /// Knows no hash of a block newer than `height`: without this, what stands in its place is taken for it.
+    pub(crate) const fn limit_block_hashes(&mut self, height: u64) {
+        self.newest_hash = Some(height);
+    }
+
+    /// The hash of the block at `height`, if it is one of the last.
+    pub(crate) fn block_hash(&self, height: u64) -> Result<Option<B256>, StateError> {
+        let key = Key::block_hash(height);
+        let is_known = self.newest_hash.is_none_or(|newest| {
+            height <= newest && newest.saturating_sub(height) < BLOCK_HASH_RING
+        });
+        if !is_known && !self.writes.contains_key(&key) {
+            return Ok(None);
+        }
+        self.word(key)
+    }
+
     /// A value of exactly 32 bytes.
-    pub(crate) fn word(&mut self, key: Key) -> Result<Option<B256>, StateError> {
+    pub(crate) fn word(&self, key: Key) -> Result<Option<B256>, StateError> {
         let Some(value) = self.get(key)? else {
             return Ok(None);
         };
@@ -99,7 +145,7 @@ impl<'a> View<'a> {
     }
 
     /// A value of exactly 8 bytes, big-endian.
-    pub(crate) fn integer(&mut self, key: Key) -> Result<Option<u64>, StateError> {
+    pub(crate) fn integer(&self, key: Key) -> Result<Option<u64>, StateError> {
         let Some(value) = self.get(key)? else {
             return Ok(None);
         };
@@ -112,22 +158,27 @@ impl<'a> View<'a> {
         self.set(key, value.map(|value| value.to_be_bytes().to_vec().into()));
     }
 
-    /// The writes, or the keys that are missing.
+    /// What was changed, or the keys that are missing.
     ///
     /// Writes are exactly the keys whose value differs from the parent's, so that they depend on
     /// nothing but the block: a key that was written unread has to be read for that.
-    pub(crate) fn finish(mut self) -> Attempt<Writes> {
-        let Some(base) = self.base else {
-            self.writes.retain(|_, value| value.is_some());
-            return Attempt::Done(self.writes.into_iter().collect());
-        };
-        self.missing
-            .extend(base.unknown(self.writes.keys().copied()));
-        if !self.missing.is_empty() {
-            return Attempt::Missing(self.missing.into_iter().collect());
+    pub(crate) fn finish(self) -> Attempt<Changes> {
+        let mut missing = self.missing.into_inner();
+        let mut changes = Changes::default();
+        for (key, value) in self.writes {
+            match self.base.map_or(Some(None), |base| base.read(&key)) {
+                Some(before) if before == value => {}
+                Some(before) => {
+                    changes.before.push((key, before));
+                    changes.writes.push((key, value));
+                }
+                None => drop(missing.insert(key)),
+            }
         }
-        self.writes
-            .retain(|key, value| base.get(key) != Some(value.as_ref()));
-        Attempt::Done(self.writes.into_iter().collect())
+        if missing.is_empty() {
+            Attempt::Done(changes)
+        } else {
+            Attempt::Missing(missing.into_iter().collect())
+        }
     }
 }

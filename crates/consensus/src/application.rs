@@ -9,8 +9,8 @@ use commonware_runtime::{Clock, Spawner};
 use commonware_storage::Context as StorageContext;
 use futures::StreamExt as _;
 use og_chain::{
-    Attempt, Block, BlockError, Built, Candidates, Executed, Rules, Slot, StateCommitment,
-    TransactionReceipt, build, execute, fees::next_base_fee, prefetch_block, prefetch_candidates,
+    Attempt, Block, BlockError, Built, Candidates, Effects, Executed, Rules, Slot, StateCommitment,
+    build, execute, fees::next_base_fee, prefetch_block, prefetch_candidates,
 };
 use og_state::{Batch, Databases, Merkleized, StateError, commitment, merkleize, resolve};
 use og_types::{BlockHash, Header, ValidatorId};
@@ -28,11 +28,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
 /// Learns of finalized blocks, in order, each possibly more than once after a crash.
 pub trait Observer: Clone + Send + Sync + 'static {
     /// Takes note of a finalized block; it must be durable when this returns.
-    fn finalized(
-        &self,
-        block: &Block,
-        receipts: &[TransactionReceipt],
-    ) -> impl Future<Output = ()> + Send;
+    fn finalized(&self, block: &Block, effects: &Effects) -> impl Future<Output = ()> + Send;
 }
 
 /// The chain as commonware's stateful machine drives it.
@@ -51,11 +47,11 @@ impl<O> std::fmt::Debug for Application<O> {
     }
 }
 
-/// Receipts of blocks that were executed and are not final yet, by height and hash.
+/// What blocks did that were executed and are not final yet, by height and hash.
 #[derive(Clone, Debug, Default)]
 pub struct Undecided(Arc<Mutex<ByBlock>>);
 
-type ByBlock = BTreeMap<(u64, BlockHash), Vec<TransactionReceipt>>;
+type ByBlock = BTreeMap<(u64, BlockHash), Effects>;
 
 impl Undecided {
     /// Blocks that were executed and are not final yet.
@@ -63,12 +59,12 @@ impl Undecided {
         self.0.lock().len()
     }
 
-    fn keep(&self, header: &Header, hash: BlockHash, receipts: Vec<TransactionReceipt>) {
-        self.0.lock().insert((header.height, hash), receipts);
+    fn keep(&self, header: &Header, hash: BlockHash, effects: Effects) {
+        self.0.lock().insert((header.height, hash), effects);
     }
 
-    /// The receipts of a block that is final; those of its competitors are dropped.
-    fn take(&self, header: &Header, hash: BlockHash) -> Option<Vec<TransactionReceipt>> {
+    /// What a block did that is final; what its competitors did is dropped.
+    fn take(&self, header: &Header, hash: BlockHash) -> Option<Effects> {
         let mut kept = self.0.lock();
         let found = kept.remove(&(header.height, hash));
         let above = (header.height.saturating_add(1), BlockHash::default());
@@ -204,7 +200,7 @@ impl<O: Observer> Application<O> {
                 return Ok(None);
             }
         };
-        let merkleized = merkleize::<E>(batch, &executed.writes).await?;
+        let merkleized = merkleize::<E>(batch, &executed.changes.writes).await?;
         if commitment::<E>(&merkleized) != claimed(block.header()) {
             warn!(height = block.header().height, block = %block.hash(), "block with another state root");
             return Ok(None);
@@ -248,8 +244,9 @@ where
             self.build(&runtime, input.upstream, parent, &context, &batch)
                 .await,
         )??;
-        let receipts = built.executed.receipts.clone();
-        let merkleized = unless_fatal(merkleize::<E>(batch, &built.executed.writes).await)?;
+        let effects = built.executed.clone().into();
+        let writes = &built.executed.changes.writes;
+        let merkleized = unless_fatal(merkleize::<E>(batch, writes).await)?;
         let block = built.into_block(&self.rules, parent, &slot, &commitment::<E>(&merkleized));
         debug!(
             height = block.header().height,
@@ -257,7 +254,7 @@ where
             records = block.records().len(),
             "proposing"
         );
-        self.undecided.keep(block.header(), block.hash(), receipts);
+        self.undecided.keep(block.header(), block.hash(), effects);
         Some(Proposed {
             block: ConsensusBlock::new(block)?,
             merkleized,
@@ -286,7 +283,7 @@ where
         }
         let (merkleized, executed) = unless_fatal(self.execute::<E>(parent, block, batch).await)??;
         self.undecided
-            .keep(block.header(), block.hash(), executed.receipts);
+            .keep(block.header(), block.hash(), executed.into());
         Some(merkleized)
     }
 
@@ -307,11 +304,11 @@ where
         _: <Databases<E> as DatabaseSet<E>>::Readers,
     ) {
         let block = block.block();
-        let receipts = self
+        let effects = self
             .undecided
             .take(block.header(), block.hash())
             .unwrap_or_default();
-        self.observer.finalized(block, &receipts).await;
+        self.observer.finalized(block, &effects).await;
         self.pool.with(|pool| pool.on_finalized(block));
     }
 }

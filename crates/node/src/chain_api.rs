@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use commonware_codec::Encode as _;
 use commonware_consensus::types::Height;
 use commonware_runtime::tokio::Context;
-use og_chain::{Block, Key, Rules, Transaction, TransactionReceipt};
+use og_chain::{Block, Effects, Key, Rules, Transaction};
 use og_consensus::{Intake, Observer, Pool, epochs::Marshal, intake::IntakeError};
 use og_rpc::index::IndexError;
 use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError};
@@ -48,8 +48,8 @@ impl IndexObserver {
 }
 
 impl Observer for IndexObserver {
-    async fn finalized(&self, block: &Block, receipts: &[TransactionReceipt]) {
-        let appended = tokio::task::block_in_place(|| append(&self.index, block, receipts));
+    async fn finalized(&self, block: &Block, effects: &Effects) {
+        let appended = tokio::task::block_in_place(|| append(&self.index, block, effects));
         // The stateful machine's contract: stop rather than lose a block that is final.
         if let Err(error) = appended {
             panic!("the index of blocks failed: {error}");
@@ -60,14 +60,14 @@ impl Observer for IndexObserver {
 }
 
 /// Appends a block; behind a gap, which only a state sync leaves, the index starts anew.
-fn append(index: &Index, block: &Block, receipts: &[TransactionReceipt]) -> Result<(), IndexError> {
-    match index.append(block, receipts) {
+fn append(index: &Index, block: &Block, effects: &Effects) -> Result<(), IndexError> {
+    match index.append(block, effects) {
         Err(IndexError::Gap { expected, found }) if found > expected => {
             warn!(
                 expected,
                 found, "a state sync has skipped blocks: JSON-RPC knows those from here on"
             );
-            index.restart(block, receipts)
+            index.restart(block, effects)
         }
         result => result,
     }

@@ -31,6 +31,8 @@ pub const DEFAULT_LEADER_TIMEOUT_MS: u64 = 2000;
 /// Default of where operators' tools connect to: nobody else reaches it.
 pub const DEFAULT_OPERATOR_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+/// Default of [`ValidatorConfig::retain_states`]: an hour of blocks a second.
+pub const DEFAULT_RETAIN_STATES: u64 = 4096;
 /// Default of [`ValidatorConfig::retain_blocks`].
 pub const DEFAULT_RETAIN_BLOCKS: u64 = history::DEFAULT_RETAIN_BLOCKS;
 /// Default of [`ValidatorConfig::state_sync_blocks`].
@@ -86,7 +88,11 @@ pub struct ValidatorConfig {
     /// is final, and must find it.
     #[serde(default = "default_retain_blocks")]
     pub retain_blocks: u64,
-    /// Keeps all blocks, whatever `retain_blocks` says. An archive catches up by replaying blocks
+    /// How many blocks back JSON-RPC can be asked for balances, calls and traces: for each of these
+    /// blocks the index keeps what it changed.
+    #[serde(default = "default_retain_states")]
+    pub retain_states: u64,
+    /// Keeps all blocks and states, whatever `retain_blocks` and `retain_states` say. An archive catches up by replaying blocks
     /// alone, so it needs a peer that has all that it lacks.
     #[serde(default)]
     pub archive: bool,
@@ -189,6 +195,10 @@ const fn default_leader_timeout_ms() -> u64 {
 
 const fn default_operator_listen() -> SocketAddr {
     DEFAULT_OPERATOR_LISTEN
+}
+
+const fn default_retain_states() -> u64 {
+    DEFAULT_RETAIN_STATES
 }
 
 const fn default_retain_blocks() -> u64 {

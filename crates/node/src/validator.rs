@@ -23,14 +23,18 @@ use commonware_stream::{
 };
 use commonware_utils::{NZUsize, ordered::Map};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use og_chain::rules::Rules;
+use og_chain::{Effects, rules::Rules};
 use og_consensus::{
     Channels, Config, History, NETWORK_CHANNELS, Pool, Schemes, Timing, Validator,
     max_message_bytes,
 };
 use og_crypto::SeatKey;
 use og_http::operator;
-use og_rpc::{Index, index::IndexError, server::MAX_CONNECTIONS};
+use og_rpc::{
+    Index,
+    index::{IndexError, Retention},
+    server::MAX_CONNECTIONS,
+};
 use std::{net::TcpListener as StdListener, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -73,11 +77,7 @@ pub(crate) fn run(config: &ValidatorConfig) -> Result<(), NodeError> {
     let peers = addresses(config, &seat, &rules)?;
     let owner = format!("validator {}", seat.id());
     let data = DataDir::open(&config.data_dir, rules.genesis_hash(), &owner)?;
-    let index = open_index(
-        data.join("index.redb"),
-        &rules,
-        history(config).retain_blocks,
-    )?;
+    let index = open_index(data.join("index.redb"), &rules, retention(config))?;
     // Bind before consensus starts, so that a port in use is an error and not a silent node.
     let listeners = Listeners {
         rpc: crate::bind("JSON-RPC", config.rpc_listen)?,
@@ -106,17 +106,13 @@ const INDEX_ADVICE: &str = "If the disk is full or cannot be written, make room 
      If the file is damaged, restore the whole data directory from a backup";
 
 /// The index of final blocks, which begins with block 0.
-fn open_index(
-    path: PathBuf,
-    rules: &Rules,
-    retain_blocks: Option<u64>,
-) -> Result<Index, NodeError> {
+fn open_index(path: PathBuf, rules: &Rules, retention: Retention) -> Result<Index, NodeError> {
     crate::refuse_empty(&path, INDEX_ADVICE)?;
     let open = || {
-        let index = Index::open(&path, retain_blocks)?;
+        let index = Index::open(&path, retention)?;
         if index.head()?.is_none() {
             let genesis = rules.genesis_block(&og_state::empty_commitment::<Context>());
-            index.append(&genesis, &[])?;
+            index.append(&genesis, &Effects::default())?;
         }
         Ok(index)
     };
@@ -281,6 +277,15 @@ fn addresses(
         pairs.push((key.clone(), Address::from(address)));
     }
     Map::try_from(pairs).map_err(|_| NodeError::NoVote)
+}
+
+/// What the index keeps.
+fn retention(config: &ValidatorConfig) -> Retention {
+    let unless_archive = |retained| (!config.archive).then_some(retained);
+    Retention {
+        blocks: unless_archive(config.retain_blocks),
+        states: unless_archive(config.retain_states),
+    }
 }
 
 fn history(config: &ValidatorConfig) -> History {

@@ -63,9 +63,9 @@ pub(crate) fn internal(cause: &dyn std::error::Error) -> ErrorObjectOwned {
 impl From<IndexError> for ErrorObjectOwned {
     fn from(error: IndexError) -> Self {
         match error {
-            IndexError::Pruned { .. } | IndexError::UnknownOrPruned { .. } => {
-                with_code(CODE_PRUNED, error.to_string())
-            }
+            IndexError::Pruned { .. }
+            | IndexError::StatePruned { .. }
+            | IndexError::UnknownOrPruned { .. } => with_code(CODE_PRUNED, error.to_string()),
             IndexError::TooManyLogs { .. } => with_code(CODE_LIMIT_EXCEEDED, error.to_string()),
             error => internal(&error),
         }

@@ -1,24 +1,27 @@
 //! The `eth_`, `net_` and `web3_` methods: enough of Ethereum's for wallets and libraries.
 
 use crate::{
-    calls::Calls,
+    calls::Call,
     chain::Chain,
-    error::{internal, invalid, server, transaction_error},
+    error::{internal, server, transaction_error, with_code},
     index::{Index, IndexError},
+    states::States,
     views,
 };
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessListResult};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
 use alloy_rpc_types_eth::{
-    Block as BlockJson, Transaction as TransactionJson, TransactionReceipt as ReceiptJson,
-    TransactionRequest,
+    Block as BlockJson, BlockOverrides, Transaction as TransactionJson,
+    TransactionReceipt as ReceiptJson, TransactionRequest,
+    simulate::{SimulatePayload, SimulatedBlock},
+    state::StateOverride,
 };
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
-    types::ErrorObjectOwned,
+    types::{ErrorObjectOwned, error::METHOD_NOT_FOUND_CODE},
 };
-use og_chain::{Account, Block, Key, Value, fees::next_base_fee};
+use og_chain::{Account, Block, Key, fees::next_base_fee};
 use og_types::BlockHash;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -100,13 +103,14 @@ pub(crate) trait EthereumApi {
         block: Option<BlockId>,
     ) -> RpcResult<B256>;
 
-    /// Runs a call on the newest state and forgets it.
+    /// Runs a call on the state after a block, perhaps changed, and forgets it.
     #[method(name = "eth_call")]
     async fn call(
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        overrides: Option<Json>,
+        state_overrides: Option<StateOverride>,
+        block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<Bytes>;
 
     /// The gas that a transaction would need.
@@ -115,8 +119,31 @@ pub(crate) trait EthereumApi {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        overrides: Option<Json>,
+        state_overrides: Option<StateOverride>,
+        block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<U64>;
+
+    /// The accounts and slots that a transaction would access (EIP-2930), and the gas that it uses when it names them.
+    #[method(name = "eth_createAccessList")]
+    async fn create_access_list(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state_overrides: Option<StateOverride>,
+    ) -> RpcResult<AccessListResult>;
+
+    /// Runs blocks of calls that nobody signed, one on top of another.
+    #[method(name = "eth_simulateV1")]
+    async fn simulate(
+        &self,
+        payload: SimulatePayload,
+        block: Option<BlockId>,
+    ) -> RpcResult<Vec<SimulatedBlock>>;
+
+    /// Ethereum's proofs, which this chain's state does not have: says where its own are.
+    #[method(name = "eth_getProof")]
+    async fn proof(&self, address: Address, slots: Json, block: Option<BlockId>)
+    -> RpcResult<Json>;
 
     /// A price per gas that the next block takes.
     #[method(name = "eth_gasPrice")]
@@ -142,14 +169,14 @@ pub(crate) trait EthereumApi {
 /// Answers Ethereum's methods for one validator.
 pub(crate) struct Ethereum<C> {
     chain: Arc<C>,
-    calls: Calls,
+    states: Arc<States<C>>,
 }
 
-impl<C> Ethereum<C> {
-    pub(crate) fn new(chain: Arc<C>) -> Self {
+impl<C: Chain> Ethereum<C> {
+    pub(crate) fn new(states: Arc<States<C>>) -> Self {
         Self {
-            chain,
-            calls: Calls::default(),
+            chain: states.chain().clone(),
+            states,
         }
     }
 }
@@ -221,7 +248,7 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
             return Ok(Bytes::new());
         }
         // Code is named by its hash and never deleted, so a newer state gives the same.
-        let code = self.value(Key::code(code_hash), None).await?;
+        let code = self.states.value(Key::code(code_hash), None).await?;
         Ok(code.unwrap_or_default())
     }
 
@@ -231,7 +258,10 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
         slot: U256,
         block: Option<BlockId>,
     ) -> RpcResult<B256> {
-        let value = self.value(Key::storage(address, slot), block).await?;
+        let value = self
+            .states
+            .value(Key::storage(address, slot), block)
+            .await?;
         Ok(value.map_or(B256::ZERO, |value| B256::left_padding_from(&value)))
     }
 
@@ -239,23 +269,62 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        overrides: Option<Json>,
+        state_overrides: Option<StateOverride>,
+        block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<Bytes> {
-        check_overrides(overrides)?;
-        self.check_newest(block).await?;
-        self.calls.call(&*self.chain, request).await
+        let call = Call {
+            request,
+            block,
+            state_overrides,
+            block_overrides,
+        };
+        self.states.call(call).await
     }
 
     async fn estimate_gas(
         &self,
         request: TransactionRequest,
         block: Option<BlockId>,
-        overrides: Option<Json>,
+        state_overrides: Option<StateOverride>,
+        block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<U64> {
-        check_overrides(overrides)?;
-        self.check_newest(block).await?;
-        let gas = self.calls.estimate(&*self.chain, request).await?;
-        Ok(U64::from(gas))
+        let call = Call {
+            request,
+            block,
+            state_overrides,
+            block_overrides,
+        };
+        self.states.estimate(call).await.map(U64::from)
+    }
+
+    async fn create_access_list(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state_overrides: Option<StateOverride>,
+    ) -> RpcResult<AccessListResult> {
+        let call = Call {
+            request,
+            block,
+            state_overrides,
+            block_overrides: None,
+        };
+        self.states.access_list(call).await
+    }
+
+    async fn simulate(
+        &self,
+        payload: SimulatePayload,
+        block: Option<BlockId>,
+    ) -> RpcResult<Vec<SimulatedBlock>> {
+        self.states.simulate(payload, block).await
+    }
+
+    async fn proof(&self, _: Address, _: Json, _: Option<BlockId>) -> RpcResult<Json> {
+        Err(with_code(
+            METHOD_NOT_FOUND_CODE,
+            "the state is no Merkle-Patricia trie: og_getProof gives proofs of this chain's own form",
+        ))
     }
 
     async fn gas_price(&self) -> RpcResult<U256> {
@@ -316,47 +385,8 @@ impl<C: Chain> Ethereum<C> {
     }
 
     async fn account(&self, address: Address, block: Option<BlockId>) -> RpcResult<Account> {
-        let value = self.value(Key::account(address), block).await?;
+        let value = self.states.value(Key::account(address), block).await?;
         Account::from_value(value.as_ref()).map_err(|error| internal(&error))
-    }
-
-    /// The value of `key` in the newest state, which must be the one that `block` means.
-    async fn value(&self, key: Key, block: Option<BlockId>) -> RpcResult<Option<Value>> {
-        self.check_newest(block).await?;
-        let view = self
-            .chain
-            .state(vec![key])
-            .await
-            .map_err(|e| internal(&e))?;
-        Ok(view.values.into_iter().next().flatten())
-    }
-
-    /// Checks that `block` means the newest block: no other's state is kept.
-    async fn check_newest(&self, block: Option<BlockId>) -> RpcResult<()> {
-        let newest = match block {
-            None => true,
-            Some(BlockId::Number(BlockNumberOrTag::Number(height))) => {
-                head(&*self.chain).await?.header().height == height
-            }
-            Some(BlockId::Number(BlockNumberOrTag::Earliest)) => {
-                head(&*self.chain).await?.header().height == 0
-            }
-            Some(BlockId::Number(_)) => true,
-            Some(BlockId::Hash(hash)) => head(&*self.chain).await?.hash().0 == hash.block_hash.0,
-        };
-        if newest {
-            return Ok(());
-        }
-        Err(server("historical state is not kept yet: ask for latest"))
-    }
-}
-
-fn check_overrides(overrides: Option<Json>) -> RpcResult<()> {
-    match overrides {
-        None | Some(Json::Null) => Ok(()),
-        Some(_) => Err(invalid(
-            "state overrides are not supported yet: leave them out",
-        )),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a validator remembers of every final block, so that it can be asked about it.
 //!
 //! Written once per block, durable before [`Index::append`] returns, read by whoever answers
-//! questions. Old blocks are forgotten as new ones come, unless all are kept. The state is not
-//! here: it lives in the authenticated database of `og-state`.
+//! questions. Old blocks are forgotten as new ones come, unless all are kept. The newest state is not
+//! here: it lives in the authenticated database of `og-state`. Older states are, as what each
+//! block changed (`undo`).
 
 use alloy_primitives::B256;
 use og_chain::{
+    Effects,
     block::{Block, BlockDecodeError},
     receipts::TransactionReceipt,
 };
@@ -22,6 +24,7 @@ mod logs;
 mod proof;
 mod prune;
 mod recent;
+mod undo;
 
 use recent::Recent;
 
@@ -84,6 +87,16 @@ pub enum IndexError {
         /// The oldest height that is kept.
         oldest: u64,
     },
+    /// The state after the block is not kept any more.
+    #[error(
+        "the state after block {height} is not kept: this node has states from block {oldest} on; raise retain_states, or ask one that is configured with archive = true"
+    )]
+    StatePruned {
+        /// The block's height.
+        height: u64,
+        /// The oldest height whose state is kept.
+        oldest: u64,
+    },
     /// No block that is kept has this hash, and older ones are not kept.
     #[error(
         "no block from {oldest} on has the hash {hash}, and this node keeps none below; ask one that is configured with archive = true"
@@ -126,21 +139,29 @@ impl<E: Into<redb::Error>> From<E> for IndexError {
     }
 }
 
+/// How much an index keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Blocks below the newest; all if `None`.
+    pub blocks: Option<u64>,
+    /// States before the newest; all that it has seen if `None`.
+    pub states: Option<u64>,
+}
+
 /// The index of one chain's final blocks.
 #[derive(Debug)]
 pub struct Index {
     database: Database,
     recent: Recent,
-    retain_blocks: Option<u64>,
+    retention: Retention,
 }
 
 impl Index {
-    /// Opens the index at `path`, creating it where there is none. It keeps the newest block and
-    /// `retain_blocks` below it, or all if that is `None`.
+    /// Opens the index at `path`, creating it where there is none.
     ///
     /// # Errors
     /// [`IndexError::Database`] if the file cannot be created, is in use or is no database.
-    pub fn open(path: &Path, retain_blocks: Option<u64>) -> Result<Self, IndexError> {
+    pub fn open(path: &Path, retention: Retention) -> Result<Self, IndexError> {
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(path)?;
@@ -151,29 +172,33 @@ impl Index {
         transaction.open_table(TRANSACTIONS)?;
         transaction.open_table(RECEIPTS)?;
         transaction.open_table(RECORDS)?;
+        transaction.open_table(undo::BEFORE)?;
+        transaction.open_table(undo::CHANGED)?;
         logs::mark_all(&transaction)?;
         transaction.commit()?;
         Ok(Self {
             database,
             recent: Recent::default(),
-            retain_blocks,
+            retention,
         })
     }
 
-    /// Appends a final block and its transactions' receipts. Appending a block that is already
+    /// Appends a final block and what it did. Appending a block that is already
     /// there changes nothing; the first block may have any height, each later one the next.
     ///
     /// # Errors
     /// [`IndexError::Conflict`], [`IndexError::Gap`] or [`IndexError::Receipts`] if the block is
     /// not the next one, [`IndexError::Database`].
-    pub fn append(&self, block: &Block, receipts: &[TransactionReceipt]) -> Result<(), IndexError> {
+    pub fn append(&self, block: &Block, effects: &Effects) -> Result<(), IndexError> {
         let transaction = self.database.begin_write()?;
         if !self.is_next(&transaction, block)? {
             return Ok(());
         }
-        insert_block(&transaction, block, receipts)?;
-        if let Some(retain) = self.retain_blocks {
-            prune::prune(&transaction, block.header().height, retain)?;
+        let height = block.header().height;
+        insert_block(&transaction, block, &effects.receipts)?;
+        undo::insert(&transaction, height, &effects.before, self.retention.states)?;
+        if let Some(retain) = self.retention.blocks {
+            prune::prune(&transaction, height, retain)?;
         }
         transaction.commit()?;
         self.recent.keep(block);

@@ -16,7 +16,11 @@ pub mod index;
 mod logs;
 mod metrics;
 mod network;
+mod overrides;
 pub mod server;
+mod simulations;
+mod states;
+mod trace;
 mod views;
 
 pub use chain::{Chain, MempoolSize, ReadError, StateView, SubmitError};

@@ -7,6 +7,8 @@ use crate::{
     logs::{Logs, LogsApiServer as _},
     metrics::{CallMetrics, Counted},
     network::{Network, NetworkApiServer as _},
+    states::States,
+    trace::{Debug, DebugApiServer as _},
 };
 use axum::{
     Router,
@@ -51,7 +53,9 @@ pub struct MethodsError(#[from] RegisterMethodError);
 pub fn app<C: Chain>(chain: C, registry: &mut Registry) -> Result<Router, MethodsError> {
     let chain = Arc::new(chain);
     let mut methods = RpcModule::new(());
-    methods.merge(Ethereum::new(chain.clone()).into_rpc())?;
+    let states = Arc::new(States::new(chain.clone()));
+    methods.merge(Ethereum::new(states.clone()).into_rpc())?;
+    methods.merge(Debug(states).into_rpc())?;
     methods.merge(History(chain.clone()).into_rpc())?;
     methods.merge(Logs::new(chain.clone()).into_rpc())?;
     methods.merge(Network(chain).into_rpc())?;

@@ -73,7 +73,7 @@ fn hash(block: &Block) -> B256 {
 }
 
 /// Seconds since the Unix epoch, as the EVM sees them.
-fn timestamp(header: &Header) -> u64 {
+pub(crate) fn timestamp(header: &Header) -> u64 {
     header.timestamp_ms / MS_PER_SECOND
 }
 

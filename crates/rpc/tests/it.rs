@@ -8,5 +8,11 @@ mod contracts;
 mod memory;
 #[path = "it/records.rs"]
 mod records;
+#[path = "it/simulations.rs"]
+mod simulations;
+#[path = "it/states.rs"]
+mod states;
+#[path = "it/traces.rs"]
+mod traces;
 #[path = "it/transactions.rs"]
 mod transactions;

@@ -15,7 +15,7 @@ use commonware_p2p::{
 };
 use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic::Context};
 use futures::{channel::oneshot, future::select_all};
-use og_chain::{Block, TransactionReceipt, mempool::MempoolLimits};
+use og_chain::{Block, Effects, mempool::MempoolLimits};
 use og_consensus::{
     Channels, Config, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing, Undecided,
     Validator, channels::VOTES, epochs::Marshal,
@@ -67,9 +67,9 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    async fn finalized(&self, block: &Block, receipts: &[TransactionReceipt]) {
+    async fn finalized(&self, block: &Block, effects: &Effects) {
         self.court
-            .hear(|checker| checker.finalized(self.process, block, receipts.len()));
+            .hear(|checker| checker.finalized(self.process, block, effects.receipts.len()));
     }
 }
 

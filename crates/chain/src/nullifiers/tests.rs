@@ -18,7 +18,7 @@ fn run(state: &mut State, mut block: impl FnMut(&mut View<'_>) -> Result<(), Sta
             None => {
                 result.unwrap();
                 match view.finish() {
-                    Attempt::Done(writes) => break writes,
+                    Attempt::Done(changes) => break changes.writes,
                     Attempt::Missing(keys) => keys,
                 }
             }

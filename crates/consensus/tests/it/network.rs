@@ -8,7 +8,7 @@ use commonware_runtime::{
 };
 use commonware_utils::{NZU32, NZU64, NZUsize, probability};
 use futures::{channel::oneshot, future::select_all};
-use og_chain::{Block, Rules, TransactionReceipt};
+use og_chain::{Block, Effects, Rules};
 use og_consensus::{
     Channels, Config, History, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing, Validator,
     epochs::Marshal, max_message_bytes,
@@ -106,7 +106,7 @@ pub(crate) struct Watch {
 }
 
 impl Observer for Watch {
-    async fn finalized(&self, block: &Block, _: &[TransactionReceipt]) {
+    async fn finalized(&self, block: &Block, _: &Effects) {
         let header = block.header();
         let seen = (block.hash(), header.state_root);
         let mut blocks = self.world.blocks.lock();

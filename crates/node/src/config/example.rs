@@ -2,8 +2,8 @@
 
 use super::{
     DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
-    DEFAULT_OPERATOR_LISTEN, DEFAULT_RETAIN_BLOCKS, DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig,
-    InferenceConfig, LogFormat, ValidatorConfig,
+    DEFAULT_OPERATOR_LISTEN, DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES,
+    DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig, LogFormat, ValidatorConfig,
 };
 use alloy_primitives::Address;
 use documented::DocumentedFields;
@@ -50,6 +50,7 @@ fn validator() -> ValidatorConfig {
         leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,
         operator_listen: DEFAULT_OPERATOR_LISTEN,
         retain_blocks: DEFAULT_RETAIN_BLOCKS,
+        retain_states: DEFAULT_RETAIN_STATES,
         archive: false,
         state_sync_blocks: DEFAULT_STATE_SYNC_BLOCKS,
         log: DEFAULT_LOG.to_owned(),

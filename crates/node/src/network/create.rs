@@ -4,8 +4,8 @@ use super::{Account, Endpoints, Network, NetworkError};
 use crate::{
     config::{
         DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
-        DEFAULT_RETAIN_BLOCKS, DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig,
-        LogFormat, NodeConfig, PeerConfig, ValidatorConfig,
+        DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES, DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig,
+        InferenceConfig, LogFormat, NodeConfig, PeerConfig, ValidatorConfig,
     },
     keys,
 };
@@ -322,6 +322,7 @@ impl Builder<'_> {
             leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,
             operator_listen: self.plan.operator_listen(0, index),
             retain_blocks: DEFAULT_RETAIN_BLOCKS,
+            retain_states: DEFAULT_RETAIN_STATES,
             archive: false,
             state_sync_blocks: DEFAULT_STATE_SYNC_BLOCKS,
             log: DEFAULT_LOG.to_owned(),

@@ -4,8 +4,9 @@ use super::{
     BLOCKS, FINALIZATIONS, HEIGHTS, Index, IndexError, RECEIPTS, RECORDS, TRANSACTIONS, damaged,
     decode_block, insert_block,
     logs::{self, LOGGED},
+    undo,
 };
-use og_chain::{block::Block, receipts::TransactionReceipt};
+use og_chain::{Effects, block::Block, receipts::TransactionReceipt};
 use og_types::Canonical as _;
 use redb::{ReadableTable as _, WriteTransaction};
 
@@ -19,11 +20,7 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError::Receipts`], [`IndexError::Database`].
-    pub fn restart(
-        &self,
-        block: &Block,
-        receipts: &[TransactionReceipt],
-    ) -> Result<(), IndexError> {
+    pub fn restart(&self, block: &Block, effects: &Effects) -> Result<(), IndexError> {
         let transaction = self.database.begin_write()?;
         transaction.delete_table(BLOCKS)?;
         transaction.delete_table(HEIGHTS)?;
@@ -32,8 +29,12 @@ impl Index {
         transaction.delete_table(RECEIPTS)?;
         transaction.delete_table(RECORDS)?;
         transaction.delete_table(LOGGED)?;
+        transaction.delete_table(undo::BEFORE)?;
+        transaction.delete_table(undo::CHANGED)?;
         transaction.open_table(FINALIZATIONS)?;
-        insert_block(&transaction, block, receipts)?;
+        insert_block(&transaction, block, &effects.receipts)?;
+        let height = block.header().height;
+        undo::insert(&transaction, height, &effects.before, self.retention.states)?;
         transaction.commit()?;
         Ok(())
     }

@@ -1,4 +1,5 @@
 mod logs;
+mod undo;
 
 use super::*;
 use alloy_primitives::{Address, Bytes};
@@ -53,6 +54,22 @@ fn receipt(number: u8, position: u32) -> TransactionReceipt {
     }
 }
 
+/// What a block did that left these receipts.
+fn receipts(receipts: impl Into<Vec<TransactionReceipt>>) -> Effects {
+    Effects {
+        receipts: receipts.into(),
+        before: Vec::new(),
+    }
+}
+
+/// That many blocks below the newest.
+fn retain(blocks: u64) -> Retention {
+    Retention {
+        blocks: Some(blocks),
+        states: None,
+    }
+}
+
 /// The block after `parent` with these records and `transactions` transactions.
 fn block(parent: Option<&Block>, transactions: usize, records: Vec<SignedRecord>) -> Block {
     let header = Header {
@@ -68,7 +85,7 @@ fn block(parent: Option<&Block>, transactions: usize, records: Vec<SignedRecord>
 }
 
 fn open(directory: &tempfile::TempDir) -> Index {
-    Index::open(&directory.path().join("index.redb"), None).unwrap()
+    Index::open(&directory.path().join("index.redb"), Retention::default()).unwrap()
 }
 
 /// An index with `length` blocks; the block at each height has one record, named by the height.
@@ -77,7 +94,7 @@ fn chain(directory: &tempfile::TempDir, length: u8) -> (Index, Vec<Block>) {
     let mut blocks: Vec<Block> = Vec::new();
     for height in 0..length {
         let next = block(blocks.last(), 0, vec![record(height)]);
-        index.append(&next, &[]).unwrap();
+        index.append(&next, &Effects::default()).unwrap();
         blocks.push(next);
     }
     (index, blocks)
@@ -91,8 +108,10 @@ fn everything_is_found_again_after_a_restart() {
     let genesis = block(None, 0, Vec::new());
     let next = block(Some(&genesis), 2, vec![record(1), record(2)]);
     let receipts = [receipt(7, 0), receipt(8, 1)];
-    index.append(&genesis, &[]).unwrap();
-    index.append(&next, &receipts).unwrap();
+    index.append(&genesis, &Effects::default()).unwrap();
+    index
+        .append(&next, &self::receipts(receipts.clone()))
+        .unwrap();
     index.set_finalization(1, b"certificate").unwrap();
     drop(index);
 
@@ -116,22 +135,22 @@ fn only_the_next_block_is_appended() {
     let directory = tempfile::tempdir().unwrap();
     let (index, blocks) = chain(&directory, 3);
     for known in &blocks {
-        index.append(known, &[]).unwrap();
+        index.append(known, &Effects::default()).unwrap();
     }
     let rival = block(Some(&blocks[0]), 0, Vec::new());
-    let conflict = index.append(&rival, &[]);
+    let conflict = index.append(&rival, &Effects::default());
     assert!(matches!(
         conflict,
         Err(IndexError::Conflict { height: 1, .. })
     ));
     let child_of_rival = block(Some(&block(Some(&rival), 0, Vec::new())), 0, Vec::new());
-    let conflict = index.append(&child_of_rival, &[]);
+    let conflict = index.append(&child_of_rival, &Effects::default());
     assert!(matches!(
         conflict,
         Err(IndexError::Conflict { height: 3, .. })
     ));
     let skipping = block(Some(&child_of_rival), 0, Vec::new());
-    let gap = index.append(&skipping, &[]);
+    let gap = index.append(&skipping, &Effects::default());
     assert!(matches!(
         gap,
         Err(IndexError::Gap {
@@ -140,7 +159,7 @@ fn only_the_next_block_is_appended() {
         })
     ));
     let unreceipted = block(blocks.last(), 1, Vec::new());
-    let receipts = index.append(&unreceipted, &[]);
+    let receipts = index.append(&unreceipted, &Effects::default());
     assert!(matches!(receipts, Err(IndexError::Receipts { .. })));
     assert_eq!(index.head().unwrap().as_ref(), blocks.last());
 }
@@ -150,7 +169,7 @@ fn an_index_can_begin_at_any_height() {
     let directory = tempfile::tempdir().unwrap();
     let start = block(Some(&block(None, 0, Vec::new())), 0, Vec::new());
     let index = open(&directory);
-    index.append(&start, &[]).unwrap();
+    index.append(&start, &Effects::default()).unwrap();
     assert_eq!(index.head().unwrap().unwrap().header().height, 1);
 }
 
@@ -210,10 +229,10 @@ fn a_certificate_too_far_away_proves_nothing() {
     let index = open(&directory);
     let far = u64::try_from(MAX_DESCENDANTS).unwrap() + 1;
     let mut last = block(None, 0, vec![record(1)]);
-    index.append(&last, &[]).unwrap();
+    index.append(&last, &Effects::default()).unwrap();
     for _ in 0..far {
         last = block(Some(&last), 0, Vec::new());
-        index.append(&last, &[]).unwrap();
+        index.append(&last, &Effects::default()).unwrap();
     }
     index.set_finalization(far, b"far").unwrap();
     let id = RequestId([1; 32]);
@@ -227,7 +246,7 @@ fn the_newest_record_of_a_request_is_found() {
     let directory = tempfile::tempdir().unwrap();
     let (index, blocks) = chain(&directory, 2);
     let again = block(blocks.last(), 0, vec![record(7), record(0)]);
-    index.append(&again, &[]).unwrap();
+    index.append(&again, &Effects::default()).unwrap();
     index.set_finalization(2, b"two").unwrap();
     assert_eq!(&proof(&index, 0).header, again.header());
     assert_eq!(proof(&index, 0).inclusion.position, 1);
@@ -239,14 +258,14 @@ fn a_file_that_is_no_index_is_refused() {
     let path = directory.path().join("index.redb");
     std::fs::write(&path, b"no database").unwrap();
     assert!(matches!(
-        Index::open(&path, None),
+        Index::open(&path, Retention::default()),
         Err(IndexError::Database(_))
     ));
     let held = open(&tempfile::tempdir().unwrap());
     drop(held);
     let directory = tempfile::tempdir().unwrap();
     let _held = open(&directory);
-    let twice = Index::open(&directory.path().join("index.redb"), None);
+    let twice = Index::open(&directory.path().join("index.redb"), Retention::default());
     assert!(matches!(twice, Err(IndexError::Database(_))));
 }
 
@@ -254,11 +273,13 @@ fn a_file_that_is_no_index_is_refused() {
 fn old_blocks_are_forgotten_with_all_that_belongs_to_them() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index.redb");
-    let index = Index::open(&path, Some(3)).unwrap();
+    let index = Index::open(&path, retain(3)).unwrap();
     let mut blocks: Vec<Block> = Vec::new();
     for height in 0..10 {
         let next = block(blocks.last(), 1, vec![record(height), record(100)]);
-        index.append(&next, &[receipt(height, 0)]).unwrap();
+        index
+            .append(&next, &receipts([receipt(height, 0)]))
+            .unwrap();
         index
             .set_finalization(height.into(), b"certificate")
             .unwrap();
@@ -298,10 +319,10 @@ fn an_index_that_is_told_to_keep_less_shrinks() {
     let directory = tempfile::tempdir().unwrap();
     let (index, mut blocks) = chain(&directory, 20);
     drop(index);
-    let index = Index::open(&directory.path().join("index.redb"), Some(2)).unwrap();
+    let index = Index::open(&directory.path().join("index.redb"), retain(2)).unwrap();
     for _ in 0..8 {
         let next = block(blocks.last(), 0, Vec::new());
-        index.append(&next, &[]).unwrap();
+        index.append(&next, &Effects::default()).unwrap();
         blocks.push(next);
     }
     assert_eq!(index.oldest().unwrap(), Some(25));
@@ -314,16 +335,16 @@ fn an_index_restarts_behind_a_gap() {
     index.set_finalization(2, b"two").unwrap();
     let skipped = block(blocks.last(), 0, Vec::new());
     let next = block(Some(&skipped), 1, vec![record(9)]);
-    let unreceipted = index.restart(&next, &[]);
+    let unreceipted = index.restart(&next, &Effects::default());
     assert!(matches!(unreceipted, Err(IndexError::Receipts { .. })));
     assert_eq!(index.head().unwrap().as_ref(), blocks.last());
-    index.restart(&next, &[receipt(1, 0)]).unwrap();
+    index.restart(&next, &receipts([receipt(1, 0)])).unwrap();
     assert_eq!(index.oldest().unwrap(), Some(4));
     assert_eq!(index.head().unwrap().as_ref(), Some(&next));
     let old = index.record_proof(&RequestId([2; 32])).unwrap();
     assert_eq!(old, RecordLookup::Unknown);
     let after = block(Some(&next), 0, Vec::new());
-    index.append(&after, &[]).unwrap();
+    index.append(&after, &Effects::default()).unwrap();
     index.set_finalization(5, b"five").unwrap();
     assert_eq!(proof(&index, 9).finalization.as_ref(), b"five");
 }
@@ -332,13 +353,15 @@ fn an_index_restarts_behind_a_gap() {
 fn the_file_does_not_grow_with_the_chain() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index.redb");
-    let index = Index::open(&path, Some(50)).unwrap();
+    let index = Index::open(&path, retain(50)).unwrap();
     let mut last = block(None, 1, vec![record(0)]);
-    index.append(&last, &[receipt(0, 0)]).unwrap();
+    index.append(&last, &receipts([receipt(0, 0)])).unwrap();
     let mut sizes = Vec::new();
     for number in 1..=1000_u32 {
         last = block(Some(&last), 1, vec![record(number as u8)]);
-        index.append(&last, &[receipt(number as u8, 0)]).unwrap();
+        index
+            .append(&last, &receipts([receipt(number as u8, 0)]))
+            .unwrap();
         if number % 200 == 0 {
             sizes.push(std::fs::metadata(&path).unwrap().len());
         }

@@ -51,22 +51,16 @@ async fn a_call_reads_the_newest_state() {
 }
 
 #[tokio::test]
-async fn a_call_begins_anew_when_a_block_comes_in_between() {
+async fn a_call_stays_on_its_state_while_blocks_become_final() {
     let memory = Memory::new();
     let client = Client::start(&memory).await;
-    memory.set_restless(3);
+    memory.set_restless(1_000);
     let height = memory.head().height;
     let owner = client
         .ok("eth_call", json!([owner_of(B256::from(MODEL.0))]))
         .await;
     assert_eq!(owner, json!(PAYEE.into_word()));
-    assert_eq!(memory.head().height, height + 3);
-    memory.set_restless(1_000);
-    let (code, message, _) = client
-        .error("eth_call", json!([owner_of(B256::ZERO)]))
-        .await;
-    assert_eq!(code, -32000);
-    assert!(message.contains("try again"), "{message}");
+    assert!(memory.head().height > height + 2);
 }
 
 #[tokio::test]

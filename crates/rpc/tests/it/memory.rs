@@ -6,12 +6,13 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use og_chain::{
-    Account, Attempt, Built, Cache, Candidates, Key, Mempool, Rules, Slot, StateCommitment,
-    Transaction, Value, build, fees::next_base_fee, records, registry,
+    Account, Attempt, Built, Cache, Candidates, Effects, Key, Mempool, Rules, Slot,
+    StateCommitment, Transaction, Value, build, fees::next_base_fee, records, registry,
 };
 use og_crypto::{ConsensusKey, NodeKey, SeatKey, validators::genesis_validator};
 use og_rpc::{
-    Chain, Index, MempoolSize, ReadError, StateView, SubmitError, app, server::MAX_CONNECTIONS,
+    Chain, Index, MempoolSize, ReadError, StateView, SubmitError, app, index::Retention,
+    server::MAX_CONNECTIONS,
 };
 use og_types::{
     Amount, Computed, Genesis, GenesisAccount, Header, ModelId, Record, RequestId, SignedRecord,
@@ -90,10 +91,11 @@ impl Memory {
     /// A chain at height 1, where the genesis file's accounts exist.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let index = Index::open(&directory.path().join("index.redb"), None).unwrap();
+        let index =
+            Index::open(&directory.path().join("index.redb"), Retention::default()).unwrap();
         let rules = Rules::new(genesis()).unwrap();
         let first = rules.genesis_block(&StateCommitment::default());
-        index.append(&first, &[]).unwrap();
+        index.append(&first, &Effects::default()).unwrap();
         let memory = Self(Arc::new(Inner {
             rules: Arc::new(rules),
             index: Arc::new(index),
@@ -132,10 +134,8 @@ impl Memory {
         let mut pool = self.0.pool.lock().unwrap();
         let candidates = pool.candidates(next_base_fee(&parent), slot.timestamp_ms);
         let built = self.build(&parent, &slot, &candidates);
-        let (writes, receipts) = (
-            built.executed.writes.clone(),
-            built.executed.receipts.clone(),
-        );
+        let writes = built.executed.changes.writes.clone();
+        let effects = built.executed.clone().into();
         let block = built.into_block(&self.0.rules, &parent, &slot, &StateCommitment::default());
         let mut state = self.0.state.lock().unwrap();
         for (key, value) in writes {
@@ -145,7 +145,7 @@ impl Memory {
             }
         }
         drop(state);
-        self.0.index.append(&block, &receipts).unwrap();
+        self.0.index.append(&block, &effects).unwrap();
         pool.on_finalized(&block);
     }
 

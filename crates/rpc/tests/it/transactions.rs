@@ -204,24 +204,3 @@ async fn a_transaction_that_is_not_taken_is_told_why() {
         assert!(message.contains(reason), "{message}");
     }
 }
-
-#[tokio::test]
-async fn only_the_newest_state_is_kept() {
-    let memory = Memory::new();
-    let client = Client::start(&memory).await;
-    memory.mine();
-    let hash = |height| memory.index().block(height).unwrap().unwrap().hash();
-    for newest in [json!("latest"), json!("0x2"), json!({"blockHash": hash(2)})] {
-        client.ok("eth_getBalance", json!([BOB, newest])).await;
-    }
-    for other in [
-        json!("0x1"),
-        json!("0x3"),
-        json!("earliest"),
-        json!({"blockHash": hash(1)}),
-    ] {
-        let (code, message, _) = client.error("eth_getBalance", json!([BOB, other])).await;
-        assert_eq!(code, -32000);
-        assert_eq!(message, "historical state is not kept yet: ask for latest");
-    }
-}

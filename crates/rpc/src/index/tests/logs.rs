@@ -34,8 +34,8 @@ fn query(random: &mut StdRng) -> LogQuery {
 }
 
 /// An index of blocks with random logs, and all logs with the heights of their blocks.
-fn logged(path: &Path, retain: Option<u64>, random: &mut StdRng) -> (Index, Vec<(u64, Log)>) {
-    let index = Index::open(path, retain).unwrap();
+fn logged(path: &Path, retention: Retention, random: &mut StdRng) -> (Index, Vec<(u64, Log)>) {
+    let index = Index::open(path, retention).unwrap();
     let (mut last, mut all): (Option<Block>, Vec<(u64, Log)>) = (None, vec![]);
     for height in 0..60 {
         let receipts: Vec<_> = (0..random.random_range(0..3))
@@ -47,7 +47,9 @@ fn logged(path: &Path, retain: Option<u64>, random: &mut StdRng) -> (Index, Vec<
             })
             .collect();
         let next = block(last.as_ref(), receipts.len(), vec![]);
-        index.append(&next, &receipts).unwrap();
+        index
+            .append(&next, &super::receipts(receipts.clone()))
+            .unwrap();
         let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
         all.extend(logs.map(|log| (height, log.clone())));
         last = Some(next);
@@ -73,7 +75,11 @@ fn found(index: &Index, query: &LogQuery, first: u64, last: u64) -> Vec<(u64, Lo
 fn a_search_finds_what_looking_at_everything_finds() {
     let directory = tempfile::tempdir().unwrap();
     let random = &mut StdRng::seed_from_u64(1);
-    let (index, all) = logged(&directory.path().join("index.redb"), None, random);
+    let (index, all) = logged(
+        &directory.path().join("index.redb"),
+        Retention::default(),
+        random,
+    );
     for _ in 0..500 {
         let query = query(random);
         let (first, last) = (random.random_range(0..60), random.random_range(0..70));
@@ -97,7 +103,7 @@ fn a_search_finds_what_looking_at_everything_finds() {
 fn marks_go_with_their_blocks_and_are_made_anew_where_they_are_missing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index.redb");
-    let (index, all) = logged(&path, Some(10), &mut StdRng::seed_from_u64(2));
+    let (index, all) = logged(&path, retain(10), &mut StdRng::seed_from_u64(2));
     let kept: Vec<_> = all
         .into_iter()
         .filter(|(height, _)| *height >= 49)
@@ -120,7 +126,7 @@ fn marks_go_with_their_blocks_and_are_made_anew_where_they_are_missing() {
         .unwrap();
     transaction.commit().unwrap();
     drop(index);
-    let index = Index::open(&path, Some(10)).unwrap();
+    let index = Index::open(&path, retain(10)).unwrap();
     assert_eq!(marks(&index), before);
     let query = LogQuery {
         addresses: vec![CONTRACT],
