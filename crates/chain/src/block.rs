@@ -187,7 +187,8 @@ impl Block {
         self.0.records_tree.prove(position)
     }
 
-    /// The transactions decoded, with their senders.
+    /// The transactions decoded, with their senders. The first call uses all cores; it must not
+    /// come from one of rayon's own threads, which could be given this very work a second time.
     ///
     /// # Errors
     /// [`BlockTransactionError`] names the first that is not valid on the header's chain.
@@ -195,12 +196,11 @@ impl Block {
         self.0
             .decoded
             .get_or_init(|| {
-                self.transactions()
-                    .iter()
+                Transaction::decode_all(self.transactions(), self.header().chain_id)
+                    .into_iter()
                     .enumerate()
-                    .map(|(index, raw)| {
-                        Transaction::decode(raw, self.header().chain_id)
-                            .map_err(|error| BlockTransactionError { index, error })
+                    .map(|(index, decoded)| {
+                        decoded.map_err(|error| BlockTransactionError { index, error })
                     })
                     .collect()
             })

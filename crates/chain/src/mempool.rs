@@ -4,11 +4,13 @@
 //! the state: the caller brings the sender's account.
 
 mod eviction;
+mod order;
 mod records;
+mod refusal;
 mod transactions;
 
 pub use records::AddRecordError;
-pub use transactions::AddTransactionError;
+pub use refusal::AddTransactionError;
 
 use crate::{
     block::Block, build::Candidates, fees::next_base_fee, state::Account, transaction::Transaction,
@@ -126,7 +128,9 @@ impl Mempool {
     pub fn on_finalized(&mut self, block: &Block) {
         let now_ms = block.header().timestamp_ms;
         let included = block.decoded_transactions().unwrap_or_default();
-        self.transactions.on_finalized(included, now_ms);
+        let base_fee_per_gas = next_base_fee(block.header());
+        self.transactions
+            .on_finalized(included, now_ms, base_fee_per_gas);
         self.records.on_finalized(block.records(), now_ms);
     }
 
@@ -140,6 +144,12 @@ impl Mempool {
     /// The waiting transaction with this hash.
     pub fn transaction(&self, hash: &B256) -> Option<&Transaction> {
         self.transactions.get(hash)
+    }
+
+    /// The waiting transactions that arrived at `arrival` or later, each with its place in that
+    /// order, which counts from 0. So a caller that remembers the last learns only of new ones.
+    pub fn transactions_since(&self, arrival: u64) -> impl Iterator<Item = (u64, &Transaction)> {
+        self.transactions.since(arrival)
     }
 
     /// The waiting record of this request.

@@ -6,6 +6,7 @@ use alloy_consensus::{
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use og_types::limits::MAX_TRANSACTION_BYTES;
+use rayon::prelude::*;
 use revm::{
     context::{TxEnv, either::Either},
     context_interface::cfg::GasParams,
@@ -18,6 +19,9 @@ pub const EVM_FORK: SpecId = SpecId::OSAKA;
 pub const MAX_TRANSACTION_GAS: u64 = TX_GAS_LIMIT_CAP;
 
 const BLOB_TRANSACTION_TYPE: u8 = 3;
+/// Least number of transactions worth a thread of their own: recovering their senders takes
+/// several times as long as waking it.
+const MIN_TRANSACTIONS_PER_THREAD: usize = 4;
 
 /// Why bytes are not a transaction that this chain could ever include.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +123,15 @@ impl Transaction {
         };
         transaction.check_intrinsic_gas()?;
         Ok(transaction)
+    }
+
+    /// Decodes each of `raws` as [`decode`](Self::decode) does, on all cores: recovering senders is
+    /// most of the cost of a transfer. One result for each, in the same order.
+    pub fn decode_all(raws: &[Bytes], chain_id: u64) -> Vec<Result<Self, TransactionError>> {
+        raws.par_iter()
+            .with_min_len(MIN_TRANSACTIONS_PER_THREAD)
+            .map(|raw| Self::decode(raw, chain_id))
+            .collect()
     }
 
     fn check_intrinsic_gas(&self) -> Result<(), TransactionError> {

@@ -3,10 +3,14 @@
 mod gateway;
 mod operator;
 mod rpc;
+mod settled;
+mod transactions;
 
 pub(crate) use gateway::{Answer, Gateway, GatewayArgs, OfferedModel};
 pub(crate) use operator::readiness;
-pub(crate) use rpc::{Block, Rpc, RpcError};
+pub(crate) use rpc::{Block, Rpc, RpcArgs, RpcError};
+pub(crate) use settled::Settled;
+pub(crate) use transactions::Draft;
 
 use anyhow::{Context as _, ensure};
 use std::time::Duration;

@@ -11,6 +11,7 @@ mod network;
 mod node;
 mod replay;
 mod sim;
+mod tx;
 mod verify;
 
 use crate::output::Output;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     Replay(replay::Replay),
     Model(model::Model),
+    Tx(tx::Tx),
     Node(node::Node),
     Network(network::Network),
     Bench(bench::Bench),
@@ -43,6 +45,7 @@ impl Command {
             Self::Verify(command) => command.run(output),
             Self::Replay(command) => command.run(output),
             Self::Model(command) => wait_for(command.run(output)),
+            Self::Tx(command) => wait_for(command.run(output)),
             Self::Node(command) => command.run(output),
             Self::Network(command) => command.run(output),
             Self::Bench(command) => wait_for(command.run(output)),

@@ -1,5 +1,6 @@
 //! Give people commands: `og`, the one binary of the network.
 
+mod amount;
 mod client;
 mod commands;
 mod digits;
@@ -31,6 +32,7 @@ Examples:
   og devnet                                  a network of your own, until Ctrl-C
   og infer --model digits --input seven.png --receipt seven.receipt
   og verify seven.receipt --genesis devnet/genesis.json
+  og tx send --to ADDRESS --value 1.5opg     on the network's chain
 
 Every command explains itself: og devnet --help";
 

@@ -13,4 +13,5 @@ mod it {
     mod partitions;
     mod support;
     mod sync;
+    mod transactions;
 }

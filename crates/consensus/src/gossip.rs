@@ -4,15 +4,21 @@
 //! a peer missed reaches a block all the same: its first holder proposes in its own turn.
 
 use crate::intake::{Intake, IntakeError};
+use allowance::Allowance;
 use alloy_primitives::Bytes;
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_macros::select_loop;
 use commonware_p2p::{Blocker, Receiver, Recipients, Sender};
-use commonware_runtime::{Clock, ContextCell, Handle, Metrics, Spawner, spawn_cell};
+use commonware_runtime::{
+    Clock, ContextCell, Handle, Metrics, Spawner, spawn_cell,
+    telemetry::metrics::{Counter, MetricsExt as _},
+};
 use commonware_storage::Context as StorageContext;
 use commonware_utils::channel::mpsc;
 use og_types::{Canonical as _, canonical_struct, limits::MAX_TRANSACTION_BYTES};
-use tracing::debug;
+use tracing::{debug, error};
+
+mod allowance;
 
 /// Bytes of the largest gossip message: room for a largest transaction.
 pub const MAX_GOSSIP_BYTES: usize = MAX_TRANSACTION_BYTES * 2;
@@ -85,6 +91,9 @@ pub struct Gossip<E: Spawner + StorageContext, B> {
     /// What did not fit into the last message.
     held: Option<Outgoing>,
     blocker: B,
+    allowance: Allowance,
+    /// Messages of peers that had no allowance left.
+    unread: Counter,
 }
 
 impl<E: Spawner + StorageContext, B> std::fmt::Debug for Gossip<E, B> {
@@ -105,12 +114,16 @@ where
         outgoing: mpsc::Receiver<Outgoing>,
         blocker: B,
     ) -> Self {
+        let unread = context.counter("unread", "Messages of peers that send too much");
         Self {
-            context: ContextCell::new(context),
+            // To recover many senders at once would hold up what shares a thread with it.
+            context: ContextCell::new(context.dedicated()),
             intake,
             outgoing,
             held: None,
             blocker,
+            allowance: Allowance::default(),
+            unread,
         }
     }
 
@@ -155,8 +168,12 @@ where
     }
 
     /// Takes in a peer's message. Only one that no honest node would send gets the peer blocked;
-    /// what is merely stale or already known is passed over.
+    /// what is merely stale or already known is passed over, and has its price.
     async fn receive(&mut self, from: PublicKey, bytes: &[u8]) {
+        if !self.allowance.admits(&from, self.context.current()) {
+            self.unread.inc();
+            return;
+        }
         let message = match Message::from_bytes(bytes) {
             Ok(message) => message,
             Err(error) => {
@@ -169,28 +186,30 @@ where
         }
     }
 
-    /// Takes in what a message holds, up to the first thing that no honest node passes on.
+    /// Takes in what a message holds, unless it holds something that no honest node passes on.
     async fn take(&mut self, message: Message, from: &PublicKey) -> Result<(), IntakeError> {
-        for raw in message.transactions {
-            let taken = self.intake.accept_transaction(raw).await;
-            passed_over(taken.map(drop), from)?;
-        }
+        let accepted = self.intake.accept_transactions(message.transactions);
+        let mut results = match accepted.await {
+            Ok(results) => results,
+            Err(error) => {
+                error!(%error, "gossip cannot be checked against the state");
+                return Ok(());
+            }
+        };
         for record in message.records {
-            let taken = self.intake.accept_record_bytes(&record).await;
-            passed_over(taken, from)?;
+            results.push(self.intake.accept_record_bytes(&record).await);
+        }
+        let taken = results.iter().filter(|result| result.is_ok()).count();
+        let now = self.context.current();
+        let refused = results.len() - taken;
+        self.allowance.charge(from, now, taken, refused);
+        for error in results.into_iter().filter_map(Result::err) {
+            if error.is_senders_fault() {
+                return Err(error);
+            }
+            debug!(%from, %error, "gossip not taken");
         }
         Ok(())
-    }
-}
-
-/// Passes over an error that an honest peer can cause.
-fn passed_over(taken: Result<(), IntakeError>, from: &PublicKey) -> Result<(), IntakeError> {
-    match taken {
-        Err(error) if !error.is_senders_fault() => {
-            debug!(%from, %error, "gossip not taken");
-            Ok(())
-        }
-        other => other,
     }
 }
 

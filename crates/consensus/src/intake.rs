@@ -1,7 +1,7 @@
 //! What enters the mempool: transactions and records that could stand in the next block.
 
 use crate::{application::now_ms, gossip::Outgoing, pool::Pool};
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, keccak256};
 use commonware_runtime::{Clock, Spawner};
 use commonware_storage::Context as StorageContext;
 use commonware_utils::channel::mpsc;
@@ -100,7 +100,15 @@ impl<E: StorageContext + Spawner + Clock> Intake<E> {
     /// # Errors
     /// [`IntakeError`] says why it is not taken.
     pub async fn submit_transaction(&self, raw: Bytes) -> Result<B256, IntakeError> {
-        let hash = self.accept_transaction(raw.clone()).await?;
+        if self.is_waiting(&keccak256(&raw)) {
+            return Err(AddTransactionError::Known.into());
+        }
+        // To recover one sender takes tens of microseconds: no longer than a task may go on for.
+        let transaction = Transaction::decode(&raw, self.rules.chain_id())?;
+        let hash = transaction.hash();
+        for added in self.add(vec![transaction]).await? {
+            added?;
+        }
         self.pass_on(Outgoing::Transaction(raw));
         Ok(hash)
     }
@@ -116,21 +124,57 @@ impl<E: StorageContext + Spawner + Clock> Intake<E> {
         Ok(())
     }
 
-    /// Takes a peer's transaction.
+    /// Takes many transactions: a peer's, or those of a time before this process. What became of
+    /// each that does not wait already. Recovering their senders takes all cores and holds up the
+    /// caller's thread, so that it has to be one of its own.
     ///
     /// # Errors
-    /// [`IntakeError`] says why it is not taken.
-    pub async fn accept_transaction(&self, raw: Bytes) -> Result<B256, IntakeError> {
-        let transaction = Transaction::decode(&raw, self.rules.chain_id())?;
-        let hash = transaction.hash();
-        let now_ms = now_ms(self.clock.as_ref());
-        let key = Key::account(transaction.sender());
-        let value = read_latest(&self.databases, &[key]).await?.pop().flatten();
-        let account = Account::from_value(value.as_ref())
-            .map_err(|_| StateError::Corrupt(og_chain::StateError::Corrupt(key)))?;
+    /// [`StateError`] if our own database fails.
+    pub(crate) async fn accept_transactions(
+        &self,
+        raws: Vec<Bytes>,
+    ) -> Result<Vec<Result<(), IntakeError>>, StateError> {
+        let mut hashed: Vec<_> = raws.into_iter().map(|raw| (keccak256(&raw), raw)).collect();
         self.pool
-            .put(|pool| pool.add_transaction(transaction, &account, now_ms))?;
-        Ok(hash)
+            .with(|pool| hashed.retain(|(hash, _)| pool.transaction(hash).is_none()));
+        let new: Vec<_> = hashed.into_iter().map(|(_, raw)| raw).collect();
+        let mut results = Vec::with_capacity(new.len());
+        let mut decoded = Vec::with_capacity(new.len());
+        for result in Transaction::decode_all(&new, self.rules.chain_id()) {
+            match result {
+                Ok(transaction) => decoded.push(transaction),
+                Err(error) => results.push(Err(error.into())),
+            }
+        }
+        let added = self.add(decoded).await?;
+        results.extend(added.into_iter().map(|added| added.map_err(Into::into)));
+        Ok(results)
+    }
+
+    fn is_waiting(&self, hash: &B256) -> bool {
+        self.pool.with(|pool| pool.transaction(hash).is_some())
+    }
+
+    /// Adds transactions to the mempool; what became of each.
+    async fn add(
+        &self,
+        transactions: Vec<Transaction>,
+    ) -> Result<Vec<Result<(), AddTransactionError>>, StateError> {
+        let now_ms = now_ms(self.clock.as_ref());
+        let senders = transactions.iter().map(Transaction::sender);
+        let keys: Vec<_> = senders.map(Key::account).collect();
+        let values = read_latest(&self.databases, &keys).await?;
+        let accounts = keys.iter().zip(values).map(|(key, value)| {
+            Account::from_value(value.as_ref())
+                .map_err(|_| StateError::Corrupt(og_chain::StateError::Corrupt(*key)))
+        });
+        let accounts: Vec<_> = accounts.collect::<Result<_, _>>()?;
+        let added = self.pool.put(|pool| {
+            let each = transactions.into_iter().zip(&accounts);
+            each.map(|(transaction, account)| pool.add_transaction(transaction, account, now_ms))
+                .collect()
+        });
+        Ok(added)
     }
 
     /// Takes a peer's record.

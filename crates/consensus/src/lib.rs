@@ -6,9 +6,9 @@
 //! deterministic simulation and on real sockets and disks.
 //!
 //! Reading order: [`block`], [`application`] (propose and verify), [`intake`] (what enters the
-//! mempool), [`gossip`], [`epochs`] (one simplex engine per epoch), [`history`] (what is kept),
-//! [`probe`] and `startup` (where the network is, and how a node gets there), [`validator`] (all
-//! of it wired).
+//! mempool), [`gossip`], `journal` (the mempool on disk), [`epochs`] (one simplex engine per
+//! epoch), [`history`] (what is kept), [`probe`] and `startup` (where the network is, and how a
+//! node gets there), [`validator`] (all of it wired).
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod epochs;
 pub mod gossip;
 pub mod history;
 pub mod intake;
+mod journal;
 pub mod pool;
 pub mod probe;
 pub mod schemes;

@@ -8,6 +8,7 @@ use crate::{
     gossip::{Gossip, MAX_OUTGOING},
     history::{History, Oldest},
     intake::Intake,
+    journal::Journal,
     pool::Pool,
     probe::Probe,
     schemes::{ConsensusScheme, Schemes},
@@ -312,7 +313,7 @@ where
                     certification: config.timing.certification,
                     retry: config.timing.retry,
                 },
-                partition_prefix: prefix,
+                partition_prefix: prefix.clone(),
                 page_cache,
             },
         );
@@ -333,10 +334,12 @@ where
         let intake = Intake::new(
             context.child("intake"),
             config.rules,
-            config.pool,
+            config.pool.clone(),
             databases.clone(),
             outgoing,
         );
+        let journal = Journal::new(context.child("journal"), &prefix, config.pool);
+        let journal = journal.start(intake.clone());
         let gossip = Gossip::new(
             context.child("gossip"),
             intake.clone(),
@@ -358,6 +361,7 @@ where
                 probe,
                 epochs,
                 gossip,
+                journal,
             ],
         }
     }

@@ -62,10 +62,9 @@ fn rejections_speak_as_ethereums_tools_expect() {
     // What waits already counts against the balance.
     let mut account = rich(5);
     account.balance = priced(0, 5, 10, 1).maximum_cost();
-    let message = rejection(&mut pool, priced(0, 6, 10, 1), &account);
-    assert!(
-        message.starts_with("insufficient funds for gas * price + value"),
-        "{message}"
+    assert_eq!(
+        rejection(&mut pool, priced(0, 6, 10, 1), &account),
+        "insufficient funds for gas * price + value: balance 210000000000001, queued cost 210000000000001, tx cost 210000000000001, overshot 210000000000001"
     );
 }
 
@@ -130,6 +129,90 @@ fn a_full_pool_trades_its_cheapest_tail_for_a_better_tip_or_stays() {
     );
     let message = rejection(&mut pool, priced(3, 0, 100, 6), &rich(0));
     assert_eq!(message, "txpool is full");
+}
+
+/// An empty block at whose end the base fee is this many gwei.
+fn block_with_base_fee(gwei: u64) -> Block {
+    let mut header = rules().genesis_block(&Default::default()).header().clone();
+    header.base_fee_per_gas = gwei * 1_000_000_000;
+    header.gas_used = header.gas_limit / 2;
+    Block::new(header, Vec::new(), Vec::new())
+}
+
+#[test]
+fn what_no_block_can_take_keeps_nobody_out_of_a_full_pool() {
+    let mut pool = small(3, 4);
+    pool.on_finalized(&block_with_base_fee(20));
+    let gapped = priced(0, 1, 100, 90);
+    let below_base_fee = priced(1, 0, 19, 19);
+    // Its own first nonce does not pay, so this one cannot be taken either, whatever it tips.
+    let after_it = priced(1, 1, 100, 80);
+    for transaction in [&gapped, &below_base_fee, &after_it] {
+        pool.add_transaction((*transaction).clone(), &rich(0), NOW_MS)
+            .unwrap();
+    }
+    for (newcomer, evicted) in [(2, &gapped), (3, &after_it), (4, &below_base_fee)] {
+        pool.add_transaction(priced(newcomer, 0, 30, 1), &rich(0), NOW_MS)
+            .unwrap();
+        assert!(pool.transaction(&evicted.hash()).is_none());
+    }
+    for refused in [
+        priced(5, 0, 30, 1),
+        priced(5, 1, 100, 90),
+        priced(5, 0, 19, 19),
+    ] {
+        assert_eq!(rejection(&mut pool, refused, &rich(0)), "txpool is full");
+    }
+    // At a higher base fee those that wait do not pay any more either.
+    pool.on_finalized(&block_with_base_fee(50));
+    pool.add_transaction(priced(5, 0, 60, 1), &rich(0), NOW_MS)
+        .unwrap();
+    assert_eq!(pool.transaction_count(), 3);
+}
+
+#[test]
+fn a_gap_of_nonces_waits_until_it_is_filled() {
+    let mut pool = small(10, 4);
+    let all: Vec<_> = (0..3).map(|nonce| priced(0, nonce, 10, 1)).collect();
+    let take = |pool: &Mempool| pool.candidates(BASE_FEE, NOW_MS).transactions;
+    for (nonce, ready) in [(2, &all[..0]), (0, &all[..1]), (1, &all[..])] {
+        pool.add_transaction(all[nonce].clone(), &rich(0), NOW_MS)
+            .unwrap();
+        assert_eq!(take(&pool), ready);
+        let next = (!ready.is_empty()).then_some(ready.len() as u64);
+        assert_eq!(pool.next_nonce(&signer(0).address()), next);
+    }
+}
+
+#[test]
+fn who_remembers_the_last_arrival_learns_of_new_ones_only() {
+    let mut pool = small(10, 4);
+    let arrived = |pool: &Mempool, since| {
+        pool.transactions_since(since)
+            .map(|(arrival, transaction)| (arrival, transaction.hash()))
+            .collect::<Vec<_>>()
+    };
+    let (old, other, new) = (
+        priced(0, 0, 10, 1),
+        priced(1, 0, 10, 1),
+        priced(0, 0, 20, 2),
+    );
+    pool.add_transaction(old.clone(), &rich(0), NOW_MS).unwrap();
+    pool.add_transaction(other.clone(), &rich(0), NOW_MS)
+        .unwrap();
+    assert_eq!(
+        arrived(&pool, 0),
+        [(0, old.hash()), (1, other.hash())],
+        "in order"
+    );
+    pool.add_transaction(new.clone(), &rich(0), NOW_MS).unwrap();
+    assert_eq!(
+        arrived(&pool, 0),
+        [(1, other.hash()), (2, new.hash())],
+        "what was replaced is gone"
+    );
+    assert_eq!(arrived(&pool, 2), [(2, new.hash())]);
+    assert_eq!(arrived(&pool, 3), []);
 }
 
 #[test]
@@ -260,6 +343,7 @@ proptest! {
             }
             prop_assert!(pool.transaction_count() <= 8);
             check_order(&pool, &nonces)?;
+            check_books(&pool)?;
         }
         let hashes: Vec<_> = pool
             .candidates(0, NOW_MS)
@@ -271,6 +355,20 @@ proptest! {
         prop_assert!(pool.candidates(0, NOW_MS).transactions.is_empty());
         prop_assert!(pool.transaction_count() > 0 || pool.transaction_bytes() == 0);
     }
+}
+
+/// Every book lists the same transactions, and the tails are what they would be if worked out anew.
+fn check_books(pool: &Mempool) -> Result<(), TestCaseError> {
+    let book = &pool.transactions;
+    let arrived: Vec<_> = pool.transactions_since(0).map(|(_, one)| one).collect();
+    prop_assert_eq!(arrived.len(), pool.transaction_count());
+    let bytes = arrived.iter().map(|one| one.raw().len()).sum::<usize>();
+    prop_assert_eq!(bytes, pool.transaction_bytes());
+    if let Some(tails) = &book.tails {
+        let anew = book.senders.keys().filter_map(|sender| book.last(sender));
+        prop_assert_eq!(tails, &anew.collect());
+    }
+    Ok(())
 }
 
 /// Candidates cover the base fee, follow each sender's nonces without a gap, and whenever two

@@ -1,67 +1,15 @@
-//! Transactions that wait: by sender and nonce, best tip first.
+//! Transactions that wait: by sender and nonce, within the pool's limits.
 
-use super::{MAX_TRANSACTION_AGE_MS, MIN_TIP_PER_GAS, MempoolLimits};
+use super::{
+    MAX_TRANSACTION_AGE_MS, MIN_TIP_PER_GAS, MempoolLimits, eviction::Tail,
+    refusal::AddTransactionError,
+};
 use crate::{state::Account, transaction::Transaction};
 use alloy_primitives::{Address, B256, U256};
-use og_types::limits::MAX_TRANSACTIONS_PER_BLOCK;
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Percent by which both fees of a replacement must exceed those of what it replaces.
-const REPLACEMENT_BUMP_PERCENT: u128 = 10;
-
-/// Why a transaction does not wait.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddTransactionError {
-    /// This very transaction waits already.
-    #[error("already known")]
-    Known,
-    /// Its nonce has been used.
-    #[error("nonce too low: next nonce {expected}, tx nonce {found}")]
-    NonceTooLow {
-        /// The account's nonce.
-        expected: u64,
-        /// The transaction's.
-        found: u64,
-    },
-    /// Its nonce is so far ahead that the gap could not be filled here.
-    #[error("nonce too high: next nonce {expected}, tx nonce {found}")]
-    NonceTooHigh {
-        /// The account's nonce.
-        expected: u64,
-        /// The transaction's.
-        found: u64,
-    },
-    /// The sender cannot pay for it and for what waits of it already.
-    #[error(
-        "insufficient funds for gas * price + value: balance {balance}, needed {needed} with what waits already"
-    )]
-    Funds {
-        /// The account's balance.
-        balance: U256,
-        /// What all its transactions could cost.
-        needed: U256,
-    },
-    /// It has the nonce of one that waits and does not pay enough more.
-    #[error(
-        "replacement transaction underpriced: both fees must be {REPLACEMENT_BUMP_PERCENT} % higher"
-    )]
-    Underpriced,
-    /// It tips nothing. What waits must cost something, or whoever has no money fills the pool.
-    #[error("transaction underpriced: gas tip cap {found}, minimum needed {MIN_TIP_PER_GAS}")]
-    NoTip {
-        /// The transaction's, in wei.
-        found: u128,
-    },
-    /// Too many of this sender wait.
-    #[error("account limit exceeded: {0} transactions of this sender are waiting")]
-    SenderLimit(usize),
-    /// The pool is full of transactions that tip at least as much.
-    #[error("txpool is full")]
-    Full,
-}
+pub(super) const REPLACEMENT_BUMP_PERCENT: u128 = 10;
 
 /// A transaction that waits.
 #[derive(Clone, Debug)]
@@ -75,13 +23,13 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sender {
     /// The account's nonce as last heard: the first that a block can take.
-    account_nonce: u64,
+    pub(super) account_nonce: u64,
     pub(super) by_nonce: BTreeMap<u64, Waiting>,
 }
 
 impl Sender {
     /// The transactions that a block could take one after another.
-    fn chain(&self) -> impl Iterator<Item = &Waiting> {
+    pub(super) fn chain(&self) -> impl Iterator<Item = &Waiting> {
         (self.account_nonce..)
             .zip(self.by_nonce.range(self.account_nonce..))
             .take_while(|(expected, (nonce, _))| expected == *nonce)
@@ -94,8 +42,13 @@ pub(super) struct Pool {
     pub(super) limits: MempoolLimits,
     pub(super) senders: BTreeMap<Address, Sender>,
     pub(super) by_hash: BTreeMap<B256, (Address, u64)>,
+    by_arrival: BTreeMap<u64, B256>,
     bytes: usize,
     next_arrival: u64,
+    /// The base fee of the next block, as last heard.
+    pub(super) base_fee_per_gas: u64,
+    /// Each sender's last transaction; worked out when room is needed, and kept from then on.
+    pub(super) tails: Option<BTreeSet<Tail>>,
 }
 
 impl Pool {
@@ -120,26 +73,28 @@ impl Pool {
         if found < MIN_TIP_PER_GAS {
             return Err(AddTransactionError::NoTip { found });
         }
-        self.check_nonce(&transaction, account)?;
+        // Whoever read an older state cannot take back what has been heard since.
+        let heard = self.senders.get(&transaction.sender());
+        let account_nonce = heard.map_or(0, |sender| sender.account_nonce);
+        let account_nonce = account_nonce.max(account.nonce);
+        self.check_nonce(&transaction, account_nonce)?;
         self.check_funds(&transaction, account)?;
         let replaced = self.replaced(&transaction)?;
-        if replaced.is_none() {
-            self.check_sender_limit(&transaction)?;
-        }
-        self.make_room(&transaction, replaced)?;
+        self.make_room(&transaction, account_nonce, replaced)?;
         if let Some(hash) = replaced {
             self.remove(&hash);
         }
-        self.insert(transaction, account.nonce, now_ms);
+        self.insert(transaction, account_nonce, now_ms);
         Ok(())
     }
 
+    /// Bounds what one sender has waiting as well: each of its nonces waits once.
     fn check_nonce(
         &self,
         transaction: &Transaction,
-        account: &Account,
+        expected: u64,
     ) -> Result<(), AddTransactionError> {
-        let (expected, found) = (account.nonce, transaction.nonce());
+        let found = transaction.nonce();
         let Some(ahead) = found.checked_sub(expected) else {
             return Err(AddTransactionError::NonceTooLow { expected, found });
         };
@@ -154,18 +109,20 @@ impl Pool {
         transaction: &Transaction,
         account: &Account,
     ) -> Result<(), AddTransactionError> {
-        let needed = self
+        let (balance, cost) = (account.balance, transaction.maximum_cost());
+        let queued = self
             .waiting_of(&transaction.sender())
             .filter(|other| other.transaction.nonce() != transaction.nonce())
-            .fold(transaction.maximum_cost(), |sum, other| {
+            .fold(U256::ZERO, |sum, other| {
                 sum.saturating_add(other.transaction.maximum_cost())
             });
-        if needed <= account.balance {
+        if queued.saturating_add(cost) <= balance {
             return Ok(());
         }
         Err(AddTransactionError::Funds {
-            balance: account.balance,
-            needed,
+            balance,
+            queued,
+            cost,
         })
     }
 
@@ -189,106 +146,74 @@ impl Pool {
         Err(AddTransactionError::Underpriced)
     }
 
-    fn check_sender_limit(&self, transaction: &Transaction) -> Result<(), AddTransactionError> {
-        let waiting = self.waiting_of(&transaction.sender()).count();
-        if waiting < self.limits.sender_transactions {
-            return Ok(());
-        }
-        Err(AddTransactionError::SenderLimit(waiting))
-    }
-
     fn insert(&mut self, transaction: Transaction, account_nonce: u64, now_ms: u64) {
         let (address, nonce) = (transaction.sender(), transaction.nonce());
-        self.by_hash.insert(transaction.hash(), (address, nonce));
+        let (hash, arrival) = (transaction.hash(), self.next_arrival);
+        self.by_hash.insert(hash, (address, nonce));
+        self.by_arrival.insert(arrival, hash);
         self.bytes = self.bytes.saturating_add(transaction.raw().len());
-        let sender = self.senders.entry(address).or_default();
-        sender.account_nonce = sender.account_nonce.max(account_nonce);
-        sender.by_nonce.insert(
-            nonce,
-            Waiting {
-                transaction,
-                arrival: self.next_arrival,
-                since_ms: now_ms,
-            },
-        );
-        self.next_arrival = self.next_arrival.saturating_add(1);
+        self.next_arrival = arrival.saturating_add(1);
+        let waiting = Waiting {
+            transaction,
+            arrival,
+            since_ms: now_ms,
+        };
+        self.change(address, |pool| {
+            let sender = pool.senders.entry(address).or_default();
+            sender.account_nonce = sender.account_nonce.max(account_nonce);
+            sender.by_nonce.insert(nonce, waiting);
+        });
     }
 
     pub(super) fn remove(&mut self, hash: &B256) {
         let Some((address, nonce)) = self.by_hash.remove(hash) else {
             return;
         };
-        let Some(sender) = self.senders.get_mut(&address) else {
-            return;
-        };
-        if let Some(waiting) = sender.by_nonce.remove(&nonce) {
-            self.bytes = self.bytes.saturating_sub(waiting.transaction.raw().len());
-        }
-        if sender.by_nonce.is_empty() {
-            self.senders.remove(&address);
-        }
+        self.change(address, |pool| {
+            let Some(sender) = pool.senders.get_mut(&address) else {
+                return;
+            };
+            if let Some(waiting) = sender.by_nonce.remove(&nonce) {
+                pool.by_arrival.remove(&waiting.arrival);
+                pool.bytes = pool.bytes.saturating_sub(waiting.transaction.raw().len());
+            }
+            if sender.by_nonce.is_empty() {
+                pool.senders.remove(&address);
+            }
+        });
     }
 
     /// Notes an account's nonce and drops what it has passed.
     fn drop_used(&mut self, address: Address, account_nonce: u64) {
-        let Some(sender) = self.senders.get_mut(&address) else {
+        let Some(sender) = self.senders.get(&address) else {
             return;
         };
-        // Whoever read an older state cannot take back what has been heard since.
-        sender.account_nonce = sender.account_nonce.max(account_nonce);
+        if account_nonce <= sender.account_nonce {
+            return;
+        }
         let used: Vec<B256> = sender
             .by_nonce
             .range(..account_nonce)
             .map(|(_, waiting)| waiting.transaction.hash())
             .collect();
+        self.change(address, |pool| {
+            if let Some(sender) = pool.senders.get_mut(&address) {
+                sender.account_nonce = account_nonce;
+            }
+        });
         for hash in used {
             self.remove(&hash);
         }
     }
 
-    pub(super) fn candidates(&self, base_fee_per_gas: u64) -> Vec<Transaction> {
-        let mut chains: Vec<_> = self
-            .senders
-            .values()
-            .map(|sender| sender.chain().peekable())
-            .collect();
-        // The next of each sender, the best tip on top, of equals the earliest.
-        let rank = |waiting: &Waiting| {
-            let tip = waiting.transaction.tip_per_gas(base_fee_per_gas)?;
-            Some((tip, Reverse(waiting.arrival)))
-        };
-        let mut heads: BinaryHeap<_> = chains
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(position, chain)| Some((rank(chain.peek()?)?, position)))
-            .collect();
-        let mut taken = Vec::new();
-        while taken.len() < MAX_TRANSACTIONS_PER_BLOCK
-            && let Some((_, position)) = heads.pop()
-            && let Some(chain) = chains.get_mut(position)
-        {
-            taken.extend(chain.next().map(|waiting| waiting.transaction.clone()));
-            heads.extend(
-                chain
-                    .peek()
-                    .and_then(|next| rank(next))
-                    .map(|rank| (rank, position)),
-            );
-        }
-        taken
-    }
-
-    /// Those that a block with this base fee could take, in no useful order.
-    pub(super) fn payable(&self, base_fee_per_gas: u64) -> impl Iterator<Item = &Transaction> {
-        self.senders.values().flat_map(move |sender| {
-            sender
-                .chain()
-                .map(|waiting| &waiting.transaction)
-                .take_while(move |transaction| transaction.tip_per_gas(base_fee_per_gas).is_some())
-        })
-    }
-
-    pub(super) fn on_finalized(&mut self, included: &[Transaction], now_ms: u64) {
+    /// Forgets what a block took and what has waited too long; `base_fee_per_gas` is the next's.
+    pub(super) fn on_finalized(
+        &mut self,
+        included: &[Transaction],
+        now_ms: u64,
+        base_fee_per_gas: u64,
+    ) {
+        self.set_base_fee(base_fee_per_gas);
         for transaction in included {
             self.drop_used(transaction.sender(), transaction.nonce().saturating_add(1));
         }
@@ -315,6 +240,12 @@ impl Pool {
         let (address, nonce) = self.by_hash.get(hash)?;
         let waiting = self.senders.get(address)?.by_nonce.get(nonce)?;
         Some(&waiting.transaction)
+    }
+
+    /// Those that arrived at `arrival` or later, each with when it did, in that order.
+    pub(super) fn since(&self, arrival: u64) -> impl Iterator<Item = (u64, &Transaction)> {
+        let arrived = self.by_arrival.range(arrival..);
+        arrived.filter_map(|(arrival, hash)| Some((*arrival, self.get(hash)?)))
     }
 
     pub(super) fn next_nonce(&self, sender: &Address) -> Option<u64> {

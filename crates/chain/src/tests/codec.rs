@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::{Block, BlockDecodeError, Candidates, Transaction};
-use alloy_primitives::{Address, hex};
+use alloy_primitives::{Address, Bytes, hex};
 use og_types::{Canonical as _, limits::MAX_BLOCK_BYTES};
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -51,6 +51,30 @@ fn the_block_on_file_is_what_this_code_makes_and_reads() {
         include_str!("../../testdata/block_v1.hash").trim()
     );
     TestChain::new().execute(&block).unwrap();
+}
+
+#[test]
+fn transactions_decoded_together_are_what_they_are_alone() {
+    let mut raws: Vec<_> = (0..50)
+        .map(|nonce| {
+            transfer((nonce % 4) as u8, nonce, Address::ZERO, 1)
+                .raw()
+                .clone()
+        })
+        .collect();
+    raws[20] = Bytes::from_static(&[2, 0xc0]);
+    raws[40] = Bytes::from_static(&[3]);
+    for count in [0, 1, 7, 20, 50] {
+        let together = Transaction::decode_all(&raws[..count], CHAIN_ID);
+        let alone = raws[..count].iter();
+        let alone: Vec<_> = alone
+            .map(|raw| Transaction::decode(raw, CHAIN_ID))
+            .collect();
+        assert_eq!(together, alone);
+    }
+    let block = Block::new(EXAMPLE.header().clone(), raws, Vec::new());
+    let first = block.decoded_transactions().unwrap_err();
+    assert_eq!(first.index, 20, "not the first that is wrong: {first}");
 }
 
 #[test]

@@ -1,22 +1,41 @@
 //! JSON-RPC to one validator: the few methods that the commands need.
 
 use super::{body, http};
-use crate::failure::failure;
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
-use alloy_signer::SignerSync as _;
-use alloy_signer_local::PrivateKeySigner;
-use anyhow::{Context as _, bail, ensure};
+use crate::{failure::failure, output::printable};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use anyhow::{Context as _, ensure};
+use og_node::network::Endpoints;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-/// Tip for a block's proposer, in the token's smallest unit per gas.
-const PRIORITY_FEE: u128 = 1_000_000_000;
-/// How long a transaction may take to be final.
-const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_PAUSE: Duration = Duration::from_millis(200);
+/// Ethereum's code for a call that reverted.
+const CODE_REVERTED: i64 = 3;
+
+/// Which validator to ask.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RpcArgs {
+    /// JSON-RPC of a validator, for example http://127.0.0.1:8545.
+    #[arg(long, value_name = "URL", conflicts_with = "dir")]
+    rpc: Option<String>,
+    /// Folder of a network on this machine, whose first validator is asked.
+    #[arg(long, value_name = "DIR", default_value = "devnet")]
+    dir: PathBuf,
+}
+
+impl RpcArgs {
+    pub(crate) fn rpc(&self) -> anyhow::Result<Rpc> {
+        match &self.rpc {
+            Some(url) => Ok(Rpc::new(url)),
+            None => Ok(Rpc::new(&Endpoints::read(&self.dir)?.rpc)),
+        }
+    }
+
+    /// The network's folder, if that names the validator.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.rpc.is_none().then_some(&*self.dir)
+    }
+}
 
 /// A connection to one validator.
 #[derive(Clone, Debug)]
@@ -32,15 +51,7 @@ pub(crate) struct Block {
     pub(crate) number: U64,
     pub(crate) hash: B256,
     pub(crate) state_root: B256,
-    base_fee_per_gas: U256,
-}
-
-/// What became of a transaction.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TransactionOutcome {
-    status: U64,
-    block_number: U64,
+    pub(crate) base_fee_per_gas: U256,
 }
 
 #[derive(Deserialize)]
@@ -57,7 +68,30 @@ struct Answer {
 #[error("{message} (code {code})")]
 pub(crate) struct RpcError {
     pub(crate) code: i64,
-    message: String,
+    pub(crate) message: String,
+    data: Option<Value>,
+}
+
+impl RpcError {
+    /// Why a call reverted, if it did. The validator's message has the reason where that is a text
+    /// or a panic; of a custom error only its data is known.
+    pub(crate) fn revert_reason(&self) -> Option<String> {
+        if self.code != CODE_REVERTED {
+            return None;
+        }
+        let reason = match self.message.split_once("execution reverted: ") {
+            Some((_, reason)) => printable(reason),
+            None => match self.revert_data() {
+                Some(data) if !data.is_empty() => format!("custom error {data}"),
+                _ => "no reason was given".to_owned(),
+            },
+        };
+        Some(reason)
+    }
+
+    fn revert_data(&self) -> Option<Bytes> {
+        self.data.as_ref()?.as_str()?.parse().ok()
+    }
 }
 
 impl Rpc {
@@ -140,71 +174,6 @@ impl Rpc {
     pub(crate) async fn read(&self, to: Address, input: Bytes) -> anyhow::Result<Bytes> {
         self.call("eth_call", json!([{ "to": to, "input": input }, "latest"]))
             .await
-    }
-
-    /// Calls a contract in a transaction and waits until that is final and has succeeded; its hash.
-    pub(crate) async fn write(
-        &self,
-        signer: &PrivateKeySigner,
-        to: Address,
-        input: Bytes,
-        gas_limit: u64,
-    ) -> anyhow::Result<B256> {
-        let chain_id: U64 = self.call("eth_chainId", json!([])).await?;
-        let nonce: U64 = self
-            .call(
-                "eth_getTransactionCount",
-                json!([signer.address(), "latest"]),
-            )
-            .await?;
-        let head = self
-            .block(self.block_number().await?)
-            .await?
-            .context("the validator does not know its own newest block")?;
-        let base_fee: u128 = head.base_fee_per_gas.to();
-        let transaction = TxEip1559 {
-            chain_id: chain_id.to(),
-            nonce: nonce.to(),
-            gas_limit,
-            // Twice the base fee outlasts six full blocks, each of which raises it by an eighth.
-            max_fee_per_gas: base_fee.saturating_mul(2).saturating_add(PRIORITY_FEE),
-            max_priority_fee_per_gas: PRIORITY_FEE,
-            to: TxKind::Call(to),
-            input,
-            ..TxEip1559::default()
-        };
-        let signature = signer.sign_hash_sync(&transaction.signature_hash())?;
-        let raw = TxEnvelope::from(transaction.into_signed(signature)).encoded_2718();
-        let hash: B256 = self
-            .call("eth_sendRawTransaction", json!([Bytes::from(raw)]))
-            .await?;
-        self.wait_for_transaction(hash).await?;
-        Ok(hash)
-    }
-
-    /// Waits until a transaction is final, and fails if it was reverted.
-    async fn wait_for_transaction(&self, hash: B256) -> anyhow::Result<()> {
-        let wait = async {
-            loop {
-                let outcome: Option<TransactionOutcome> = self
-                    .call("eth_getTransactionReceipt", json!([hash]))
-                    .await?;
-                if let Some(outcome) = outcome {
-                    return anyhow::Ok(outcome);
-                }
-                tokio::time::sleep(POLL_PAUSE).await;
-            }
-        };
-        let outcome = tokio::time::timeout(RECEIPT_TIMEOUT, wait)
-            .await
-            .with_context(|| format!("transaction {hash} is not in a block after a minute"))??;
-        if outcome.status != U64::from(1) {
-            bail!(
-                "transaction {hash} was reverted in block {}",
-                outcome.block_number
-            );
-        }
-        Ok(())
     }
 }
 

@@ -7,8 +7,10 @@
 use super::{
     cluster::{ALL, Cluster, QUIET, VALIDATORS, exists, long},
     load::{Load, ask, receipt},
-    support::{EXAMPLES, og_fails, one_network, rpc, wait_for},
+    support::{EXAMPLES, og_fails, one_network, read_json, rpc, transfer, wait_for},
 };
+use alloy_primitives::Address;
+use alloy_signer_local::PrivateKeySigner;
 use rand::seq::IndexedRandom as _;
 use rustix::process::Signal;
 use serde_json::json;
@@ -49,6 +51,36 @@ fn any_one_validator_may_be_killed_at_any_time() {
     for id in answered {
         assert_eq!(receipt_in_time(&cluster, &id), 200, "{id}");
     }
+}
+
+#[test]
+fn a_transaction_that_waits_survives_the_death_of_all() {
+    let _one = one_network();
+    let mut cluster = Cluster::start();
+    let account = &read_json(&cluster.path("accounts.json"))[0];
+    let signer: PrivateKeySigner = account["private_key"].as_str().unwrap().parse().unwrap();
+    let chain_id = cluster.endpoints()["chain_id"].as_u64().unwrap();
+    let send = |cluster: &Cluster, nonce| {
+        let raw = transfer(&signer, chain_id, nonce, Address::repeat_byte(0x77));
+        let url = cluster.rpc_url("validator-0");
+        rpc(&url, "eth_sendRawTransaction", json!([raw]))
+    };
+    // It waits for the one before.
+    let hash = send(&cluster, 1);
+    thread::sleep(Duration::from_millis(100));
+    cluster.kill_all();
+    cluster.start_all();
+    let url = cluster.rpc_url("validator-0");
+    let waiting = wait_for("the transaction in the mempool", || {
+        let found = rpc(&url, "eth_getTransactionByHash", json!([hash]));
+        (!found.is_null()).then_some(found)
+    });
+    assert!(waiting["blockNumber"].is_null(), "{waiting}");
+    send(&cluster, 0);
+    wait_for("the receipt of what has waited", || {
+        let receipt = rpc(&url, "eth_getTransactionReceipt", json!([hash]));
+        (receipt["status"] == "0x1").then_some(())
+    });
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //! The steps share one network because starting one takes seconds; each leaves it whole.
 
 use super::support::{
-    Devnet, EXAMPLES, og, og_fails, og_json, one_network, post, quantity, read_json, rpc, wait_for,
+    Devnet, EXAMPLES, og, og_fails, og_json, one_network, post, quantity, read_json, rpc, transfer,
+    wait_for,
 };
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, Bytes, U256};
-use alloy_signer::SignerSync as _;
+use super::transactions::{
+    og_tx_deploys_and_calls_a_contract, og_tx_explains_what_cannot_be_done,
+    og_tx_sends_and_shows_transfers,
+};
+use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
 use std::{
@@ -31,6 +33,9 @@ fn a_network_from_its_start_to_its_end() {
     a_checkpoint_does_what_the_genesis_file_does(&network);
     another_network_s_genesis_file_proves_nothing(&network);
     a_funded_account_can_pay(&network);
+    og_tx_sends_and_shows_transfers(&network);
+    og_tx_deploys_and_calls_a_contract(&network);
+    og_tx_explains_what_cannot_be_done(&network);
     requests_that_cannot_be_answered_are_explained(&network);
     pictures_and_files_that_are_none_are_explained(&network);
     an_exact_answer_is_the_same_on_every_kernel(&network);
@@ -362,21 +367,8 @@ fn a_funded_account_can_pay(network: &Devnet) {
         "eth_getTransactionCount",
         json!([signer.address(), "latest"]),
     );
-    let transaction = TxEip1559 {
-        chain_id,
-        nonce: quantity(&nonce),
-        gas_limit: 21_000,
-        max_fee_per_gas: 10_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
-        to: to.into(),
-        value: U256::from(1234),
-        ..TxEip1559::default()
-    };
-    let signature = signer
-        .sign_hash_sync(&transaction.signature_hash())
-        .unwrap();
-    let raw = TxEnvelope::from(transaction.into_signed(signature)).encoded_2718();
-    let hash = rpc(url, "eth_sendRawTransaction", json!([Bytes::from(raw)]));
+    let raw = transfer(&signer, chain_id, quantity(&nonce), to);
+    let hash = rpc(url, "eth_sendRawTransaction", json!([raw]));
     let receipt = wait_for("receipt of the transfer", || {
         Some(rpc(url, "eth_getTransactionReceipt", json!([hash]))).filter(|found| !found.is_null())
     });

@@ -1,5 +1,10 @@
 //! Running `og` as people do, and networks that are stopped when their test ends.
 
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, Bytes, U256};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
 use std::{
     net::TcpListener,
@@ -191,6 +196,24 @@ pub(crate) fn try_post(url: &str, body: String) -> reqwest::Result<(u16, String)
             .await?;
         Ok((response.status().as_u16(), response.text().await?))
     })
+}
+
+/// A raw transaction that transfers 1234 wei.
+pub(crate) fn transfer(signer: &PrivateKeySigner, chain_id: u64, nonce: u64, to: Address) -> Bytes {
+    let transaction = TxEip1559 {
+        chain_id,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 10_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: to.into(),
+        value: U256::from(1234),
+        ..TxEip1559::default()
+    };
+    let hash = transaction.signature_hash();
+    let signature = signer.sign_hash_sync(&hash).unwrap();
+    let signed = TxEnvelope::from(transaction.into_signed(signature));
+    signed.encoded_2718().into()
 }
 
 /// The number that a JSON-RPC quantity says.

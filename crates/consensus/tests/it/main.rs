@@ -1,6 +1,8 @@
 //! Whole validators, wired as in production, on a simulated network and disk.
 
 mod disk;
+mod gossip;
+mod journal;
 mod network;
 mod sync;
 mod throttle;

@@ -1,6 +1,10 @@
 //! Four validators that can be started, crashed, watched, and put up to lying.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
 use commonware_cryptography::{Signer as _, ed25519::PublicKey};
 use commonware_p2p::simulated::{self, Link, Network as Links, Oracle};
 use commonware_runtime::{
@@ -10,8 +14,8 @@ use commonware_utils::{NZU32, NZU64, NZUsize, probability};
 use futures::{channel::oneshot, future::select_all};
 use og_chain::{Block, Effects, Rules};
 use og_consensus::{
-    Channels, Config, History, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing, Validator,
-    epochs::Marshal, max_message_bytes,
+    Channels, Config, History, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing,
+    Validator, epochs::Marshal, max_message_bytes,
 };
 use og_crypto::{ConsensusKey, SeatKey, validators::genesis_validator};
 use og_state::Databases;
@@ -31,8 +35,35 @@ use std::{
 pub(crate) const VALIDATORS: usize = 4;
 /// Short, so that a run crosses many epochs.
 const EPOCH_LENGTH: u64 = 12;
+const CHAIN_ID: u64 = 88_211;
 /// Enough for several requests of state.
 const ACCOUNTS: u64 = 2000;
+
+/// The accounts of [`payer`] have tokens.
+const PAYERS: u8 = 2;
+
+/// An account with its key.
+pub(crate) fn payer(index: u8) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(index + 1)).unwrap()
+}
+
+/// A raw transfer of nothing by `signer`.
+pub(crate) fn transfer(signer: &PrivateKeySigner, nonce: u64) -> Bytes {
+    let transaction = TxEip1559 {
+        chain_id: CHAIN_ID,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 100_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: Address::ZERO.into(),
+        ..TxEip1559::default()
+    };
+    let signature = signer
+        .sign_hash_sync(&transaction.signature_hash())
+        .unwrap();
+    let signed = TxEnvelope::from(transaction.into_signed(signature));
+    signed.encoded_2718().into()
+}
 
 pub(crate) type Sender = simulated::Sender<PublicKey, Context>;
 pub(crate) type Receiver = simulated::Receiver<PublicKey>;
@@ -69,10 +100,14 @@ impl World {
             };
             (address, account)
         };
+        let rich = GenesisAccount {
+            balance: U256::from(10).pow(U256::from(21)),
+            ..GenesisAccount::default()
+        };
         let genesis = Genesis {
             version: 1,
             network: "test".to_owned(),
-            chain_id: 88_211,
+            chain_id: CHAIN_ID,
             timestamp_ms: 0,
             epoch_length: EPOCH_LENGTH,
             gas_limit: 30_000_000,
@@ -81,7 +116,10 @@ impl World {
                 .iter()
                 .map(|(seat, key)| genesis_validator(seat, key, Address::ZERO))
                 .collect(),
-            alloc: (0..ACCOUNTS).map(account).collect(),
+            alloc: (0..ACCOUNTS)
+                .map(account)
+                .chain((0..PAYERS).map(|index| (payer(index).address(), rich.clone())))
+                .collect(),
         };
         Arc::new(Self {
             rules: Arc::new(Rules::new(genesis).unwrap()),
@@ -120,6 +158,8 @@ impl Observer for Watch {
 pub(crate) struct Running {
     task: Handle<()>,
     watch: Watch,
+    pub(crate) pool: Pool,
+    pub(crate) intake: Intake<Context>,
     pub(crate) databases: Databases<Context>,
     pub(crate) marshal: Marshal,
 }
@@ -144,15 +184,18 @@ impl Running {
 pub(crate) struct Starting {
     task: Handle<()>,
     watch: Watch,
-    up: oneshot::Receiver<(Databases<Context>, Marshal)>,
+    pool: Pool,
+    up: oneshot::Receiver<(Intake<Context>, Databases<Context>, Marshal)>,
 }
 
 impl Starting {
     pub(crate) async fn up(self) -> Running {
-        let (databases, marshal) = self.up.await.expect("the validator starts");
+        let (intake, databases, marshal) = self.up.await.expect("the validator starts");
         Running {
             task: self.task,
             watch: self.watch,
+            pool: self.pool,
+            intake,
             databases,
             marshal,
         }
@@ -260,13 +303,14 @@ impl Network {
             has_ended: Arc::default(),
         };
         let has_ended = Arc::clone(&watch.has_ended);
+        let pool = Pool::default();
         let config = Config {
             rules: Arc::clone(&world.rules),
             seat: world.keys[validator].clone(),
             schemes: Schemes::signer(&world.rules, &world.consensus[validator]).unwrap(),
             peers: self.oracle.manager(),
             blocker: self.oracle.control(world.keys[validator].clone()),
-            pool: Pool::default(),
+            pool: pool.clone(),
             observer: watch.clone(),
             timing: Timing {
                 empty_block_interval: self.empty_block_interval,
@@ -286,12 +330,17 @@ impl Network {
         let (sender, up) = oneshot::channel();
         let task = context.spawn(move |context| async move {
             let validator = Validator::start(context, config, channels).await;
-            let _ = sender.send((validator.databases, validator.marshal));
+            let _ = sender.send((validator.intake, validator.databases, validator.marshal));
             let (ended, ..) = select_all(validator.handles).await;
             ended.expect("no actor fails");
             has_ended.store(true, Ordering::Relaxed);
         });
-        Starting { task, watch, up }
+        Starting {
+            task,
+            watch,
+            pool,
+            up,
+        }
     }
 
     pub(crate) async fn start(&mut self, validator: usize) -> Running {

@@ -24,8 +24,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Gas that a registration may use: one slot, one event with a name of at most 64 bytes.
-const REGISTER_GAS: u64 = 150_000;
 /// How long the gateway may take to notice: it believes a node's list for ten seconds.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_PAUSE: Duration = Duration::from_millis(500);
@@ -179,7 +177,7 @@ impl Target {
         let input = Bytes::from(call.abi_encode());
         let hash = self
             .rpc
-            .write(&self.signer, REGISTRY, input, REGISTER_GAS)
+            .write(&self.signer, REGISTRY, input)
             .await
             .context("the model could not be registered")?;
         Ok(Some(hash))

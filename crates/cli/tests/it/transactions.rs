@@ -1,0 +1,131 @@
+//! What people do to a network's chain without another tool, through `og tx` and the faucet.
+
+use super::support::{Devnet, og, og_json, read_json, rpc};
+use alloy_primitives::{U256, address, hex, keccak256};
+use serde_json::{Value, json};
+use std::{fs, process::Command};
+
+const BOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/Box.json");
+const BOB: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+
+fn balance(network: &Devnet, account: &str) -> U256 {
+    let url = network.endpoints()["rpc"].as_str().unwrap().to_owned();
+    let balance = rpc(&url, "eth_getBalance", json!([account, "latest"]));
+    serde_json::from_value(balance).unwrap()
+}
+
+fn selector(signature: &str) -> String {
+    hex::encode_prefixed(&keccak256(signature)[..4])
+}
+
+/// The key of a funded account, in a file of its own.
+fn key_file(network: &Devnet, account: usize) -> (String, String) {
+    let accounts = read_json(&network.path().join("accounts.json"));
+    let key = accounts[account]["private_key"].as_str().unwrap();
+    let path = network.beside("account.key");
+    fs::write(&path, key).unwrap();
+    let address = accounts[account]["address"].as_str().unwrap().to_owned();
+    (path, address)
+}
+
+pub(super) fn og_tx_sends_and_shows_transfers(network: &Devnet) {
+    let before = balance(network, BOB);
+    let transfer = ["tx", "send", "--to", BOB, "--value", "1.5opg"];
+    let receipt = network.og(&transfer);
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+    let one_and_a_half = U256::from(1_500_000_000_000_000_000_u64);
+    assert_eq!(balance(network, BOB) - before, one_and_a_half);
+
+    let hash = receipt["transactionHash"].as_str().unwrap();
+    assert_eq!(network.og(&["tx", "receipt", hash]), receipt);
+    let shown = og(["tx", "receipt", hash, "--dir", &network.dir()]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let expected = format!("transaction {hash} succeeded");
+    for part in [
+        &expected,
+        "  to       0x7099",
+        "1.5 OPG",
+        "21000 of 21000",
+        ", final",
+    ] {
+        assert!(shown.contains(part), "{part} is not in:\n{shown}");
+    }
+
+    // By key file and by environment, to a validator that is named.
+    let rpc_url = network.endpoints()["rpcs"][1].as_str().unwrap().to_owned();
+    let (key, address) = key_file(network, 3);
+    let named = ["--to", BOB, "--value", "1wei", "--rpc", &rpc_url];
+    let by_file = [&["tx", "send"], &named[..], &["--key", &key]].concat();
+    let sender = |receipt: Value| receipt["from"].as_str().unwrap().to_lowercase();
+    assert_eq!(sender(og_json(by_file)), address.to_lowercase());
+    let by_environment = Command::new(env!("CARGO_BIN_EXE_og"))
+        .args(["--json", "tx", "send"])
+        .args(named)
+        .env("OG_ACCOUNT_KEY", fs::read_to_string(&key).unwrap())
+        .output()
+        .unwrap();
+    let receipt = serde_json::from_slice(&by_environment.stdout).unwrap();
+    assert_eq!(sender(receipt), address.to_lowercase());
+}
+
+pub(super) fn og_tx_deploys_and_calls_a_contract(network: &Devnet) {
+    let deployed = network.og(&["tx", "deploy", BOX, "a box", "7", "--value", "3wei"]);
+    let contract = deployed["contractAddress"].as_str().unwrap();
+    let ask = |function: &str| network.og(&["tx", "call", contract, function])["values"].clone();
+    assert_eq!(ask("label()(string)"), json!(["a box"]));
+    assert_eq!(ask("value()(uint256)"), json!(["7"]));
+    assert_eq!(balance(network, contract), U256::from(3));
+    let store = |value| {
+        let to = ["tx", "send", "--account", "2", "--to", contract];
+        [&to[..], &["store(uint256)", value]].concat()
+    };
+    let stored = network.og(&store("42"));
+    assert_eq!(stored["logs"][0]["address"].as_str().unwrap(), contract);
+    assert_eq!(ask("value()(uint256)"), json!(["42"]));
+    let raw = network.og(&["tx", "call", contract, "--data", &selector("value()")]);
+    assert_eq!(raw["output"], format!("0x{:064x}", 42));
+
+    let unlucky = network.og_fails(&store("13"));
+    assert!(unlucky.contains("would revert: unlucky"), "{unlucky}");
+    let too_large = network.og_fails(&store("1001"));
+    let data = format!(
+        "custom error {}{:064x}",
+        selector("TooLarge(uint256)"),
+        1000
+    );
+    assert!(too_large.contains(&data), "{data} is not in: {too_large}");
+}
+
+pub(super) fn og_tx_explains_what_cannot_be_done(network: &Devnet) {
+    let dead = address!("0x000000000000000000000000000000000000dEaD").to_string();
+    let unknown = format!("0x{:064x}", 7);
+    for (arguments, expected) in [
+        (
+            &["send", "--to", BOB, "--value", "1000000opg"][..],
+            "insufficient funds",
+        ),
+        (&["send", "--to", BOB], "nothing to send"),
+        (
+            &["send", "--to", BOB, "--value", "1wei", "--account", "99"],
+            "none with number 99",
+        ),
+        (
+            &[
+                "send",
+                "--to",
+                BOB,
+                "--value",
+                "1wei",
+                "--key",
+                "missing.key",
+            ],
+            "missing.key",
+        ),
+        (&["call", &dead, "value()(uint256)"], "answered nothing"),
+        (&["receipt", &unknown], "knows no transaction"),
+    ] {
+        let error = network.og_fails(&[&["tx"], arguments].concat());
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+        assert!(error.contains("next: "), "{arguments:?}: {error}");
+    }
+}
