@@ -160,6 +160,9 @@ impl<E: StorageContext + Spawner + Clock> Intake<E> {
         &self,
         transactions: Vec<Transaction>,
     ) -> Result<Vec<Result<(), AddTransactionError>>, StateError> {
+        if transactions.is_empty() {
+            return Ok(Vec::new());
+        }
         let now_ms = now_ms(self.clock.as_ref());
         let senders = transactions.iter().map(Transaction::sender);
         let keys: Vec<_> = senders.map(Key::account).collect();

@@ -28,6 +28,8 @@ const MAX_FILE_BYTES: u64 = 2 * (4 * MAX_POOL_TRANSACTION_BYTES as u64 + MIN_GRO
 const READ_BYTES: u64 = 1024 * 1024;
 /// How long after its arrival a transaction is written.
 const WRITE_PAUSE: Duration = Duration::from_millis(5);
+/// How long after a failure writing is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How old what is written may be when it is safe from a loss of power. A process that is killed
 /// loses nothing that was written.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -101,7 +103,8 @@ where
             },
             // Others that arrive soon are written with it.
             _ = changed => {
-                self.context.sleep(WRITE_PAUSE).await;
+                let pause = if self.is_failing { RETRY_PAUSE } else { WRITE_PAUSE };
+                self.context.sleep(pause).await;
             },
             _ = look_again => {},
         }
