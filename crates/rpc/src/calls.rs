@@ -127,11 +127,16 @@ fn estimate(simulation: &mut Simulation<'_>, request: &CallRequest) -> RpcResult
     let mut guess = used;
     while too_little + 1 < enough && enough - too_little > enough / ESTIMATE_PRECISION {
         let gas = guess.min(enough - 1);
-        match run(simulation, &with_gas(gas))? {
-            CallOutcome::Success { .. } => enough = gas,
-            CallOutcome::Revert { .. } | CallOutcome::Halt { .. } => {
-                too_little = too_little.max(gas);
-            }
+        let suffices = match with_gas(gas).run(simulation) {
+            Ok(ran) => ran.result.is_success(),
+            // Not enough to begin, although refunds make it use no more in the end.
+            Err(CallError::Invalid(_)) => false,
+            Err(error) => return Err(call_error(error)),
+        };
+        if suffices {
+            enough = gas;
+        } else {
+            too_little = too_little.max(gas);
         }
         guess = too_little + (enough - too_little) / 2;
     }

@@ -1,7 +1,11 @@
 //! States of the past, and states that a caller changes before its call.
 
-use crate::memory::{Client, GWEI, MODEL, Memory, PAYEE, sign, signer, transaction, transfer};
+use crate::memory::{
+    CHAIN_ID, Client, GWEI, MODEL, Memory, PAYEE, sign, signer, transaction, transfer,
+};
+use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, bytes};
+use alloy_signer::SignerSync as _;
 use alloy_sol_types::SolCall as _;
 use og_chain::registry::{
     REGISTRY,
@@ -230,4 +234,29 @@ async fn what_cannot_be_afforded_is_no_estimate() {
         .await;
     assert_eq!(code, -32601);
     assert!(message.contains("og_getProof"), "{message}");
+}
+
+#[tokio::test]
+async fn an_estimate_covers_what_is_refunded_only_at_the_end() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    // Half of what an authorization of an account costs that is there already comes back.
+    let authority = signer(1);
+    let authorization = Authorization {
+        chain_id: U256::from(CHAIN_ID),
+        address: Address::ZERO,
+        nonce: 0,
+    };
+    let signature = authority
+        .sign_hash_sync(&authorization.signature_hash())
+        .unwrap();
+    let call = json!({
+        "from": signer(0).address(),
+        "to": authority.address(),
+        "authorizationList": [authorization.into_signed(signature)],
+    });
+    let gas = client.ok("eth_estimateGas", json!([call])).await;
+    let gas: U256 = serde_json::from_value(gas).unwrap();
+    let needed = U256::from(21_000 + 25_000);
+    assert!(needed <= gas && gas < needed + U256::from(1_000), "{gas}");
 }
