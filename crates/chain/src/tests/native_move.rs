@@ -296,3 +296,21 @@ fn a_corrupt_account_is_the_databases_fault_not_the_transactions() {
     };
     assert_eq!(chain.try_call(&request), Err(CallError::State(corrupt)));
 }
+
+#[test]
+fn an_account_that_is_not_paid_for_is_not_read() {
+    let mut chain = chain_where_opg_is(passes_on(CALL, 0));
+    let key = Key::account(TO);
+    chain.state.insert(key, vec![0xff].into());
+    let mut request = CallRequest {
+        to: Some(OPG),
+        data: (OPG, TO, U256::ZERO).abi_encode_params().into(),
+        ..CallRequest::default()
+    };
+    let corrupt = CallError::State(StateError::Corrupt(key));
+    assert_eq!(chain.try_call(&request), Err(corrupt));
+    // The precompile is reached with less than a cold account costs.
+    request.gas = Some(25_000);
+    let outcome = chain.call(&request);
+    assert!(matches!(outcome, CallOutcome::Revert { .. }), "{outcome:?}");
+}
