@@ -162,6 +162,12 @@ impl Mempool {
         self.transactions.next_nonce(sender)
     }
 
+    /// What waits, of one sender or of all, ordered by sender and nonce; with whether a block
+    /// could take it: nothing before it is missing.
+    pub fn waiting(&self, sender: Option<&Address>) -> impl Iterator<Item = (&Transaction, bool)> {
+        self.transactions.waiting(sender)
+    }
+
     /// Transactions that wait.
     pub fn transaction_count(&self) -> usize {
         self.transactions.len()

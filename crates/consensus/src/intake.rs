@@ -174,8 +174,13 @@ impl<E: StorageContext + Spawner + Clock> Intake<E> {
         let accounts: Vec<_> = accounts.collect::<Result<_, _>>()?;
         let added = self.pool.put(|pool| {
             let each = transactions.into_iter().zip(&accounts);
-            each.map(|(transaction, account)| pool.add_transaction(transaction, account, now_ms))
-                .collect()
+            let add = |(transaction, account): (Transaction, &Account)| {
+                let hash = transaction.hash();
+                pool.add_transaction(transaction, account, now_ms)?;
+                self.pool.announce(hash);
+                Ok(())
+            };
+            each.map(add).collect()
         });
         Ok(added)
     }

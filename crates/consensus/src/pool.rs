@@ -1,20 +1,30 @@
 //! The mempool, shared between those who fill it and the proposer who empties it.
 
+use alloy_primitives::B256;
 use og_chain::mempool::{Mempool, MempoolLimits};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
+
+/// Hashes of new transactions that are kept for whoever is told of them.
+const MAX_UNTOLD: usize = 8192;
 
 /// A shared mempool that says when something new is in it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     mempool: Mutex<Mempool>,
     changed: Notify,
+    new_transactions: broadcast::Sender<B256>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new(MempoolLimits::default())
+    }
 }
 
 impl std::fmt::Debug for Pool {
@@ -29,6 +39,7 @@ impl Pool {
         let inner = Inner {
             mempool: Mutex::new(Mempool::new(limits)),
             changed: Notify::default(),
+            new_transactions: broadcast::Sender::new(MAX_UNTOLD),
         };
         Self {
             inner: Arc::new(inner),
@@ -45,6 +56,17 @@ impl Pool {
         let result = self.with(put);
         self.inner.changed.notify_waiters();
         result
+    }
+
+    /// Tells of a transaction that has been put in.
+    pub fn announce(&self, transaction: B256) {
+        // Without a receiver there is nobody to tell.
+        let _ = self.inner.new_transactions.send(transaction);
+    }
+
+    /// The hashes of transactions that are put in after this call.
+    pub fn new_transactions(&self) -> broadcast::Receiver<B256> {
+        self.inner.new_transactions.subscribe()
     }
 
     /// Resolves when something is put in after this call.

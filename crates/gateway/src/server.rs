@@ -15,7 +15,7 @@ use crate::{
 };
 use futures::FutureExt as _;
 use og_crypto::RecordVerifier;
-use og_http::{RequestMetrics, operator};
+use og_http::{RequestMetrics, Shares, operator};
 use std::{future::Future, sync::Arc};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -80,7 +80,9 @@ pub async fn serve(
     let app = RequestMetrics::register(&mut registry).observe(app(shared.clone()));
     let operated = Arc::new(OperatedGateway::new(shared, validators, registry));
     let shutdown = shutdown.shared();
-    let server = og_http::serve(listener, app, MAX_CONNECTIONS, shutdown.clone());
+    // All clients may come through one proxy.
+    let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
+    let server = og_http::serve(listener, app, places, shutdown.clone());
     let operators = operator::serve(operators, operated, shutdown.clone());
     let (_, _, settled) = futures::join!(server, operators, settler.run(shutdown));
     Ok(settled?)

@@ -1,18 +1,22 @@
 //! Keep HTTP servers within bounds, and show operators what they do.
 //!
 //! [`serve`] adds what axum leaves open and every server of the network needs: limits on
-//! connections, on slow clients and on the time that a shutdown takes. [`RequestMetrics`] counts
-//! what it answers. [`operator`] is the interface for operators, the same on every role.
+//! connections, on slow clients and on the time that a shutdown takes. [`Shares`] keeps one client
+//! from taking what is for all. [`RequestMetrics`] counts what is answered. [`operator`] is the interface for operators, the same on every role.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
+mod connection;
 pub mod operator;
 mod requests;
 mod server;
+mod shares;
 
+pub use connection::Connection;
 pub use operator::{Check, Operated, Readiness};
 pub use requests::RequestMetrics;
 pub use server::{
     CONNECTION_LIFETIME, DRAIN_TIMEOUT, HEAD_TIMEOUT, MAX_HEAD_BYTES, WRITE_STALL_TIMEOUT, serve,
 };
+pub use shares::{Share, Shares};

@@ -3,6 +3,7 @@
 //! The same three paths on every role, on an address of their own: `/healthz`, `/readyz` and
 //! `/metrics`.
 
+use crate::Shares;
 use axum::{
     Json, Router,
     extract::State,
@@ -85,7 +86,9 @@ pub async fn serve(
     node: Arc<impl Operated>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    crate::serve(listener, app(node), MAX_CONNECTIONS, shutdown).await;
+    // Only the operator's own tools reach it, all from one host.
+    let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
+    crate::serve(listener, app(node), places, shutdown).await;
 }
 
 fn app<N: Operated>(node: Arc<N>) -> Router {

@@ -1,18 +1,29 @@
 //! A server that no client can hold for longer than a named limit, and that stops in time.
 
-use axum::Router;
-use hyper::server::conn::http1;
+use crate::{
+    connection::Connection,
+    shares::{Share, Shares},
+};
+use axum::{Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    net::IpAddr,
+    pin::pin,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 /// Longest wait for a request's head to be complete, counted from when the connection is open or
@@ -31,28 +42,27 @@ const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before the next connection is accepted when the system has no room for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a client is told that has its share of connections.
+const TOO_MANY_CONNECTIONS: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves `app` over HTTP/1.1 on `listener`, at most `maximum_connections` at once (more wait in
-/// the system's queue), until `shutdown` completes. Then requests in progress are answered, for at
-/// most [`DRAIN_TIMEOUT`].
+/// Serves `app` over HTTP/1.1 on `listener`, as many connections at once as there are `places`
+/// (more wait in the system's queue; a client that has its share is refused), until `shutdown`
+/// completes. Then requests in progress are answered, for at most [`DRAIN_TIMEOUT`].
 pub async fn serve(
     listener: TcpListener,
     app: Router,
-    maximum_connections: usize,
+    places: Shares,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let permits = Arc::new(Semaphore::new(maximum_connections));
     let (open, closing) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            (stream, permit) = accept(&listener, &permits) => {
-                let (app, closing) = (app.clone(), closing.clone());
-                tokio::spawn(async move {
-                    converse(stream, app, closing).await;
-                    drop(permit);
-                });
+            (stream, peer, place) = accept(&listener, &places) => {
+                let connection = Connection::new(peer, closing.clone(), place);
+                tokio::spawn(converse(stream, app.clone(), connection));
             }
         }
     }
@@ -67,16 +77,18 @@ pub async fn serve(
     }
 }
 
-/// The next connection, with its place among those that may be open.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed; without a permit the connection would be unbounded.
-    let permit = Arc::clone(permits).acquire_owned().await.ok();
+/// The next connection, whose it is, and its place among those that may be open.
+async fn accept(listener: &TcpListener, places: &Shares) -> (TcpStream, IpAddr, Share) {
+    let mut free = places.free().await;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
+            Ok((stream, address)) => match places.claim(free, address.ip()) {
+                Ok(place) => return (stream, address.ip(), place),
+                Err(unclaimed) => {
+                    refuse(stream);
+                    free = unclaimed;
+                }
+            },
             Err(error) if is_of_connection(&error) => debug!(%error, "a connection was lost"),
             Err(error) => {
                 warn!(%error, "connections cannot be accepted; check the limit of open files");
@@ -84,6 +96,13 @@ async fn accept(
             }
         }
     }
+}
+
+/// Tells a client that it has too many connections, as far as it can be told without waiting.
+fn refuse(stream: TcpStream) {
+    let _ = stream
+        .into_std()
+        .and_then(|mut stream| stream.write(TOO_MANY_CONNECTIONS));
 }
 
 /// Whether an error of `accept` is about the connection, not about the listener.
@@ -96,13 +115,18 @@ fn is_of_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Answers one connection's requests until it ends, is too old, or everything is `closing`.
-async fn converse(stream: TcpStream, app: Router, mut closing: watch::Receiver<()>) {
+/// Answers one connection's requests until it ends, is upgraded, is too old, or everything closes.
+async fn converse(stream: TcpStream, app: Router, connection: Connection) {
     // It fails only on a connection that is gone already.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL_TIMEOUT));
-    let mut connection = pin!(
+    let mut closing = connection.clone();
+    let app = app.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(connection.clone());
+        request
+    });
+    let mut conversation = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -111,22 +135,16 @@ async fn converse(stream: TcpStream, app: Router, mut closing: watch::Receiver<(
                 TokioIo::new(Box::pin(stream)),
                 TowerToHyperService::new(app)
             )
+            .with_upgrades()
     );
     let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = close(&mut closing) => {
-            connection.as_mut().graceful_shutdown();
-            timeout(LAST_ANSWER_TIMEOUT, connection).await.unwrap_or(Ok(()))
+        ended = &mut conversation => ended,
+        _ = timeout(CONNECTION_LIFETIME, closing.closing()) => {
+            conversation.as_mut().graceful_shutdown();
+            timeout(LAST_ANSWER_TIMEOUT, conversation).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
         debug!(%error, "a connection ended early");
     }
-}
-
-/// Resolves when a connection shall take no more requests.
-async fn close(closing: &mut watch::Receiver<()>) {
-    // The sender outlives every connection.
-    let told = closing.changed();
-    let _ = timeout(CONNECTION_LIFETIME, told).await;
 }

@@ -10,7 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::FutureExt as _;
-use og_http::{Check, Operated, RequestMetrics, operator};
+use og_http::{Check, Operated, RequestMetrics, Shares, operator};
 use og_types::{Canonical as _, Job, JobResult};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use serde_json::json;
@@ -58,8 +58,10 @@ pub async fn serve(
     let app = RequestMetrics::register(&mut registry).observe(router(service.clone()));
     let operated = Arc::new(OperatedService::new(service, registry));
     let shutdown = shutdown.shared();
+    // A few gateways are all the clients, and one of them may be the only one.
+    let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
     tokio::join!(
-        og_http::serve(listener, app, MAX_CONNECTIONS, shutdown.clone()),
+        og_http::serve(listener, app, places, shutdown.clone()),
         operator::serve(operators, operated, shutdown),
     );
 }

@@ -8,11 +8,11 @@ use commonware_runtime::tokio::Context;
 use og_chain::{Block, Effects, Key, Rules, Transaction};
 use og_consensus::{Intake, Observer, Pool, epochs::Marshal, intake::IntakeError};
 use og_rpc::index::IndexError;
-use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError};
+use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError, Waiting};
 use og_state::{Databases, is_empty, read_latest};
 use og_types::SignedRecord;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tracing::warn;
 
 /// Pause before the state is read again while a block is being applied.
@@ -119,6 +119,7 @@ pub(crate) struct ChainApi {
     pub(crate) intake: Intake<Context>,
     pub(crate) databases: Databases<Context>,
     pub(crate) figures: Figures,
+    pub(crate) heights: watch::Receiver<u64>,
 }
 
 fn unreadable(error: impl std::fmt::Display) -> ReadError {
@@ -190,6 +191,26 @@ impl Chain for ChainApi {
 
     fn pending_nonce(&self, sender: &Address) -> Option<u64> {
         self.pool.with(|pool| pool.next_nonce(sender))
+    }
+
+    fn heights(&self) -> watch::Receiver<u64> {
+        self.heights.clone()
+    }
+
+    fn new_transactions(&self) -> broadcast::Receiver<B256> {
+        self.pool.new_transactions()
+    }
+
+    fn waiting_transactions(&self, sender: Option<&Address>) -> Vec<Waiting> {
+        self.pool.with(|pool| {
+            let waiting = pool
+                .waiting(sender)
+                .map(|(transaction, executable)| Waiting {
+                    transaction: transaction.clone(),
+                    executable,
+                });
+            waiting.collect()
+        })
     }
 
     fn mempool_size(&self) -> MempoolSize {

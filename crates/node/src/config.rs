@@ -7,12 +7,13 @@ use crate::{
 use alloy_primitives::Address;
 use documented::DocumentedFields;
 use og_consensus::history::{self, MIN_RETAIN_BLOCKS, NEAR_BLOCKS};
+use og_rpc::{Access, AccessError};
 use og_types::{ValidatorId, limits::MAX_VALIDATORS};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -30,7 +31,9 @@ pub const DEFAULT_EMPTY_BLOCK_INTERVAL_MS: u64 = 1000;
 pub const DEFAULT_LEADER_TIMEOUT_MS: u64 = 2000;
 /// Default of where operators' tools connect to: nobody else reaches it.
 pub const DEFAULT_OPERATOR_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+/// Default of [`ValidatorConfig::rpc_allowed_hosts`], as of Ethereum's nodes.
+pub const DEFAULT_RPC_ALLOWED_HOST: &str = "localhost";
 /// Default of [`ValidatorConfig::retain_states`]: an hour of blocks a second.
 pub const DEFAULT_RETAIN_STATES: u64 = 4096;
 /// Default of [`ValidatorConfig::retain_blocks`].
@@ -68,6 +71,19 @@ pub struct ValidatorConfig {
     pub p2p_listen: SocketAddr,
     /// Where JSON-RPC is served.
     pub rpc_listen: SocketAddr,
+    /// Names, without port, under which JSON-RPC is reached; `*` means all. IP addresses need not
+    /// be listed. Requests to other names are refused: a web page can give its own name this
+    /// node's address, and reach it through the browser of somebody who may (DNS rebinding).
+    #[serde(default = "default_rpc_allowed_hosts")]
+    pub rpc_allowed_hosts: Vec<String>,
+    /// Web pages that may use JSON-RPC from a visitor's browser, by their origins as
+    /// `https://app.example.org`; `*` means all. Programs are not concerned.
+    #[serde(default)]
+    pub rpc_allowed_origins: Vec<String>,
+    /// IP addresses of proxies in front of JSON-RPC. Limits for each client hold for whom they name
+    /// in `X-Forwarded-For`; without this, all clients of a proxy share the limits of one.
+    #[serde(default)]
+    pub rpc_trusted_proxies: Vec<IpAddr>,
     /// The other validators: a table `[[peers]]` for each, with `id` (the seat's Ed25519 public key
     /// as in the genesis file) and `address` (where it listens, as `p2p_listen` there).
     #[serde(default)]
@@ -191,6 +207,10 @@ const fn default_empty_block_interval_ms() -> u64 {
 
 const fn default_leader_timeout_ms() -> u64 {
     DEFAULT_LEADER_TIMEOUT_MS
+}
+
+fn default_rpc_allowed_hosts() -> Vec<String> {
+    vec![DEFAULT_RPC_ALLOWED_HOST.to_owned()]
 }
 
 const fn default_operator_listen() -> SocketAddr {
@@ -392,6 +412,25 @@ impl NodeConfig {
 }
 
 impl ValidatorConfig {
+    /// Who may use JSON-RPC.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] says which entry makes no sense.
+    pub fn access(&self) -> Result<Access, ConfigError> {
+        let access = Access::new(
+            &self.rpc_allowed_hosts,
+            &self.rpc_allowed_origins,
+            &self.rpc_trusted_proxies,
+        );
+        access.map_err(|error| {
+            let field = match error {
+                AccessError::Host(_) => "rpc_allowed_hosts",
+                AccessError::Origin(_) => "rpc_allowed_origins",
+            };
+            invalid(field, error.to_string())
+        })
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         if self.empty_block_interval_ms == 0 {
             return Err(invalid(
@@ -426,6 +465,7 @@ impl ValidatorConfig {
                 ),
             ));
         }
+        self.access()?;
         if self.peers.len() > MAX_VALIDATORS {
             return Err(invalid("peers", format!("more than {MAX_VALIDATORS}")));
         }

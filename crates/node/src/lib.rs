@@ -44,6 +44,9 @@ pub enum NodeError {
     /// The log filter cannot be understood.
     #[error(transparent)]
     Log(#[from] LogFilterError),
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
     /// A key file is missing or is no key.
     #[error(transparent)]
     Key(#[from] keys::KeyFileError),

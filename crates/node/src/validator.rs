@@ -1,4 +1,4 @@
-//! The validator role: consensus on commonware's tokio runtime, JSON-RPC beside it.
+//! The validator role: consensus on commonware's tokio runtime, JSON-RPC beside it on another.
 
 use crate::{
     NodeError,
@@ -33,10 +33,13 @@ use og_http::operator;
 use og_rpc::{
     Index,
     index::{IndexError, Retention},
-    server::MAX_CONNECTIONS,
+    server::connections,
 };
 use std::{net::TcpListener as StdListener, path::PathBuf, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+};
 use tracing::{info, warn};
 
 const PEER_DOMAIN: &[u8] = b"_OG_PEERS_V1";
@@ -49,6 +52,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const STALE_LEADER_TIMEOUTS: u32 = 10;
 /// Threads for tasks; disk and database work have their own.
 const WORKER_THREADS: usize = 2;
+/// Threads that serve JSON-RPC, apart from the others, so that consensus has its turn whatever
+/// clients ask for.
+const RPC_THREADS: usize = 2;
 /// How far two validators' clocks may differ in a handshake.
 const SYNCHRONY_BOUND: Duration = Duration::from_secs(5);
 /// How long a peer may take to answer a dial; then it is dialled anew.
@@ -91,14 +97,29 @@ pub(crate) fn run(config: &ValidatorConfig) -> Result<(), NodeError> {
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_read_write_timeout(SILENCE_TIMEOUT)
         .with_storage_directory(data.join("chain"));
+    let rpc = rpc_runtime()?;
     let parts = Parts {
         rules,
         seat,
         schemes,
         peers,
         index: Arc::new(index),
+        rpc: rpc.handle().clone(),
     };
-    Runner::new(runtime).start(|context| serve(context, config.clone(), parts, listeners))
+    let ended =
+        Runner::new(runtime).start(|context| serve(context, config.clone(), parts, listeners));
+    // What clients have asked for need not be finished.
+    rpc.shutdown_background();
+    ended
+}
+
+fn rpc_runtime() -> Result<Runtime, NodeError> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(RPC_THREADS)
+        .thread_name("rpc")
+        .enable_all()
+        .build()
+        .map_err(NodeError::Runtime)
 }
 
 /// What to do when the index cannot be used.
@@ -126,6 +147,8 @@ struct Parts {
     schemes: Schemes,
     peers: Map<PublicKey, Address>,
     index: Arc<Index>,
+    /// Where JSON-RPC is served.
+    rpc: runtime::Handle,
 }
 
 /// Where the node serves others than its peers.
@@ -173,10 +196,11 @@ async fn serve(
     };
     handles.extend(validator.handles);
     let (index, marshal) = (Arc::clone(&parts.index), validator.marshal);
+    let new_heights = heights.clone();
     handles.push(
         context
             .child("certificates")
-            .spawn(move |_| keep_certificates(index, marshal, heights)),
+            .spawn(move |_| keep_certificates(index, marshal, new_heights)),
     );
     let api = ChainApi {
         rules: parts.rules,
@@ -185,11 +209,14 @@ async fn serve(
         intake: validator.intake,
         databases: validator.databases,
         figures: operated.figures.clone(),
+        heights,
     };
-    let app = og_rpc::app(api, &mut operated.registry.lock())?;
-    let listener = TcpListener::from_std(listeners.rpc).map_err(NodeError::Runtime)?;
-    let rpc = og_http::serve(listener, app, MAX_CONNECTIONS, stop);
-    let rpc = context.child("rpc").spawn(move |_| rpc);
+    let app = og_rpc::app(api, config.access()?, &mut operated.registry.lock())?;
+    let rpc = parts.rpc.spawn(async move {
+        let listener = TcpListener::from_std(listeners.rpc)?;
+        og_http::serve(listener, app, connections(), stop).await;
+        Ok(())
+    });
     info!(
         validator = %parts.seat.id(),
         rpc = %config.rpc_listen,
@@ -197,7 +224,10 @@ async fn serve(
         "validator is up"
     );
     let result = tokio::select! {
-        ended = rpc => ended.map_err(|error| NodeError::Actor(error.to_string())),
+        ended = rpc => match ended {
+            Ok(served) => served.map_err(NodeError::Runtime),
+            Err(error) => Err(NodeError::Actor(error.to_string())),
+        },
         reason = first_end(handles) => Err(NodeError::Actor(reason)),
     };
     // Every actor ends between two of its steps. Whatever is half-written even so is recovered on

@@ -8,6 +8,7 @@ use og_chain::{
 };
 use og_types::{Header, SignedRecord};
 use std::{future::Future, sync::Arc};
+use tokio::sync::{broadcast, watch};
 
 /// The validator behind the interface.
 pub trait Chain: Send + Sync + 'static {
@@ -39,6 +40,15 @@ pub trait Chain: Send + Sync + 'static {
     /// The nonce after those that wait in the mempool, or `None` if nothing of `sender` waits.
     fn pending_nonce(&self, sender: &Address) -> Option<u64>;
 
+    /// The height of the newest block in the index, as it grows.
+    fn heights(&self) -> watch::Receiver<u64>;
+
+    /// The hashes of transactions that enter the mempool from now on. Whoever falls behind misses some and is told so.
+    fn new_transactions(&self) -> broadcast::Receiver<B256>;
+
+    /// What waits in the mempool, of one sender or of all, ordered by sender and nonce.
+    fn waiting_transactions(&self, sender: Option<&Address>) -> Vec<Waiting>;
+
     /// How much waits in the mempool.
     fn mempool_size(&self) -> MempoolSize;
 
@@ -53,6 +63,15 @@ pub struct StateView {
     pub header: Header,
     /// One value per key that was asked for, in the same order; `None` where there is none.
     pub values: Vec<Option<Value>>,
+}
+
+/// A transaction that waits in the mempool.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The transaction.
+    pub transaction: Transaction,
+    /// Whether a block could take it: all nonces between its sender's and its own wait too.
+    pub executable: bool,
 }
 
 /// How much waits in the mempool.

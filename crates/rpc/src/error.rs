@@ -16,6 +16,14 @@ pub const CODE_UNCERTIFIED: i32 = -32012;
 pub const CODE_PRUNED: i32 = 4444;
 /// Ethereum's code for an answer that would be too large (EIP-1474).
 pub const CODE_LIMIT_EXCEEDED: i32 = -32005;
+/// Ethereum's code for a request that took too long.
+pub const CODE_TIMEOUT: i32 = -32002;
+/// JSON-RPC's code for what is no JSON.
+pub const CODE_PARSE_ERROR: i32 = -32700;
+/// JSON-RPC's code for what is no request.
+pub const CODE_INVALID_REQUEST: i32 = -32600;
+/// JSON-RPC's code for what is not there, which Ethereum uses of subscriptions too.
+pub const CODE_METHOD_NOT_FOUND: i32 = -32601;
 /// Ethereum's code for a call that reverted.
 pub const CODE_REVERTED: i32 = 3;
 const CODE_INVALID_PARAMS: i32 = -32602;

@@ -3,7 +3,8 @@
 //! [`app`] answers for whatever implements [`Chain`]; [`index`] is the store of final blocks
 //! that a validator keeps for it.
 //!
-//! Reading order: [`index`], [`chain`], `eth`, `history`, `logs`, `network`, `calls`, `views`.
+//! Reading order: [`index`], [`chain`], `eth`, `history`, `logs`, `pool`, `network`, `calls`, `views`, [`server`],
+//! `subscriptions`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
@@ -17,12 +18,14 @@ mod logs;
 mod metrics;
 mod network;
 mod overrides;
+mod pool;
 pub mod server;
 mod simulations;
 mod states;
+mod subscriptions;
 mod trace;
 mod views;
 
-pub use chain::{Chain, MempoolSize, ReadError, StateView, SubmitError};
+pub use chain::{Chain, MempoolSize, ReadError, StateView, SubmitError, Waiting};
 pub use index::Index;
-pub use server::{MethodsError, app};
+pub use server::{Access, AccessError, MethodsError, app};

@@ -1,4 +1,4 @@
-//! Which methods are called, and whether that succeeds.
+//! Which methods are called, whether that succeeds, and what is open.
 
 use jsonrpsee::{
     core::middleware::{Batch, Notification, RpcServiceT},
@@ -7,7 +7,7 @@ use jsonrpsee::{
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use std::{collections::BTreeSet, future::Future, sync::Arc};
@@ -49,6 +49,30 @@ impl CallMetrics {
     fn count(&self, method: &str, outcome: &'static str) {
         let method = self.methods.get(method).copied().unwrap_or(NO_METHOD);
         self.calls.get_or_create(&Call { method, outcome }).inc();
+    }
+}
+
+/// A metric of this name in `registry`.
+pub(crate) fn gauge(name: &str, help: &str, registry: &mut Registry) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+/// Something that is open and counted, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Open(Gauge);
+
+impl Open {
+    pub(crate) fn count(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

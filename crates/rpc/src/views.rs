@@ -41,7 +41,8 @@ pub(crate) fn block(
     })
 }
 
-fn header(rules: &Rules, block: &Block, receipts: &[TransactionReceipt]) -> HeaderJson {
+/// A block's header.
+pub(crate) fn header(rules: &Rules, block: &Block, receipts: &[TransactionReceipt]) -> HeaderJson {
     let header = block.header();
     let seat = rules.validators().get(&header.proposer);
     HeaderJson {
@@ -163,6 +164,21 @@ fn envelope(
         TxType::Eip4844 => ReceiptEnvelope::Eip4844(receipt),
         TxType::Eip7702 => ReceiptEnvelope::Eip7702(receipt),
     })
+}
+
+/// All logs of a block.
+pub(crate) fn block_logs(block: &Block, receipts: &[TransactionReceipt]) -> Vec<LogJson> {
+    let logs = receipts.iter().flat_map(|receipt| {
+        let logs = receipt.logs.iter();
+        logs.map(move |one| (receipt, one))
+    });
+    logs.enumerate()
+        .map(|(position, (receipt, one))| LogJson {
+            transaction_hash: Some(receipt.transaction_hash),
+            transaction_index: Some(receipt.transaction_index.into()),
+            ..log(block.header(), block.hash(), one, position)
+        })
+        .collect()
 }
 
 /// A log, of a transaction that is yet to be named.

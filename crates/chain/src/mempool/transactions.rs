@@ -229,6 +229,25 @@ impl Pool {
         }
     }
 
+    /// What waits, of one sender or of all, ordered by sender and nonce; with whether a block
+    /// could take it.
+    pub(super) fn waiting(
+        &self,
+        sender: Option<&Address>,
+    ) -> impl Iterator<Item = (&Transaction, bool)> {
+        let senders = match sender {
+            Some(address) => self.senders.range(*address..=*address),
+            None => self.senders.range(Address::ZERO..),
+        };
+        senders.flat_map(|(_, sender)| {
+            let first = sender.account_nonce;
+            let count = u64::try_from(sender.chain().count()).unwrap_or(u64::MAX);
+            let executable = first..first.saturating_add(count);
+            let waiting = sender.by_nonce.iter();
+            waiting.map(move |(nonce, one)| (&one.transaction, executable.contains(nonce)))
+        })
+    }
+
     fn waiting_of(&self, sender: &Address) -> impl Iterator<Item = &Waiting> {
         self.senders
             .get(sender)

@@ -8,7 +8,7 @@ use crate::{
     output::{BAD, GOOD, Output, TITLE, paint},
     process,
 };
-use og_node::network::{Endpoints, Network};
+use og_node::network::{Endpoints, Network, NetworkPlan};
 use serde::Serialize;
 use std::{
     fmt,
@@ -174,7 +174,10 @@ impl Start {
         if !self.dir.join("genesis.json").is_file() {
             return Ok(Network::create(
                 &self.dir,
-                &self.size.plan(),
+                &NetworkPlan {
+                    any_page: true,
+                    ..self.size.plan()
+                },
                 &mut rand::rng(),
             )?);
         }

@@ -1,14 +1,21 @@
 //! Slow and silent clients, too many of them, and shutdowns.
 
-use axum::{Router, routing::get};
-use og_http::{DRAIN_TIMEOUT, serve};
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use hyper_util::rt::TokioIo;
+use og_http::{CONNECTION_LIFETIME, Connection, DRAIN_TIMEOUT, Shares, serve};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -21,11 +28,15 @@ struct Server {
 
 impl Server {
     async fn start(app: Router, maximum_connections: usize) -> Self {
+        Self::share(app, Shares::new(maximum_connections, maximum_connections)).await
+    }
+
+    async fn share(app: Router, places: Shares) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
-        let task = tokio::spawn(serve(listener, app, maximum_connections, shutdown));
+        let task = tokio::spawn(serve(listener, app, places, shutdown));
         Self {
             address,
             stop,
@@ -34,10 +45,24 @@ impl Server {
     }
 
     async fn connect(&self, first_bytes: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        self.connect_from("127.0.0.1", first_bytes).await
+    }
+
+    async fn connect_from(&self, client: &str, first_bytes: &[u8]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{client}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(self.address).await.unwrap();
         stream.write_all(first_bytes).await.unwrap();
         stream
     }
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
 }
 
 async fn read_all(mut stream: TcpStream) -> String {
@@ -86,6 +111,61 @@ async fn a_client_that_takes_nothing_loses_its_place() {
         .connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         .await;
     is_served_in_time(&server, holder).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_its_share_of_connections_is_refused_and_others_are_served() {
+    let server = Server::share(hello(), Shares::new(8, 2)).await;
+    let holders = [server.connect(b"").await, server.connect(b"").await];
+    let answer = read_all(server.connect(GET).await).await;
+    assert!(answer.is_empty() || answer.contains("429"), "{answer}");
+    let answer = read_all(server.connect_from("127.0.0.2", GET).await).await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    drop(holders);
+    // They are known to have gone when their connections have ended.
+    while !read_all(server.connect(GET).await).await.ends_with("hello") {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Takes a request to switch protocols, and answers in the new one with what it is sent.
+async fn echo(mut request: Request) -> Response {
+    let mut connection = request.extensions().get::<Connection>().unwrap().clone();
+    tokio::spawn(async move {
+        let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
+        let mut stream = TokioIo::new(upgraded);
+        loop {
+            let byte = tokio::select! {
+                byte = stream.read_u8() => byte.unwrap(),
+                () = connection.closing() => return stream.write_u8(b'!').await.unwrap(),
+            };
+            stream.write_u8(byte).await.unwrap();
+        }
+    });
+    (
+        StatusCode::SWITCHING_PROTOCOLS,
+        [("connection", "upgrade"), ("upgrade", "echo")],
+    )
+        .into_response()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgraded_connection_keeps_its_place_until_it_ends_and_is_told_of_a_shutdown() {
+    let server = Server::start(hello().route("/echo", get(echo)), 1).await;
+    let head = b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let mut stream = server.connect(head).await;
+    let head = read_head(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    stream.write_u8(b'a').await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'a');
+    let mut waiting = server.connect(GET).await;
+    let answered = timeout(CONNECTION_LIFETIME * 2, waiting.read_u8()).await;
+    assert!(answered.is_err(), "the place was given away");
+    let begun = Instant::now();
+    server.stop.send(()).unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'!');
+    server.task.await.unwrap();
+    assert!(begun.elapsed() < DRAIN_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 use super::{
     DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
     DEFAULT_OPERATOR_LISTEN, DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES,
-    DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig, LogFormat, ValidatorConfig,
+    DEFAULT_RPC_ALLOWED_HOST, DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig, LogFormat,
+    ValidatorConfig,
 };
 use alloy_primitives::Address;
 use documented::DocumentedFields;
@@ -45,6 +46,9 @@ fn validator() -> ValidatorConfig {
         consensus_key: "consensus.key".into(),
         p2p_listen: loopback(8645),
         rpc_listen: loopback(8545),
+        rpc_allowed_hosts: vec![DEFAULT_RPC_ALLOWED_HOST.to_owned()],
+        rpc_allowed_origins: Vec::new(),
+        rpc_trusted_proxies: Vec::new(),
         peers: Vec::new(),
         empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
         leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,

@@ -4,8 +4,9 @@ use super::{Account, Endpoints, Network, NetworkError};
 use crate::{
     config::{
         DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
-        DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES, DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig,
-        InferenceConfig, LogFormat, NodeConfig, PeerConfig, ValidatorConfig,
+        DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES, DEFAULT_RPC_ALLOWED_HOST,
+        DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig, LogFormat, NodeConfig,
+        PeerConfig, ValidatorConfig,
     },
     keys,
 };
@@ -70,6 +71,8 @@ pub struct NetworkPlan {
     pub base_port: u16,
     /// Where the nodes run, in turn; the gateway runs on the first.
     pub hosts: Vec<IpAddr>,
+    /// Whether JSON-RPC answers to any name and to pages of any origin, as development wants it.
+    pub any_page: bool,
 }
 
 impl Default for NetworkPlan {
@@ -86,6 +89,7 @@ impl Default for NetworkPlan {
             accounts: 10,
             base_port: 8545,
             hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            any_page: false,
         }
     }
 }
@@ -310,6 +314,7 @@ impl Builder<'_> {
                 address: p2p(other),
             })
             .collect();
+        let any = self.plan.any_page.then_some("*");
         let config = ValidatorConfig {
             genesis: "../genesis.json".into(),
             data_dir: "data".into(),
@@ -317,6 +322,9 @@ impl Builder<'_> {
             consensus_key: "consensus.key".into(),
             p2p_listen: NetworkPlan::listen(p2p(index)),
             rpc_listen: NetworkPlan::listen(self.plan.address(0, index)),
+            rpc_allowed_hosts: vec![any.unwrap_or(DEFAULT_RPC_ALLOWED_HOST).to_owned()],
+            rpc_allowed_origins: any.map(str::to_owned).into_iter().collect(),
+            rpc_trusted_proxies: Vec::new(),
             peers,
             empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
             leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,

@@ -51,6 +51,8 @@ fn a_short_configuration_gets_the_defaults_and_paths_beside_the_file() {
     assert_eq!(config.retain_blocks, 50_000);
     assert_eq!(config.state_sync_blocks, 10_000);
     assert!(!config.archive);
+    assert_eq!(config.rpc_allowed_hosts, ["localhost"]);
+    assert!(config.rpc_allowed_origins.is_empty() && config.rpc_trusted_proxies.is_empty());
     assert_eq!(config.log, "info");
     assert_eq!(config.data_dir, folder.path().join("data"));
     assert_eq!(config.genesis, folder.path().join("../genesis.json"));
@@ -83,6 +85,8 @@ fn values_that_cannot_work_are_refused_with_the_field_s_name() {
         ("leader_timeout_ms = 1000", "leader_timeout_ms"),
         ("retain_blocks = 255", "retain_blocks"),
         ("state_sync_blocks = 63", "state_sync_blocks"),
+        ("rpc_allowed_hosts = [\"http://a\"]", "rpc_allowed_hosts"),
+        ("rpc_allowed_origins = [\"a\"]", "rpc_allowed_origins"),
     ] {
         let message = refusal(&format!("{VALIDATOR}\n{addition}\n"));
         assert!(message.starts_with(field), "{message}");

@@ -129,6 +129,24 @@ fn several_hosts_take_turns_and_listen_on_all_their_addresses() {
 }
 
 #[test]
+fn json_rpc_is_open_to_pages_where_the_plan_says_so_and_nowhere_else() {
+    for (any_page, hosts, origins) in [(false, "localhost", None), (true, "*", Some("*"))] {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = NetworkPlan { any_page, ..plan() };
+        let network = create(folder.path(), &plan).unwrap();
+        for node in &network.nodes {
+            if let NodeConfig::Validator(config) = &node.config {
+                assert_eq!(config.rpc_allowed_hosts, [hosts]);
+                assert_eq!(
+                    config.rpc_allowed_origins.first().map(String::as_str),
+                    origins
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_folder_with_something_in_it_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("thesis.txt");

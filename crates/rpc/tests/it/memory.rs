@@ -11,8 +11,8 @@ use og_chain::{
 };
 use og_crypto::{ConsensusKey, NodeKey, SeatKey, validators::genesis_validator};
 use og_rpc::{
-    Chain, Index, MempoolSize, ReadError, StateView, SubmitError, app, index::Retention,
-    server::MAX_CONNECTIONS,
+    Access, Chain, Index, MempoolSize, ReadError, StateView, SubmitError, Waiting, app,
+    index::Retention, server::connections,
 };
 use og_types::{
     Amount, Computed, Genesis, GenesisAccount, Header, ModelId, Record, RequestId, SignedRecord,
@@ -28,6 +28,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
+use tokio::sync::{broadcast, watch};
 
 pub(crate) const CHAIN_ID: u64 = 88_211;
 pub(crate) const PAYEE: Address = address!("0x00000000000000000000000000000000000000aa");
@@ -82,6 +83,8 @@ struct Inner {
     index: Arc<Index>,
     state: Mutex<BTreeMap<Key, Value>>,
     pool: Mutex<Mempool>,
+    heights: watch::Sender<u64>,
+    new_transactions: broadcast::Sender<B256>,
     /// Number of coming reads of the state that find a new block there.
     restless: AtomicUsize,
     _directory: tempfile::TempDir,
@@ -101,6 +104,8 @@ impl Memory {
             index: Arc::new(index),
             state: Mutex::default(),
             pool: Mutex::default(),
+            heights: watch::Sender::default(),
+            new_transactions: broadcast::Sender::new(8192),
             restless: AtomicUsize::new(0),
             _directory: directory,
         }));
@@ -147,6 +152,8 @@ impl Memory {
         drop(state);
         self.0.index.append(&block, &effects).unwrap();
         pool.on_finalized(&block);
+        drop(pool);
+        self.0.heights.send_replace(block.header().height);
     }
 
     fn build(&self, parent: &Header, slot: &Slot, candidates: &Candidates) -> Built {
@@ -201,6 +208,8 @@ impl Chain for Memory {
         let now_ms = self.head().timestamp_ms;
         let mut pool = self.0.pool.lock().unwrap();
         pool.add_transaction(transaction, &account, now_ms)?;
+        drop(pool);
+        let _ = self.0.new_transactions.send(hash);
         Ok(hash)
     }
 
@@ -219,6 +228,25 @@ impl Chain for Memory {
 
     fn pending_nonce(&self, sender: &Address) -> Option<u64> {
         self.0.pool.lock().unwrap().next_nonce(sender)
+    }
+
+    fn heights(&self) -> watch::Receiver<u64> {
+        self.0.heights.subscribe()
+    }
+
+    fn new_transactions(&self) -> broadcast::Receiver<B256> {
+        self.0.new_transactions.subscribe()
+    }
+
+    fn waiting_transactions(&self, sender: Option<&Address>) -> Vec<Waiting> {
+        let pool = self.0.pool.lock().unwrap();
+        let waiting = pool
+            .waiting(sender)
+            .map(|(transaction, executable)| Waiting {
+                transaction: transaction.clone(),
+                executable,
+            });
+        waiting.collect()
     }
 
     fn mempool_size(&self) -> MempoolSize {
@@ -310,7 +338,7 @@ pub(crate) struct Client {
 impl Client {
     /// Serves `memory` and connects to it.
     pub(crate) async fn start(memory: &Memory) -> Self {
-        Self::serve(app(memory.clone(), &mut Registry::default()).unwrap()).await
+        Self::serve(app(memory.clone(), Access::default(), &mut Registry::default()).unwrap()).await
     }
 
     /// Serves `app` and connects to it.
@@ -320,7 +348,7 @@ impl Client {
         tokio::spawn(og_http::serve(
             listener,
             app,
-            MAX_CONNECTIONS,
+            connections(),
             std::future::pending(),
         ));
         Self {
