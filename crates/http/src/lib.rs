@@ -19,4 +19,4 @@ pub use requests::RequestMetrics;
 pub use server::{
     CONNECTION_LIFETIME, DRAIN_TIMEOUT, HEAD_TIMEOUT, MAX_HEAD_BYTES, WRITE_STALL_TIMEOUT, serve,
 };
-pub use shares::{Share, Shares};
+pub use shares::{Share, Shares, network};

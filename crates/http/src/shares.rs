@@ -104,8 +104,9 @@ impl Shares {
     }
 }
 
-/// The address itself, or the first 64 bits of one of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+/// Who counts as one client: an IPv4 address, or the first 64 bits of one of IPv6, which are what one
+/// subscriber gets.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
             address.to_bits() & !u128::from(u64::MAX),

@@ -40,6 +40,8 @@ pub const DEFAULT_RETAIN_STATES: u64 = 4096;
 pub const DEFAULT_RETAIN_BLOCKS: u64 = history::DEFAULT_RETAIN_BLOCKS;
 /// Default of [`ValidatorConfig::state_sync_blocks`].
 pub const DEFAULT_STATE_SYNC_BLOCKS: u64 = history::DEFAULT_STATE_SYNC_BLOCKS;
+/// Default of [`FaucetConfig::opg`].
+pub const DEFAULT_FAUCET_OPG: u64 = 10;
 /// Default of what a node logs.
 pub const DEFAULT_LOG: &str = "info";
 
@@ -122,6 +124,22 @@ pub struct ValidatorConfig {
     /// How the log is written: `text` for people, `json` (one object a line) for programs.
     #[serde(default)]
     pub log_format: LogFormat,
+    /// Gives tokens to whoever sends `POST /faucet` to JSON-RPC: a table `[faucet]` with `key` (key
+    /// file of the account that pays) and `opg` (whole tokens a time). For development only: use a
+    /// key that is worth nothing elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faucet: Option<FaucetConfig>,
+}
+
+/// What gives tokens away, on networks for development.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaucetConfig {
+    /// Key file of the account that pays.
+    pub key: PathBuf,
+    /// Whole tokens a time.
+    #[serde(default = "default_faucet_opg")]
+    pub opg: u64,
 }
 
 /// How the log is written.
@@ -227,6 +245,10 @@ const fn default_retain_blocks() -> u64 {
 
 const fn default_state_sync_blocks() -> u64 {
     DEFAULT_STATE_SYNC_BLOCKS
+}
+
+const fn default_faucet_opg() -> u64 {
+    DEFAULT_FAUCET_OPG
 }
 
 fn default_log() -> String {
@@ -355,12 +377,15 @@ impl NodeConfig {
 
     fn resolve(&mut self, folder: &Path) {
         let paths: Vec<&mut PathBuf> = match self {
-            Self::Validator(config) => vec![
+            Self::Validator(config) => [
                 &mut config.genesis,
                 &mut config.data_dir,
                 &mut config.seat_key,
                 &mut config.consensus_key,
-            ],
+            ]
+            .into_iter()
+            .chain(config.faucet.as_mut().map(|faucet| &mut faucet.key))
+            .collect(),
             Self::Inference(config) => [
                 &mut config.genesis,
                 &mut config.data_dir,
@@ -483,6 +508,9 @@ impl ValidatorConfig {
             }
         }
         keys::read_consensus_key(&self.consensus_key)?;
+        if let Some(faucet) = &self.faucet {
+            keys::read_account_key(&faucet.key)?;
+        }
         Ok(())
     }
 }

@@ -4,7 +4,8 @@
 //! D/genesis.json      where the chain begins
 //! D/endpoints.json    where its services listen
 //! D/accounts.json     funded accounts with their keys, for development
-//! D/validator-0/      config.toml, seat.key, consensus.key, account.key, data/
+//! D/validator-0/      config.toml, seat.key, consensus.key, account.key, data/; faucet.key where
+//!                     there is a faucet
 //! D/inference-0/      config.toml, node.key, account.key, models/, data/
 //! D/gateway/          config.toml, data/
 //! ```
@@ -81,6 +82,9 @@ pub struct Endpoints {
     pub rpcs: Vec<String>,
     /// The gateway.
     pub gateway: String,
+    /// What gives tokens to whoever sends it a `POST`, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faucet: Option<String>,
     /// Every inference node.
     pub inference: Vec<String>,
     /// Every node's operator interface, by the node's name; each listens on its own host only.

@@ -31,7 +31,7 @@ use og_consensus::{
 use og_crypto::SeatKey;
 use og_http::operator;
 use og_rpc::{
-    Index,
+    Faucet, Index,
     index::{IndexError, Retention},
     server::connections,
 };
@@ -211,7 +211,8 @@ async fn serve(
         figures: operated.figures.clone(),
         heights,
     };
-    let app = og_rpc::app(api, config.access()?, &mut operated.registry.lock())?;
+    let (access, faucet) = (config.access()?, faucet(&config)?);
+    let app = og_rpc::app(api, access, faucet, &mut operated.registry.lock())?;
     let rpc = parts.rpc.spawn(async move {
         let listener = TcpListener::from_std(listeners.rpc)?;
         og_http::serve(listener, app, connections(), stop).await;
@@ -236,6 +237,16 @@ async fn serve(
         warn!("some tasks did not end in time; the next start recovers what they left");
     }
     result
+}
+
+/// What gives tokens away, if it is configured.
+fn faucet(config: &ValidatorConfig) -> Result<Option<Faucet>, NodeError> {
+    let Some(faucet) = &config.faucet else {
+        return Ok(None);
+    };
+    let signer = keys::read_account_key(&faucet.key)?;
+    info!(account = %signer.address(), opg = faucet.opg, "a faucet gives tokens to whoever asks");
+    Ok(Some(Faucet::new(signer, faucet.opg)))
 }
 
 /// What the operator sees from the first moment on, also while the state is being opened.

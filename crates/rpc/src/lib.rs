@@ -4,7 +4,7 @@
 //! that a validator keeps for it.
 //!
 //! Reading order: [`index`], [`chain`], `eth`, `history`, `logs`, `pool`, `network`, `calls`, `views`, [`server`],
-//! `subscriptions`.
+//! `subscriptions`, [`faucet`].
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
@@ -12,6 +12,7 @@ mod calls;
 pub mod chain;
 pub mod error;
 mod eth;
+pub mod faucet;
 mod history;
 pub mod index;
 mod logs;
@@ -27,5 +28,6 @@ mod trace;
 mod views;
 
 pub use chain::{Chain, MempoolSize, ReadError, StateView, SubmitError, Waiting};
+pub use faucet::Faucet;
 pub use index::Index;
 pub use server::{Access, AccessError, MethodsError, app};

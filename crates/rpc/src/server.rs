@@ -15,6 +15,7 @@ use crate::{
     chain::Chain,
     error::{CODE_INVALID_REQUEST, CODE_PARSE_ERROR, CODE_TIMEOUT, with_code},
     eth::{Ethereum, EthereumApiServer as _},
+    faucet::Faucet,
     history::{History, HistoryApiServer as _},
     logs::{Logs, LogsApiServer as _},
     metrics::{self, CallMetrics, Counted},
@@ -74,26 +75,31 @@ pub fn connections() -> Shares {
     Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS_OF_CLIENT)
 }
 
-/// JSON-RPC for `chain` at the path `/`, for whom `access` lets in, with its figures in `registry`.
-/// It must be served by [`og_http::serve`], which says who the clients are.
+/// JSON-RPC for `chain` at the path `/`, for whom `access` lets in, with its figures in `registry`;
+/// and a faucet beside it, if there is one. It must be served by [`og_http::serve`], which says who the clients are.
 ///
 /// # Errors
 /// [`MethodsError`] if two methods have one name.
 pub fn app<C: Chain>(
     chain: C,
     access: Access,
+    faucet: Option<Faucet>,
     registry: &mut Registry,
 ) -> Result<Router, MethodsError> {
-    let methods = methods(Arc::new(chain), registry)?;
+    let chain = Arc::new(chain);
+    let methods = methods(chain.clone(), registry)?;
     let server = Server {
         rpc: service(methods, registry),
         sending: Arc::default(),
         open_websockets: metrics::gauge("rpc_websockets", "WebSockets that are open", registry),
         websockets: Arc::new(Shares::new(MAX_WEBSOCKETS, MAX_WEBSOCKETS_OF_CLIENT)),
     };
-    let app = Router::new()
+    let mut app = Router::new()
         .route("/", get(websocket::upgrade).post(answer))
         .with_state(server);
+    if let Some(faucet) = faucet {
+        app = app.merge(faucet.route(chain));
+    }
     Ok(RequestMetrics::register(registry).observe(access.guard(app)))
 }
 

@@ -8,6 +8,8 @@ mod access;
 mod bad_requests;
 #[path = "it/contracts.rs"]
 mod contracts;
+#[path = "it/faucet.rs"]
+mod faucet;
 #[path = "it/memory.rs"]
 mod memory;
 #[path = "it/pool.rs"]

@@ -106,6 +106,9 @@ impl fmt::Display for Started {
         )?;
         writeln!(f, "  gateway   {}", endpoints.gateway)?;
         writeln!(f, "  JSON-RPC  {}", endpoints.rpcs.join(" "))?;
+        if let Some(faucet) = &endpoints.faucet {
+            writeln!(f, "  faucet    {faucet}")?;
+        }
         writeln!(f, "  accounts  {directory}/accounts.json")?;
         writeln!(f, "  logs      {directory}/logs")?;
         writeln!(f, "{}", paint(TITLE, "Try"))?;
@@ -116,6 +119,10 @@ impl fmt::Display for Started {
         writeln!(
             f,
             "  og verify seven.receipt --genesis {directory}/genesis.json"
+        )?;
+        writeln!(
+            f,
+            "  og tx send --to 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --value 1.5opg --dir {directory}"
         )?;
         if self.detached {
             write!(f, "  og devnet stop --dir {directory}")
@@ -175,7 +182,7 @@ impl Start {
             return Ok(Network::create(
                 &self.dir,
                 &NetworkPlan {
-                    any_page: true,
+                    development: true,
                     ..self.size.plan()
                 },
                 &mut rand::rng(),

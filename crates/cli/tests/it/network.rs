@@ -8,7 +8,7 @@ use super::support::{
 };
 use super::transactions::{
     og_tx_deploys_and_calls_a_contract, og_tx_explains_what_cannot_be_done,
-    og_tx_sends_and_shows_transfers,
+    og_tx_sends_and_shows_transfers, the_faucet_gives_and_then_says_when_to_come_back,
 };
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
@@ -36,6 +36,7 @@ fn a_network_from_its_start_to_its_end() {
     og_tx_sends_and_shows_transfers(&network);
     og_tx_deploys_and_calls_a_contract(&network);
     og_tx_explains_what_cannot_be_done(&network);
+    the_faucet_gives_and_then_says_when_to_come_back(&network);
     requests_that_cannot_be_answered_are_explained(&network);
     pictures_and_files_that_are_none_are_explained(&network);
     an_exact_answer_is_the_same_on_every_kernel(&network);

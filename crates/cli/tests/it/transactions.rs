@@ -1,6 +1,6 @@
 //! What people do to a network's chain without another tool, through `og tx` and the faucet.
 
-use super::support::{Devnet, og, og_json, read_json, rpc};
+use super::support::{Devnet, og, og_json, post, read_json, rpc};
 use alloy_primitives::{U256, address, hex, keccak256};
 use serde_json::{Value, json};
 use std::{fs, process::Command};
@@ -94,6 +94,19 @@ pub(super) fn og_tx_deploys_and_calls_a_contract(network: &Devnet) {
         1000
     );
     assert!(too_large.contains(&data), "{data} is not in: {too_large}");
+}
+
+pub(super) fn the_faucet_gives_and_then_says_when_to_come_back(network: &Devnet) {
+    let url = network.endpoints()["faucet"].as_str().unwrap().to_owned();
+    let account = "0x00000000000000000000000000000000000000f1";
+    let ask = || post(&url, json!({ "address": account }).to_string());
+    let (status, gift) = ask();
+    assert_eq!(status, 200, "{gift}");
+    let ten = U256::from(10).pow(U256::from(19));
+    assert_eq!(balance(network, account), ten);
+    let (status, answer) = ask();
+    assert_eq!(status, 429, "{answer}");
+    assert!(answer.contains("come back in"), "{answer}");
 }
 
 pub(super) fn og_tx_explains_what_cannot_be_done(network: &Devnet) {

@@ -59,6 +59,7 @@ fn validator() -> ValidatorConfig {
         state_sync_blocks: DEFAULT_STATE_SYNC_BLOCKS,
         log: DEFAULT_LOG.to_owned(),
         log_format: LogFormat::default(),
+        faucet: None,
     }
 }
 

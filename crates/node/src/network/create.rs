@@ -3,10 +3,10 @@
 use super::{Account, Endpoints, Network, NetworkError};
 use crate::{
     config::{
-        DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
-        DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES, DEFAULT_RPC_ALLOWED_HOST,
-        DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig, LogFormat, NodeConfig,
-        PeerConfig, ValidatorConfig,
+        DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_FAUCET_OPG, DEFAULT_LEADER_TIMEOUT_MS,
+        DEFAULT_LOG, DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES, DEFAULT_RPC_ALLOWED_HOST,
+        DEFAULT_STATE_SYNC_BLOCKS, FaucetConfig, GatewayConfig, InferenceConfig, LogFormat,
+        NodeConfig, PeerConfig, ValidatorConfig,
     },
     keys,
 };
@@ -43,6 +43,9 @@ const INFERENCE_PORT_OFFSET: u16 = 300;
 /// From the port where a node serves others to the one where it serves its operator.
 const OPERATOR_PORT_OFFSET: u16 = 400;
 const TOKENS_PER_ACCOUNT: u64 = 10_000;
+/// Enough for years of what a faucet's limits allow.
+const TOKENS_OF_FAUCET: u64 = 10_000_000_000;
+const FAUCET_KEY: &str = "faucet.key";
 const UNITS_PER_TOKEN: u64 = 1_000_000_000_000_000_000;
 
 /// What a new network is to look like.
@@ -71,8 +74,9 @@ pub struct NetworkPlan {
     pub base_port: u16,
     /// Where the nodes run, in turn; the gateway runs on the first.
     pub hosts: Vec<IpAddr>,
-    /// Whether JSON-RPC answers to any name and to pages of any origin, as development wants it.
-    pub any_page: bool,
+    /// Whether it is for development: then JSON-RPC answers to any name and to pages of any origin,
+    /// and the first validator gives tokens to whoever asks.
+    pub development: bool,
 }
 
 impl Default for NetworkPlan {
@@ -89,7 +93,7 @@ impl Default for NetworkPlan {
             accounts: 10,
             base_port: 8545,
             hosts: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
-            any_page: false,
+            development: false,
         }
     }
 }
@@ -221,6 +225,9 @@ impl NetworkPlan {
             rpc: self.url(0, 0),
             rpcs: self.rpc_urls(),
             gateway: self.url(GATEWAY_PORT_OFFSET, 0),
+            faucet: self
+                .development
+                .then(|| format!("{}/faucet", self.url(0, 0))),
             inference: self.inference_urls(),
             operators: self.operator_urls(),
         }
@@ -275,6 +282,13 @@ impl Builder<'_> {
         for index in 0..self.plan.validators {
             seats.push(self.validator_keys(index, rng)?);
         }
+        let faucet = match self.plan.development {
+            true => {
+                let path = self.directory.join("validator-0").join(FAUCET_KEY);
+                Some(keys::create_account_key(&path, rng)?)
+            }
+            false => None,
+        };
         for index in 0..self.plan.validators {
             self.validator_config(index, &seats)?;
         }
@@ -286,7 +300,11 @@ impl Builder<'_> {
         let accounts = self.accounts(rng);
         self.json_secret("accounts.json", &accounts)?;
         self.json("endpoints.json", &self.plan.endpoints())?;
-        self.json("genesis.json", &self.genesis(&seats, &nodes, &accounts)?)
+        let funded = accounts
+            .iter()
+            .map(|account| (account.address, TOKENS_PER_ACCOUNT))
+            .chain(faucet.map(|address| (address, TOKENS_OF_FAUCET)));
+        self.json("genesis.json", &self.genesis(&seats, &nodes, funded)?)
     }
 
     fn validator_keys(
@@ -314,7 +332,7 @@ impl Builder<'_> {
                 address: p2p(other),
             })
             .collect();
-        let any = self.plan.any_page.then_some("*");
+        let any = self.plan.development.then_some("*");
         let config = ValidatorConfig {
             genesis: "../genesis.json".into(),
             data_dir: "data".into(),
@@ -335,6 +353,10 @@ impl Builder<'_> {
             state_sync_blocks: DEFAULT_STATE_SYNC_BLOCKS,
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
+            faucet: (self.plan.development && index == 0).then(|| FaucetConfig {
+                key: FAUCET_KEY.into(),
+                opg: DEFAULT_FAUCET_OPG,
+            }),
         };
         self.config(
             &format!("validator-{index}"),
@@ -399,17 +421,18 @@ impl Builder<'_> {
         &self,
         seats: &[ValidatorSeat],
         nodes: &[InferenceSeat],
-        accounts: &[Account],
+        funded: impl Iterator<Item = (Address, u64)>,
     ) -> Result<Genesis, NetworkError> {
         let mut validators: Vec<_> = seats.iter().map(|seat| seat.genesis.clone()).collect();
         validators.sort_by_key(|validator| validator.id);
-        let funded = GenesisAccount {
-            balance: U256::from(TOKENS_PER_ACCOUNT) * U256::from(UNITS_PER_TOKEN),
-            ..GenesisAccount::default()
-        };
-        let mut alloc: BTreeMap<_, _> = accounts
-            .iter()
-            .map(|account| (account.address, funded.clone()))
+        let mut alloc: BTreeMap<_, _> = funded
+            .map(|(address, tokens)| {
+                let account = GenesisAccount {
+                    balance: U256::from(tokens) * U256::from(UNITS_PER_TOKEN),
+                    ..GenesisAccount::default()
+                };
+                (address, account)
+            })
             .collect();
         let supply = alloc.values().map(|account| account.balance).sum();
         alloc.extend(predeploys(self.plan.chain_id, supply)?);

@@ -130,9 +130,12 @@ fn several_hosts_take_turns_and_listen_on_all_their_addresses() {
 
 #[test]
 fn json_rpc_is_open_to_pages_where_the_plan_says_so_and_nowhere_else() {
-    for (any_page, hosts, origins) in [(false, "localhost", None), (true, "*", Some("*"))] {
+    for (development, hosts, origins) in [(false, "localhost", None), (true, "*", Some("*"))] {
         let folder = tempfile::tempdir().unwrap();
-        let plan = NetworkPlan { any_page, ..plan() };
+        let plan = NetworkPlan {
+            development,
+            ..plan()
+        };
         let network = create(folder.path(), &plan).unwrap();
         for node in &network.nodes {
             if let NodeConfig::Validator(config) = &node.config {
@@ -143,6 +146,35 @@ fn json_rpc_is_open_to_pages_where_the_plan_says_so_and_nowhere_else() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_network_for_development_has_a_faucet_and_no_other_has() {
+    for development in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = NetworkPlan {
+            development,
+            ..plan()
+        };
+        let network = create(folder.path(), &plan).unwrap();
+        let url = development.then_some("http://127.0.0.1:8545/faucet");
+        assert_eq!(network.endpoints.faucet.as_deref(), url);
+        let genesis = read_genesis(&network.genesis_path()).unwrap();
+        let mut faucets = 0;
+        for node in &network.nodes {
+            let NodeConfig::Validator(config) = &node.config else {
+                continue;
+            };
+            let Some(faucet) = &config.faucet else {
+                continue;
+            };
+            let signer = keys::read_account_key(&faucet.key).unwrap();
+            let balance = genesis.alloc[&signer.address()].balance;
+            assert!(balance > genesis.alloc[&network.accounts().unwrap()[0].address].balance);
+            faucets += 1;
+        }
+        assert_eq!(faucets, usize::from(development));
     }
 }
 

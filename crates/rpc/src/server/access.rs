@@ -11,7 +11,7 @@ use axum::{
     extract::{Request, State},
     http::{
         Extensions, HeaderMap, HeaderValue, Method, StatusCode,
-        header::{HOST, ORIGIN, UPGRADE},
+        header::{HOST, ORIGIN, RETRY_AFTER, UPGRADE},
         uri::Authority,
     },
     middleware::{Next, from_fn_with_state},
@@ -128,6 +128,7 @@ impl Access {
             .allow_origin(origins)
             .allow_methods([Method::POST, Method::GET])
             .allow_headers(Any)
+            .expose_headers([RETRY_AFTER])
             .max_age(CORS_LIFETIME);
         app.layer(cors)
             .layer(from_fn_with_state(Arc::new(self), check))

@@ -13,7 +13,7 @@ const PAGE: &str = "https://app.example.org";
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}"#;
 
 async fn serve(access: Access) -> Client {
-    Client::serve(app(Memory::new(), access, &mut Registry::default()).unwrap()).await
+    Client::serve(app(Memory::new(), access, None, &mut Registry::default()).unwrap()).await
 }
 
 fn access(hosts: &[&str], origins: &[&str]) -> Access {

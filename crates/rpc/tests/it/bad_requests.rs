@@ -124,7 +124,7 @@ async fn what_is_too_large_is_refused() {
 #[tokio::test]
 async fn calls_are_counted_and_a_client_s_words_are_no_labels() {
     let mut registry = Registry::default();
-    let app = app(Memory::new(), Access::default(), &mut registry).unwrap();
+    let app = app(Memory::new(), Access::default(), None, &mut registry).unwrap();
     let client = Client::serve(app).await;
     client.ok("eth_chainId", json!([])).await;
     client.error("eth_getBalance", json!([])).await;

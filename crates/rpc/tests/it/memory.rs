@@ -338,7 +338,16 @@ pub(crate) struct Client {
 impl Client {
     /// Serves `memory` and connects to it.
     pub(crate) async fn start(memory: &Memory) -> Self {
-        Self::serve(app(memory.clone(), Access::default(), &mut Registry::default()).unwrap()).await
+        Self::serve(
+            app(
+                memory.clone(),
+                Access::default(),
+                None,
+                &mut Registry::default(),
+            )
+            .unwrap(),
+        )
+        .await
     }
 
     /// Serves `app` and connects to it.
