@@ -78,7 +78,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     // Many at once, each to another address: the client's limit, and as many transfers as answers.
     let all = (1..=20).map(|last| {
         let client = &client;
-        async move { ask_for(client, Address::with_last_byte(last)).await }
+        async move { ask_for(client, Address::repeat_byte(last)).await }
     });
     let all = futures::future::join_all(all).await;
     let given = all.iter().filter(|(status, ..)| *status == 200).count();
