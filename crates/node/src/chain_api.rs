@@ -120,6 +120,7 @@ pub(crate) struct ChainApi {
     pub(crate) databases: Databases<Context>,
     pub(crate) figures: Figures,
     pub(crate) heights: watch::Receiver<u64>,
+    pub(crate) submission_patience: Duration,
 }
 
 fn unreadable(error: impl std::fmt::Display) -> ReadError {
@@ -177,6 +178,10 @@ impl Chain for ChainApi {
         let result = self.intake.submit_transaction(raw).await;
         self.figures.submitted("transaction", &result);
         result.map_err(refusal)
+    }
+
+    fn submission_patience(&self) -> Duration {
+        self.submission_patience
     }
 
     async fn submit_record(&self, record: SignedRecord) -> Result<(), SubmitError> {

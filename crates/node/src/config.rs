@@ -36,6 +36,8 @@ pub const DEFAULT_OPERATOR_LISTEN: SocketAddr =
 pub const DEFAULT_RPC_ALLOWED_HOST: &str = "localhost";
 /// Default of [`ValidatorConfig::retain_states`]: an hour of blocks a second.
 pub const DEFAULT_RETAIN_STATES: u64 = 4096;
+/// Most of [`ValidatorConfig::rpc_answer_when_final_ms`].
+const MAX_ANSWER_WHEN_FINAL_MS: u64 = 10_000;
 /// Default of [`ValidatorConfig::retain_blocks`].
 pub const DEFAULT_RETAIN_BLOCKS: u64 = history::DEFAULT_RETAIN_BLOCKS;
 /// Default of [`ValidatorConfig::state_sync_blocks`].
@@ -86,6 +88,11 @@ pub struct ValidatorConfig {
     /// in `X-Forwarded-For`; without this, all clients of a proxy share the limits of one.
     #[serde(default)]
     pub rpc_trusted_proxies: Vec<IpAddr>,
+    /// How long `eth_sendRawTransaction` waits for its transaction to be final before it answers, in
+    /// milliseconds. 0 on public networks: clients wait themselves. Tests written against tools that
+    /// make a block for every transaction read its effects at once, and want 1000 or so.
+    #[serde(default)]
+    pub rpc_answer_when_final_ms: u64,
     /// The other validators: a table `[[peers]]` for each, with `id` (the seat's Ed25519 public key
     /// as in the genesis file) and `address` (where it listens, as `p2p_listen` there).
     #[serde(default)]
@@ -491,6 +498,12 @@ impl ValidatorConfig {
             ));
         }
         self.access()?;
+        if self.rpc_answer_when_final_ms > MAX_ANSWER_WHEN_FINAL_MS {
+            return Err(invalid(
+                "rpc_answer_when_final_ms",
+                format!("at most {MAX_ANSWER_WHEN_FINAL_MS}: clients stop waiting for an answer"),
+            ));
+        }
         if self.peers.len() > MAX_VALIDATORS {
             return Err(invalid("peers", format!("more than {MAX_VALIDATORS}")));
         }

@@ -210,6 +210,7 @@ async fn serve(
         databases: validator.databases,
         figures: operated.figures.clone(),
         heights,
+        submission_patience: Duration::from_millis(config.rpc_answer_when_final_ms),
     };
     let (access, faucet) = (config.access()?, faucet(&config)?);
     let app = og_rpc::app(api, access, faucet, &mut operated.registry.lock())?;

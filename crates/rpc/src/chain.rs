@@ -7,7 +7,7 @@ use og_chain::{
     mempool::{AddRecordError, AddTransactionError},
 };
 use og_types::{Header, SignedRecord};
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, watch};
 
 /// The validator behind the interface.
@@ -27,6 +27,10 @@ pub trait Chain: Send + Sync + 'static {
         &self,
         raw: Bytes,
     ) -> impl Future<Output = Result<B256, SubmitError>> + Send;
+
+    /// How long `eth_sendRawTransaction` waits for its transaction to be final before it answers;
+    /// zero where clients wait themselves, as they do on every public network.
+    fn submission_patience(&self) -> Duration;
 
     /// Takes a record into the mempool; one that waits there already is no error.
     fn submit_record(

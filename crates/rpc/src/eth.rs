@@ -5,6 +5,7 @@ use crate::{
     chain::Chain,
     error::{internal, server, transaction_error, with_code},
     index::{Index, IndexError},
+    patience::await_final,
     states::States,
     views,
 };
@@ -338,7 +339,9 @@ impl<C: Chain> EthereumApiServer for Ethereum<C> {
 
     async fn send_raw_transaction(&self, raw: Bytes) -> RpcResult<B256> {
         let taken = self.chain.submit_transaction(raw).await;
-        taken.map_err(transaction_error)
+        let hash = taken.map_err(transaction_error)?;
+        await_final(&*self.chain, hash).await;
+        Ok(hash)
     }
 
     async fn transaction_receipt(&self, hash: B256) -> RpcResult<Option<ReceiptJson>> {

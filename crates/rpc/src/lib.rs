@@ -19,6 +19,7 @@ mod logs;
 mod metrics;
 mod network;
 mod overrides;
+mod patience;
 mod pool;
 pub mod server;
 mod simulations;

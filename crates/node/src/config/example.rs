@@ -49,6 +49,7 @@ fn validator() -> ValidatorConfig {
         rpc_allowed_hosts: vec![DEFAULT_RPC_ALLOWED_HOST.to_owned()],
         rpc_allowed_origins: Vec::new(),
         rpc_trusted_proxies: Vec::new(),
+        rpc_answer_when_final_ms: 0,
         peers: Vec::new(),
         empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
         leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,

@@ -34,6 +34,9 @@ pub const DEFAULT_CHAIN_ID: u64 = 770_077;
 pub const RESERVED_CHAIN_IDS: [u64; 6] = [0, 1, 8453, 84532, 10740, 10744];
 /// Most validators, and most inference nodes, that the port scheme has room for.
 pub const MAX_NODES_PER_ROLE: u16 = 100;
+/// How long JSON-RPC for development waits for a transaction to be final: many times what it takes
+/// while the network is well.
+const DEVELOPMENT_PATIENCE_MS: u64 = 1_000;
 /// Most funded accounts that are made.
 pub const MAX_ACCOUNTS: u16 = 1000;
 
@@ -75,7 +78,7 @@ pub struct NetworkPlan {
     /// Where the nodes run, in turn; the gateway runs on the first.
     pub hosts: Vec<IpAddr>,
     /// Whether it is for development: then JSON-RPC answers to any name and to pages of any origin,
-    /// and the first validator gives tokens to whoever asks.
+    /// and for a transaction when that is final, and the first validator gives tokens to whoever asks.
     pub development: bool,
 }
 
@@ -333,6 +336,11 @@ impl Builder<'_> {
             })
             .collect();
         let any = self.plan.development.then_some("*");
+        let patience_ms = if self.plan.development {
+            DEVELOPMENT_PATIENCE_MS
+        } else {
+            0
+        };
         let config = ValidatorConfig {
             genesis: "../genesis.json".into(),
             data_dir: "data".into(),
@@ -343,6 +351,7 @@ impl Builder<'_> {
             rpc_allowed_hosts: vec![any.unwrap_or(DEFAULT_RPC_ALLOWED_HOST).to_owned()],
             rpc_allowed_origins: any.map(str::to_owned).into_iter().collect(),
             rpc_trusted_proxies: Vec::new(),
+            rpc_answer_when_final_ms: patience_ms,
             peers,
             empty_block_interval_ms: DEFAULT_EMPTY_BLOCK_INTERVAL_MS,
             leader_timeout_ms: DEFAULT_LEADER_TIMEOUT_MS,

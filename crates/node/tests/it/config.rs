@@ -53,6 +53,7 @@ fn a_short_configuration_gets_the_defaults_and_paths_beside_the_file() {
     assert!(!config.archive);
     assert_eq!(config.rpc_allowed_hosts, ["localhost"]);
     assert!(config.rpc_allowed_origins.is_empty() && config.rpc_trusted_proxies.is_empty());
+    assert_eq!(config.rpc_answer_when_final_ms, 0);
     assert_eq!(config.log, "info");
     assert_eq!(config.data_dir, folder.path().join("data"));
     assert_eq!(config.genesis, folder.path().join("../genesis.json"));
@@ -87,6 +88,10 @@ fn values_that_cannot_work_are_refused_with_the_field_s_name() {
         ("state_sync_blocks = 63", "state_sync_blocks"),
         ("rpc_allowed_hosts = [\"http://a\"]", "rpc_allowed_hosts"),
         ("rpc_allowed_origins = [\"a\"]", "rpc_allowed_origins"),
+        (
+            "rpc_answer_when_final_ms = 10001",
+            "rpc_answer_when_final_ms",
+        ),
     ] {
         let message = refusal(&format!("{VALIDATOR}\n{addition}\n"));
         assert!(message.starts_with(field), "{message}");
@@ -138,7 +143,7 @@ fn a_gateway_needs_addresses_that_it_can_ask() {
 fn the_examples_can_be_used_and_say_the_defaults() {
     let folder = folder_with_keys();
     for (role, optional) in [
-        (Role::Validator, 9),
+        (Role::Validator, 14),
         (Role::Inference, 4),
         (Role::Gateway, 3),
     ] {

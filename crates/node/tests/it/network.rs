@@ -129,7 +129,7 @@ fn several_hosts_take_turns_and_listen_on_all_their_addresses() {
 }
 
 #[test]
-fn json_rpc_is_open_to_pages_where_the_plan_says_so_and_nowhere_else() {
+fn json_rpc_is_open_to_pages_and_patient_where_the_plan_says_so_and_nowhere_else() {
     for (development, hosts, origins) in [(false, "localhost", None), (true, "*", Some("*"))] {
         let folder = tempfile::tempdir().unwrap();
         let plan = NetworkPlan {
@@ -144,6 +144,7 @@ fn json_rpc_is_open_to_pages_where_the_plan_says_so_and_nowhere_else() {
                     config.rpc_allowed_origins.first().map(String::as_str),
                     origins
                 );
+                assert_eq!(config.rpc_answer_when_final_ms > 0, development);
             }
         }
     }

@@ -27,6 +27,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -85,6 +86,7 @@ struct Inner {
     pool: Mutex<Mempool>,
     heights: watch::Sender<u64>,
     new_transactions: broadcast::Sender<B256>,
+    patience: Mutex<Duration>,
     /// Number of coming reads of the state that find a new block there.
     restless: AtomicUsize,
     _directory: tempfile::TempDir,
@@ -106,6 +108,7 @@ impl Memory {
             pool: Mutex::default(),
             heights: watch::Sender::default(),
             new_transactions: broadcast::Sender::new(8192),
+            patience: Mutex::default(),
             restless: AtomicUsize::new(0),
             _directory: directory,
         }));
@@ -119,6 +122,11 @@ impl Memory {
 
     pub(crate) fn index(&self) -> &Index {
         &self.0.index
+    }
+
+    /// Makes the chain answer for a transaction when it is final, or after this time.
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        *self.0.patience.lock().unwrap() = patience;
     }
 
     /// Makes `count` reads of the state find that another block has become final.
@@ -228,6 +236,10 @@ impl Chain for Memory {
 
     fn pending_nonce(&self, sender: &Address) -> Option<u64> {
         self.0.pool.lock().unwrap().next_nonce(sender)
+    }
+
+    fn submission_patience(&self) -> Duration {
+        *self.0.patience.lock().unwrap()
     }
 
     fn heights(&self) -> watch::Receiver<u64> {

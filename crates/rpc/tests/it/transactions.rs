@@ -6,6 +6,8 @@ use alloy_primitives::{Address, B256, U256, address};
 use alloy_rpc_types_eth::{Block, Transaction, TransactionReceipt};
 use og_types::BlockHash;
 use serde_json::{Value, json};
+use std::{pin::pin, time::Duration};
+use tokio::time::timeout;
 
 const BOB: Address = address!("0x0000000000000000000000000000000000000b0b");
 
@@ -123,6 +125,33 @@ async fn the_bytes_of_a_transaction_are_kept() {
         .ok("eth_getRawTransactionByHash", json!([B256::ZERO]))
         .await;
     assert_eq!(unknown, Value::Null);
+}
+
+#[tokio::test]
+async fn a_patient_node_answers_for_a_transaction_when_it_is_final() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    memory.set_patience(Duration::from_secs(60));
+    let send = |nonce| {
+        client.ok(
+            "eth_sendRawTransaction",
+            json!([transfer(0, nonce, BOB, 1)]),
+        )
+    };
+    // No block can take this one: there is nothing to wait for.
+    let last = send(1).await;
+    let mut first = pin!(send(0));
+    let answered = timeout(Duration::from_millis(300), &mut first).await;
+    assert!(answered.is_err(), "answered before the block");
+    memory.mine();
+    let first = first.await;
+    for hash in [first, last] {
+        let receipt = client.ok("eth_getTransactionReceipt", json!([hash])).await;
+        assert_eq!(receipt["blockNumber"], "0x2");
+    }
+    // Nor does it wait for ever.
+    memory.set_patience(Duration::from_millis(1));
+    send(2).await;
 }
 
 #[tokio::test]
