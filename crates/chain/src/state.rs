@@ -4,9 +4,11 @@
 //! an address or a slot does not choose where in the database's order it lands. See
 //! `docs/formats/state.md`.
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use og_crypto::keccak256;
-use og_types::{Canonical as _, RequestId, canonical_struct, limits::MAX_CODE_BYTES};
+use og_types::{RequestId, limits::MAX_CODE_BYTES};
+
+pub use og_types::Account;
 use std::collections::BTreeMap;
 
 const DOMAIN: &[u8] = b"_OG_STATE_V1";
@@ -68,49 +70,6 @@ impl Key {
     /// The first minute whose nullifiers are not yet all forgotten: 8 bytes big-endian.
     pub fn nullifier_cursor() -> Self {
         Self::of(7, [&[], &[]])
-    }
-}
-
-/// An account as the state holds it. An account that is [empty](Self::is_empty) is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Transactions sent, or contracts created.
-    pub nonce: u64,
-    /// Balance in the token's smallest unit.
-    pub balance: U256,
-    /// keccak256 of the code.
-    pub code_hash: B256,
-}
-
-canonical_struct!(Account, max_bytes = 128, { nonce, balance, code_hash });
-
-impl Default for Account {
-    fn default() -> Self {
-        Self {
-            nonce: 0,
-            balance: U256::ZERO,
-            code_hash: KECCAK256_EMPTY,
-        }
-    }
-}
-
-impl Account {
-    /// Whether the account is indistinguishable from one that never existed (EIP-161).
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The value under the account's key: `None` deletes it.
-    pub fn to_value(&self) -> Option<Value> {
-        (!self.is_empty()).then(|| self.to_bytes().into())
-    }
-
-    /// Reads the value under an account's key, absent meaning empty.
-    ///
-    /// # Errors
-    /// [`og_types::DecodeError`] if it is not an account: the database is corrupt.
-    pub fn from_value(value: Option<&Value>) -> Result<Self, og_types::DecodeError> {
-        value.map_or_else(|| Ok(Self::default()), |bytes| Self::from_bytes(bytes))
     }
 }
 

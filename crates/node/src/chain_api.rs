@@ -8,9 +8,9 @@ use commonware_runtime::tokio::Context;
 use og_chain::{Block, Effects, Key, Rules, Transaction};
 use og_consensus::{Intake, Observer, Pool, epochs::Marshal, intake::IntakeError};
 use og_rpc::index::IndexError;
-use og_rpc::{Chain, Index, MempoolSize, ReadError, StateView, SubmitError, Waiting};
-use og_state::{Databases, is_empty, read_latest};
-use og_types::SignedRecord;
+use og_rpc::{Chain, Index, MempoolSize, ProvenView, ReadError, StateView, SubmitError, Waiting};
+use og_state::{Databases, StateError, is_empty, prove_latest, read_latest};
+use og_types::{Header, SignedRecord};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, watch};
 use tracing::warn;
@@ -138,6 +138,39 @@ fn refusal(error: IntakeError) -> SubmitError {
     }
 }
 
+impl ChainApi {
+    /// Reads the state after the newest block of the index; `read` gives the root of what it has read, or nothing if
+    /// that changed meanwhile. The state is applied before its block is in the index, so between the two it is read again.
+    async fn at_head<T, F>(
+        &self,
+        read: impl Fn() -> F + Send + Sync,
+    ) -> Result<(Header, T), ReadError>
+    where
+        F: Future<Output = Result<Option<(B256, T)>, StateError>> + Send,
+    {
+        for _ in 0..MAX_STATE_RETRIES {
+            let head = self.index.head().map_err(unreadable)?;
+            let header = head
+                .ok_or_else(|| unreadable("there is no block yet"))?
+                .header()
+                .clone();
+            if let Some((root, value)) = read().await.map_err(unreadable)? {
+                // The genesis header names no root. While state is synced it is the newest header.
+                let same = if header.height == 0 {
+                    is_empty(&self.databases).await
+                } else {
+                    header.state_root == root
+                };
+                if same {
+                    return Ok((header, value));
+                }
+            }
+            tokio::time::sleep(STATE_RETRY).await;
+        }
+        Err(unreadable("blocks come too fast to read one; try again"))
+    }
+}
+
 impl Chain for ChainApi {
     fn rules(&self) -> &Arc<Rules> {
         &self.rules
@@ -147,31 +180,21 @@ impl Chain for ChainApi {
         &self.index
     }
 
-    /// The state is applied before its block is in the index, so between the two it is read again.
     async fn state(&self, keys: Vec<Key>) -> Result<StateView, ReadError> {
-        for _ in 0..MAX_STATE_RETRIES {
-            let head = self.index.head().map_err(unreadable)?;
-            let header = head
-                .ok_or_else(|| unreadable("there is no block yet"))?
-                .header()
-                .clone();
+        let read = async || {
             let before = self.databases.read().await.root();
-            let values = read_latest(&self.databases, &keys)
-                .await
-                .map_err(unreadable)?;
+            let values = read_latest(&self.databases, &keys).await?;
             let after = self.databases.read().await.root();
-            // The genesis header names no root. While state is synced it is the newest header.
-            let same = if header.height == 0 {
-                is_empty(&self.databases).await
-            } else {
-                header.state_root.0 == after.0
-            };
-            if before == after && same {
-                return Ok(StateView { header, values });
-            }
-            tokio::time::sleep(STATE_RETRY).await;
-        }
-        Err(unreadable("blocks come too fast to read one; try again"))
+            Ok((before == after).then_some((after.0.into(), values)))
+        };
+        let (header, values) = self.at_head(read).await?;
+        Ok(StateView { header, values })
+    }
+
+    async fn prove(&self, keys: Vec<Key>) -> Result<ProvenView, ReadError> {
+        let read = async || prove_latest(&self.databases, &keys).await.map(Some);
+        let (header, entries) = self.at_head(read).await?;
+        Ok(ProvenView { header, entries })
     }
 
     async fn submit_transaction(&self, raw: Bytes) -> Result<B256, SubmitError> {

@@ -6,7 +6,7 @@ use og_chain::{
     Key, RecordError, Rules, Transaction, TransactionError, Value,
     mempool::{AddRecordError, AddTransactionError},
 };
-use og_types::{Header, SignedRecord};
+use og_types::{Header, SignedRecord, StateEntry};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, watch};
 
@@ -21,6 +21,9 @@ pub trait Chain: Send + Sync + 'static {
 
     /// The values of `keys` in the newest final state, and the header of that state's block.
     fn state(&self, keys: Vec<Key>) -> impl Future<Output = Result<StateView, ReadError>> + Send;
+
+    /// Proofs of what `keys` have in the newest final state, and the header of that state's block.
+    fn prove(&self, keys: Vec<Key>) -> impl Future<Output = Result<ProvenView, ReadError>> + Send;
 
     /// Takes a raw transaction into the mempool and gives its hash.
     fn submit_transaction(
@@ -76,6 +79,15 @@ pub struct Waiting {
     pub transaction: Transaction,
     /// Whether a block could take it: all nonces between its sender's and its own wait too.
     pub executable: bool,
+}
+
+/// Part of the newest final state, with proofs.
+#[derive(Clone, Debug)]
+pub struct ProvenView {
+    /// Header of the block that left this state.
+    pub header: Header,
+    /// One entry per key that was asked for, in the same order.
+    pub entries: Vec<StateEntry>,
 }
 
 /// How much waits in the mempool.

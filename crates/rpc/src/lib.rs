@@ -28,7 +28,7 @@ mod subscriptions;
 mod trace;
 mod views;
 
-pub use chain::{Chain, MempoolSize, ReadError, StateView, SubmitError, Waiting};
+pub use chain::{Chain, MempoolSize, ProvenView, ReadError, StateView, SubmitError, Waiting};
 pub use faucet::Faucet;
 pub use index::Index;
 pub use server::{Access, AccessError, MethodsError, app};

@@ -1,19 +1,30 @@
 //! The `og_` methods: records in, proofs out, and how the validator is doing.
 
 use crate::{
-    chain::Chain,
-    error::{CODE_UNCERTIFIED, invalid, record_error, with_code},
+    chain::{Chain, ProvenView},
+    error::{CODE_UNCERTIFIED, internal, invalid, record_error, with_code},
     eth::{head, indexed},
-    index::{Index, RecordLookup, RecordProof},
+    index::{Finality, Index, RecordLookup, RecordProof},
 };
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
 };
-use og_types::{BlockHash, Canonical as _, RequestId, SignedRecord};
+use og_chain::Key;
+use og_types::{
+    Account, BlockHash, Canonical as _, RequestId, SignedRecord, StateProof,
+    limits::MAX_STATE_ENTRIES,
+};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a certificate is waited for.
+const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(2);
+const CERTIFICATE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A proof that a record is final: everything of a receipt that does not come from its node.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +40,33 @@ pub(crate) struct RecordProofJson {
     pub(crate) descendants: Vec<Bytes>,
     /// The finality certificate.
     pub(crate) finalization: Bytes,
+}
+
+/// What an account and some of its storage hold, with the proof.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StateProofJson {
+    /// Height of the block after which it was so.
+    pub(crate) height: U64,
+    /// That block's hash.
+    pub(crate) block_hash: BlockHash,
+    /// The account's balance.
+    pub(crate) balance: U256,
+    /// The account's nonce.
+    pub(crate) nonce: U64,
+    /// keccak256 of the account's code.
+    pub(crate) code_hash: B256,
+    /// The slots that were asked for.
+    pub(crate) storage: Vec<StorageJson>,
+    /// Canonical bytes of the [`StateProof`]: all of the above, for whoever trusts nobody.
+    pub(crate) proof: Bytes,
+}
+
+/// A slot of a contract's storage.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct StorageJson {
+    pub(crate) slot: U256,
+    pub(crate) value: B256,
 }
 
 /// How a validator is doing.
@@ -69,6 +107,14 @@ pub(crate) trait NetworkApi {
     #[method(name = "og_getRecordProof")]
     async fn record_proof(&self, id: RequestId) -> RpcResult<Option<RecordProofJson>>;
 
+    /// Proof of what an account and slots of its storage hold after the newest final block that has a certificate.
+    #[method(name = "og_getProof")]
+    async fn state_proof(
+        &self,
+        address: Address,
+        slots: Option<Vec<U256>>,
+    ) -> RpcResult<StateProofJson>;
+
     /// How the validator is doing.
     #[method(name = "og_status")]
     async fn status(&self) -> RpcResult<StatusJson>;
@@ -99,6 +145,26 @@ impl<C: Chain> NetworkApiServer for Network<C> {
         }
     }
 
+    async fn state_proof(
+        &self,
+        address: Address,
+        slots: Option<Vec<U256>>,
+    ) -> RpcResult<StateProofJson> {
+        let slots = slots.unwrap_or_default();
+        if slots.len() >= MAX_STATE_ENTRIES {
+            return Err(invalid(format!(
+                "{} slots: at most {} in one proof",
+                slots.len(),
+                MAX_STATE_ENTRIES - 1
+            )));
+        }
+        let mut keys = vec![Key::account(address)];
+        keys.extend(slots.iter().map(|slot| Key::storage(address, *slot)));
+        let proven = self.0.prove(keys).await.map_err(|e| internal(&e))?;
+        let finality = self.certified(proven.header.height).await?;
+        state_proof_json(proven, finality, &slots)
+    }
+
     async fn status(&self) -> RpcResult<StatusJson> {
         let head = head(&*self.0).await?;
         let oldest = indexed(&*self.0, Index::oldest).await?;
@@ -117,6 +183,56 @@ impl<C: Chain> NetworkApiServer for Network<C> {
             pending_records: mempool.records,
         })
     }
+}
+
+impl<C: Chain> Network<C> {
+    /// What makes the block at `height` final: its certificate comes just after it.
+    async fn certified(&self, height: u64) -> RpcResult<Finality> {
+        let deadline = Instant::now() + CERTIFICATE_TIMEOUT;
+        loop {
+            let found = indexed(&*self.0, move |index| index.finality(height)).await?;
+            match found {
+                Some(finality) => return Ok(finality),
+                None if Instant::now() < deadline => tokio::time::sleep(CERTIFICATE_PAUSE).await,
+                None => {
+                    return Err(with_code(
+                        CODE_UNCERTIFIED,
+                        "the newest block's certificate has not arrived yet: ask again",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+fn state_proof_json(
+    proven: ProvenView,
+    finality: Finality,
+    slots: &[U256],
+) -> RpcResult<StateProofJson> {
+    let mut values = proven.entries.iter().map(|entry| entry.value.as_ref());
+    let account = Account::from_value(values.next().flatten()).map_err(|e| internal(&e))?;
+    let storage = slots.iter().zip(values).map(|(slot, value)| StorageJson {
+        slot: *slot,
+        value: value.map_or(B256::ZERO, |value| B256::left_padding_from(value)),
+    });
+    Ok(StateProofJson {
+        height: U64::from(proven.header.height),
+        block_hash: og_crypto::block_hash(&proven.header),
+        balance: account.balance,
+        nonce: U64::from(account.nonce),
+        code_hash: account.code_hash,
+        storage: storage.collect(),
+        proof: StateProof {
+            version: 1,
+            header: proven.header,
+            descendants: finality.descendants,
+            finalization: finality.finalization,
+            entries: proven.entries,
+        }
+        .to_bytes()
+        .into(),
+    })
 }
 
 fn proof_json(proof: &RecordProof) -> RecordProofJson {

@@ -5,9 +5,12 @@
 //! alone, not on how often it ran.
 
 use crate::database::{Batch, Databases, stored_key};
+use alloy_primitives::B256;
+use commonware_codec::Encode as _;
 use commonware_runtime::Spawner;
 use commonware_storage::{Context, mmr, qmdb};
 use og_chain::state::{Attempt, Cache, Key, Value};
+use og_types::StateEntry;
 
 /// Rounds of fetching before giving up: more than any block can need, since each round adds a key.
 const MAX_ROUNDS: usize = 100_000;
@@ -58,6 +61,32 @@ pub async fn read_latest<E: Context + Spawner>(
         .into_iter()
         .map(|value| value.map(Value::from))
         .collect())
+}
+
+/// Proves what `keys` have in the latest finalized state, each as a [`StateEntry`]; the root to which the proofs lead.
+///
+/// # Errors
+/// [`StateError::Database`].
+pub async fn prove_latest<E: Context + Spawner>(
+    databases: &Databases<E>,
+    keys: &[Key],
+) -> Result<(B256, Vec<StateEntry>), StateError> {
+    let database = databases.read().await;
+    let mut entries = Vec::with_capacity(keys.len());
+    for key in keys {
+        let stored = stored_key(key);
+        let value = database.get(&stored).await?;
+        let proof = match &value {
+            Some(_) => database.key_value_proof(stored).await?.encode(),
+            None => database.exclusion_proof(&stored).await?.encode(),
+        };
+        entries.push(StateEntry {
+            key: key.0,
+            value: value.map(Value::from),
+            proof: proof.into(),
+        });
+    }
+    Ok((database.root().0.into(), entries))
 }
 
 /// Runs `function` on the state that `batch` builds on until it has all that it reads.

@@ -10,7 +10,7 @@ mod access;
 mod database;
 mod sync;
 
-pub use access::{StateError, read_latest, read_many, resolve};
+pub use access::{StateError, prove_latest, read_latest, read_many, resolve};
 pub use database::{
     Batch, Database, DatabaseConfig, Databases, Merkleized, Operation, commitment, database_config,
     empty_commitment, is_empty, merkleize, sync_target,

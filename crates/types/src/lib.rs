@@ -30,6 +30,7 @@ pub mod limits;
 pub mod model;
 pub mod receipt;
 pub mod record;
+pub mod state;
 pub mod tensor;
 pub mod tensor_json;
 
@@ -41,6 +42,7 @@ pub use job::{Job, JobResult};
 pub use model::{InputError, ModelDescription, ModelInfo, TensorDescription};
 pub use receipt::{Inclusion, Opening, Receipt};
 pub use record::{Computed, Record, SignedRecord, Tier};
+pub use state::{Account, StateEntry, StateProof};
 pub use tensor::{
     ElementType, InferenceRequest, InferenceResponse, Tensor, TensorsError, count_elements,
 };

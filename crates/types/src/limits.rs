@@ -40,3 +40,9 @@ pub const MAX_GENESIS_ACCOUNTS: usize = 100_000;
 pub const MAX_CODE_BYTES: usize = 24_576;
 /// Storage slots of one account in a genesis file.
 pub const MAX_GENESIS_SLOTS: usize = 100_000;
+/// Keys that one proof of state is about.
+pub const MAX_STATE_ENTRIES: usize = 256;
+/// Bytes of the database's proof of one key.
+pub const MAX_STATE_ENTRY_PROOF_BYTES: usize = 8 * 1024;
+/// Bytes of one encoded proof of state.
+pub const MAX_STATE_PROOF_BYTES: usize = 10 * 1024 * 1024;

@@ -1,10 +1,44 @@
-//! Why a receipt is not accepted: every reason names the field that failed.
+//! Why a receipt or a proof of state is not accepted: every reason names the field that failed.
 
 use og_types::{BlockHash, DecodeError, ModelId};
 
-/// Why a receipt is not accepted.
+/// What is judged: the first word of the path to a field of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// A receipt.
+    Receipt,
+    /// A proof of state.
+    StateProof,
+}
+
+impl Document {
+    /// The first word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receipt => "receipt",
+            Self::StateProof => "proof",
+        }
+    }
+
+    /// The path to its finality certificate.
+    pub const fn finalization(self) -> &'static str {
+        match self {
+            Self::Receipt => "receipt.finalization",
+            Self::StateProof => "proof.finalization",
+        }
+    }
+
+    const fn epoch(self) -> &'static str {
+        match self {
+            Self::Receipt => "receipt.header.epoch",
+            Self::StateProof => "proof.header.epoch",
+        }
+    }
+}
+
+/// Why a receipt or a proof of state is not accepted.
 ///
-/// [`field`](Self::field) is a dotted path into the receipt, as in `docs/formats/receipt.md`.
+/// [`field`](Self::field) is a dotted path into it, as in `docs/formats/receipt.md` and `docs/formats/state-proof.md`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// The bytes of a field are not what its format says.
@@ -24,16 +58,20 @@ pub enum VerifyError {
         found: u16,
     },
     /// The certificate is for a set of validators of another size.
-    #[error("receipt.finalization: it is from {found} seats, and the trusted set has {expected}")]
+    #[error("{}: it is from {found} seats, and the trusted set has {expected}", .document.finalization())]
     Seats {
+        /// What is judged.
+        document: Document,
         /// Seats in the certificate's bitmap.
         found: usize,
         /// Seats in the trusted set.
         expected: usize,
     },
     /// Too few seats signed the certificate.
-    #[error("receipt.finalization: {found} seats signed it, and {needed} are needed")]
+    #[error("{}: {found} seats signed it, and {needed} are needed", .document.finalization())]
     Quorum {
+        /// What is judged.
+        document: Document,
         /// Seats that signed.
         found: usize,
         /// Seats that must sign.
@@ -41,10 +79,11 @@ pub enum VerifyError {
     },
     /// The certificate's aggregate signature does not verify under the keys of its signers.
     #[error(
-        "receipt.finalization: the signature is not that of the seats it names; \
-         is this the right genesis file or checkpoint?"
+        "{}: the signature is not that of the seats it names; \
+         is this the right genesis file or checkpoint?",
+        .0.finalization()
     )]
-    CertificateSignature,
+    CertificateSignature(Document),
     /// A header is not the one that its successor, or the certificate, names.
     #[error("{field}: this header's hash is {found}, but block {expected} was finalized here")]
     HeaderHash {
@@ -56,8 +95,8 @@ pub enum VerifyError {
         expected: BlockHash,
     },
     /// The certificate and the header it names disagree on the round of consensus.
-    #[error("receipt.finalization: its epoch, view and parent view are not those of the block")]
-    Round,
+    #[error("{}: its epoch, view and parent view are not those of the block", .0.finalization())]
+    Round(Document),
     /// A header says something that no block of this chain can say.
     #[error("{field}: {reason}")]
     Header {
@@ -83,10 +122,13 @@ pub enum VerifyError {
     },
     /// The block is from an epoch before the checkpoint's, whose seats the checkpoint cannot tell.
     #[error(
-        "receipt.header.epoch: block {height} is from epoch {found}, before the checkpoint's {trusted}: \
-         use the genesis file, or a checkpoint of that epoch or before"
+        "{}: block {height} is from epoch {found}, before the checkpoint's {trusted}: \
+         use the genesis file, or a checkpoint of that epoch or before",
+        .document.epoch()
     )]
     BeforeCheckpoint {
+        /// What is judged.
+        document: Document,
         /// Height of the receipt's block.
         height: u64,
         /// Its epoch.
@@ -142,6 +184,14 @@ pub enum VerifyError {
         /// Elements in the tensors.
         counted: u64,
     },
+    /// An entry of a proof of state does not follow from the root in the header.
+    #[error("{field}: {reason}")]
+    State {
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The evidence is not what the record's tier asks for.
     #[error("{field}: {reason}")]
     Evidence {
@@ -153,7 +203,7 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// The field of the receipt that failed, a dotted path such as `receipt.opening.response`.
+    /// The field that failed, a dotted path such as `receipt.opening.response`.
     pub fn field(&self) -> &str {
         match self {
             Self::Decode { field, .. }
@@ -165,11 +215,13 @@ impl VerifyError {
             | Self::Window { field, .. }
             | Self::Commitment { field }
             | Self::Units { field, .. }
+            | Self::State { field, .. }
             | Self::Evidence { field, .. } => field,
-            Self::Seats { .. } | Self::Quorum { .. } | Self::CertificateSignature | Self::Round => {
-                "receipt.finalization"
-            }
-            Self::BeforeCheckpoint { .. } => "receipt.header.epoch",
+            Self::Seats { document, .. }
+            | Self::Quorum { document, .. }
+            | Self::CertificateSignature(document)
+            | Self::Round(document) => document.finalization(),
+            Self::BeforeCheckpoint { document, .. } => document.epoch(),
             Self::RecordSignature => "receipt.record.signature",
             Self::Inclusion(_) => "receipt.inclusion",
             Self::Model { .. } => "receipt.opening.request.model",

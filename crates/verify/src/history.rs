@@ -1,8 +1,12 @@
-//! Where the receipt's blocks lie: on the anchor's chain, at a height that the anchor can judge.
+//! Where the claimed blocks lie: on the anchor's chain, at a height that the anchor can judge.
 
-use crate::{anchor::TrustAnchor, error::VerifyError, finality::named_headers};
+use crate::{
+    anchor::TrustAnchor,
+    error::{Document, VerifyError},
+    finality::{Claim, named_headers},
+};
 use og_crypto::block_hash;
-use og_types::{Header, Receipt};
+use og_types::Header;
 use serde::Serialize;
 
 /// Where the record's block lies, seen from the trusted block.
@@ -18,21 +22,21 @@ pub enum Position {
 }
 
 /// Checks every header against the anchor and says where the record's block lies.
-pub(crate) fn check(receipt: &Receipt, anchor: &TrustAnchor) -> Result<Position, VerifyError> {
+pub(crate) fn check(claim: Claim<'_>, anchor: &TrustAnchor) -> Result<Position, VerifyError> {
     let mut linked = false;
-    for (field, header) in named_headers(receipt) {
+    for (field, header) in named_headers(claim) {
         check_header(&field, header, anchor)?;
         if header.height == anchor.height {
             linked |= is_trusted_block(&field, header, anchor)?;
         }
     }
-    let header = &receipt.header;
+    let (document, header) = (claim.document, claim.header);
     if linked {
         return Ok(Position::Linked);
     }
     if (header.height > anchor.height) != (header.timestamp_ms > anchor.timestamp_ms) {
         return Err(VerifyError::Header {
-            field: "receipt.header.timestamp_ms".to_owned(),
+            field: format!("{}.header.timestamp_ms", document.name()),
             reason: format!(
                 "height {} at {} ms contradicts the trusted height {} at {} ms: time grows with height",
                 header.height, header.timestamp_ms, anchor.height, anchor.timestamp_ms
@@ -40,12 +44,13 @@ pub(crate) fn check(receipt: &Receipt, anchor: &TrustAnchor) -> Result<Position,
         });
     }
     if header.height > anchor.height {
-        return check_epoch(header, anchor).map(|()| Position::After);
+        return check_epoch(header, anchor, document).map(|()| Position::After);
     }
     if header.epoch == anchor.epoch {
         return Ok(Position::SameEpoch);
     }
     Err(VerifyError::BeforeCheckpoint {
+        document,
         height: header.height,
         found: header.epoch,
         trusted: anchor.epoch,
@@ -105,12 +110,16 @@ fn is_trusted_block(
     })
 }
 
-fn check_epoch(header: &Header, anchor: &TrustAnchor) -> Result<(), VerifyError> {
+fn check_epoch(
+    header: &Header,
+    anchor: &TrustAnchor,
+    document: Document,
+) -> Result<(), VerifyError> {
     if header.epoch >= anchor.epoch {
         return Ok(());
     }
     Err(VerifyError::Header {
-        field: "receipt.header.epoch".to_owned(),
+        field: format!("{}.header.epoch", document.name()),
         reason: format!(
             "epoch {} after the trusted block's {}: epochs grow with height",
             header.epoch, anchor.epoch

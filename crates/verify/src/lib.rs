@@ -1,11 +1,11 @@
-//! Judge a receipt, offline.
+//! Judge a receipt, or a proof of state, offline.
 //!
 //! [`verify`] takes a receipt's bytes and a [`TrustAnchor`] (a genesis file or a checkpoint) and
 //! answers with a [`Report`] that says line by line what was checked here, what only the
 //! validators vouch for, and what is merely claimed. No clock, no network, no disk, no panic.
 //!
 //! Reading order: this file, [`anchor`], `finality.rs`, `history.rs`, `record.rs`, `opening.rs`,
-//! [`tier`], [`report`], [`error`]. `docs/formats/receipt.md` says the same without code.
+//! [`tier`], [`report`], [`state`], [`error`]. `docs/formats/receipt.md` and `state-proof.md` say the same without code.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -26,13 +26,16 @@ mod history;
 mod opening;
 mod record;
 pub mod report;
+pub mod state;
 pub mod tier;
 
 pub use anchor::{AnchorError, TrustAnchor};
-pub use error::VerifyError;
+pub use error::{Document, VerifyError};
 pub use history::Position;
 pub use report::{Line, Report, Status};
+pub use state::{ProvenState, verify_state};
 
+use finality::Claim;
 use og_types::{Canonical as _, Receipt};
 
 /// The only version of every format that exists.
@@ -52,8 +55,14 @@ pub fn verify(receipt: &[u8], anchor: &TrustAnchor) -> Result<Report, VerifyErro
     let receipt =
         Receipt::from_bytes(receipt).map_err(|error| VerifyError::decode(error, "receipt"))?;
     check_version("receipt.version", receipt.version)?;
-    let finality = finality::check(&receipt, anchor)?;
-    let position = history::check(&receipt, anchor)?;
+    let claim = Claim {
+        document: Document::Receipt,
+        header: &receipt.header,
+        descendants: &receipt.descendants,
+        finalization: &receipt.finalization,
+    };
+    let finality = finality::check(claim, anchor)?;
+    let position = history::check(claim, anchor)?;
     record::check(&receipt, anchor)?;
     let payload = opening::check(&receipt)?;
     let tier = receipt.record.record.tier;

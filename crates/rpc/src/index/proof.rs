@@ -20,6 +20,15 @@ pub struct RecordProof {
     pub finalization: Bytes,
 }
 
+/// What makes a block final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finality {
+    /// Headers from the block's child to the one that the certificate names.
+    pub descendants: Vec<Header>,
+    /// Finality certificate of the last of the block and these.
+    pub finalization: Bytes,
+}
+
 /// What the index knows about a request id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordLookup {
@@ -42,7 +51,7 @@ impl Index {
         let Some((height, position)) = place.map(|place| place.value()) else {
             return Ok(RecordLookup::Unknown);
         };
-        let Some((certified, finalization)) = certificate_from(&transaction, height)? else {
+        let Some(finality) = self.finality_at(&transaction, height)? else {
             return Ok(RecordLookup::Uncertified);
         };
         let missing = |height| IndexError::Damaged {
@@ -52,14 +61,6 @@ impl Index {
         let block = self
             .block_at(&transaction, height)?
             .ok_or_else(|| missing(height))?;
-        let mut descendants = Vec::new();
-        for next in height + 1..=certified {
-            match self.block_at(&transaction, next)? {
-                Some(block) => descendants.push(block.header().clone()),
-                // The certificate has arrived before its block.
-                None => return Ok(RecordLookup::Uncertified),
-            }
-        }
         let record = usize::try_from(position)
             .ok()
             .and_then(|position| block.records().get(position));
@@ -70,9 +71,39 @@ impl Index {
             record: record.clone(),
             inclusion,
             header: block.header().clone(),
+            descendants: finality.descendants,
+            finalization: finality.finalization,
+        })))
+    }
+
+    /// What makes the block at `height` final; `None` if no certificate that covers it has arrived yet.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn finality(&self, height: u64) -> Result<Option<Finality>, IndexError> {
+        self.finality_at(&self.database.begin_read()?, height)
+    }
+
+    fn finality_at(
+        &self,
+        transaction: &ReadTransaction,
+        height: u64,
+    ) -> Result<Option<Finality>, IndexError> {
+        let Some((certified, finalization)) = certificate_from(transaction, height)? else {
+            return Ok(None);
+        };
+        let mut descendants = Vec::new();
+        for next in height.saturating_add(1)..=certified {
+            match self.block_at(transaction, next)? {
+                Some(block) => descendants.push(block.header().clone()),
+                // The certificate has arrived before its block.
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Finality {
             descendants,
             finalization,
-        })))
+        }))
     }
 }
 

@@ -11,7 +11,7 @@ use og_chain::{
 };
 use og_crypto::{ConsensusKey, NodeKey, SeatKey, validators::genesis_validator};
 use og_rpc::{
-    Access, Chain, Index, MempoolSize, ReadError, StateView, SubmitError, Waiting, app,
+    Access, Chain, Index, MempoolSize, ProvenView, ReadError, StateView, SubmitError, Waiting, app,
     index::Retention, server::connections,
 };
 use og_types::{
@@ -205,6 +205,10 @@ impl Chain for Memory {
         let state = self.0.state.lock().unwrap();
         let values = keys.iter().map(|key| state.get(key).cloned()).collect();
         Ok(StateView { header, values })
+    }
+
+    async fn prove(&self, _: Vec<Key>) -> Result<ProvenView, ReadError> {
+        Err(ReadError("a map proves nothing".to_owned()))
     }
 
     async fn submit_transaction(&self, raw: Bytes) -> Result<B256, SubmitError> {

@@ -4,4 +4,5 @@ mod accepted;
 mod fixture;
 mod mutated;
 mod rejected;
+mod state;
 mod vectors;

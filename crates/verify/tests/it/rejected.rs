@@ -8,7 +8,7 @@ use commonware_parallel::Sequential;
 use commonware_utils::non_empty;
 use og_crypto::{NodeKey, SeatKey, block_hash, validators::genesis_validator};
 use og_types::{Canonical as _, Checkpoint, Receipt, limits::MAX_VALIDITY_WINDOW_MS};
-use og_verify::{AnchorError, TrustAnchor, VerifyError, verify};
+use og_verify::{AnchorError, Document, TrustAnchor, VerifyError, verify};
 
 /// A change to a draft, and the field that it makes wrong.
 type Case = (fn(&mut Draft), &'static str);
@@ -58,16 +58,17 @@ fn too_few_or_unknown_signers_are_rejected() {
     assert_eq!(
         fewer,
         VerifyError::Quorum {
+            document: Document::Receipt,
             found: 2,
             needed: 3
         }
     );
     // Another seat is named in place of one that signed.
     let other = certificate_error(|bytes| bytes[BITMAP_AT + 8] = 0b1011);
-    assert_eq!(other, VerifyError::CertificateSignature);
+    assert_eq!(other, VerifyError::CertificateSignature(Document::Receipt));
     // One more is named than signed.
     let more = certificate_error(|bytes| bytes[BITMAP_AT + 8] = 0b1111);
-    assert_eq!(more, VerifyError::CertificateSignature);
+    assert_eq!(more, VerifyError::CertificateSignature(Document::Receipt));
     // Other seats signed.
     let mut forged = receipt.clone();
     let certificate = strangers.certificate(&receipt.header, &[0, 1, 2, 3, 4]);
@@ -85,11 +86,15 @@ fn the_genesis_file_must_be_the_chains_own() {
     let mut genesis = network.genesis;
     genesis.gas_limit += 1;
     let anchor = TrustAnchor::from_genesis(&genesis).unwrap();
-    assert_eq!(reject(&receipt, &anchor), VerifyError::CertificateSignature);
+    assert_eq!(
+        reject(&receipt, &anchor),
+        VerifyError::CertificateSignature(Document::Receipt)
+    );
     let other = Network::new(5);
     assert_eq!(
         reject(&receipt, &other.anchor()),
         VerifyError::Seats {
+            document: Document::Receipt,
             found: 4,
             expected: 5
         }
@@ -115,7 +120,7 @@ fn a_vote_that_is_not_for_finality_makes_nothing_final() {
     receipt.finalization = certificate.encode().to_vec().into();
     assert_eq!(
         reject(&receipt, &network.anchor()),
-        VerifyError::CertificateSignature
+        VerifyError::CertificateSignature(Document::Receipt)
     );
 }
 
@@ -155,6 +160,7 @@ fn a_certificate_has_one_encoding() {
     assert_eq!(
         error,
         VerifyError::Seats {
+            document: Document::Receipt,
             found: 3,
             expected: 4
         }
@@ -170,7 +176,10 @@ fn the_certificate_must_be_from_the_blocks_round() {
         let mut receipt = honest.clone();
         let certificate = network.certificate_in_round(&receipt.header, view, parent, &[1, 2, 3]);
         receipt.finalization = certificate.encode().to_vec().into();
-        assert_eq!(reject(&receipt, &network.anchor()), VerifyError::Round);
+        assert_eq!(
+            reject(&receipt, &network.anchor()),
+            VerifyError::Round(Document::Receipt)
+        );
     }
 }
 
@@ -392,6 +401,7 @@ fn a_checkpoint_cannot_judge_epochs_before_its_own() {
     assert_eq!(
         reject(&old, &anchor),
         VerifyError::BeforeCheckpoint {
+            document: Document::Receipt,
             height: 7,
             found: 0,
             trusted: 2

@@ -30,7 +30,7 @@ use og_state::{
 };
 use std::time::Duration;
 
-type Context = deterministic::Context;
+pub(crate) type Context = deterministic::Context;
 type Target = commonware_storage::qmdb::sync::Target<
     commonware_storage::mmr::Family,
     commonware_cryptography::sha256::Digest,
@@ -137,7 +137,7 @@ impl World {
     }
 }
 
-fn cache() -> CacheRef {
+pub(crate) fn cache() -> CacheRef {
     CacheRef::new(NZU16!(4096), NZUsize!(256))
 }
 
@@ -172,7 +172,7 @@ async fn database(context: &Context, prefix: &str, blocks: u64, salt: u8) -> Dat
     databases
 }
 
-fn run<F, Fut>(test: F)
+pub(crate) fn run<F, Fut>(test: F)
 where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = ()>,
