@@ -199,6 +199,17 @@ impl Fleet {
         Ok(())
     }
 
+    /// Stops one node in good order.
+    pub(crate) fn stop_node(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut child = self
+            .children
+            .remove(name)
+            .with_context(|| format!("{name} does not run"))?;
+        process::terminate_child(&child);
+        wait_or_kill(&mut child, Instant::now() + STOP_TIMEOUT);
+        Ok(())
+    }
+
     /// Stops all nodes in good order.
     pub(crate) fn stop(mut self) {
         self.stop_children();
@@ -215,12 +226,7 @@ impl Fleet {
         }
         let deadline = Instant::now() + STOP_TIMEOUT;
         for child in self.children.values_mut() {
-            while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            // A node that ended in time makes both of these do nothing.
-            let _ = child.kill();
-            let _ = child.wait();
+            wait_or_kill(child, deadline);
         }
         self.children.clear();
     }
@@ -230,6 +236,16 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.stop_children();
     }
+}
+
+/// Waits until a node that was told to end has ended, and kills it at the deadline.
+fn wait_or_kill(child: &mut Child, deadline: Instant) {
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // A node that ended in time makes both of these do nothing.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Keeps a terminal's Ctrl-C for the commands that are attached to it.

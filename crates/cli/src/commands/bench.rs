@@ -1,24 +1,30 @@
 //! `og bench`: what this machine can do, measured on a network of real processes.
 
+mod evm;
 mod figure;
 mod finality;
 mod latency;
+mod load;
 mod model;
 mod receipt;
 mod records;
+mod rpc;
+mod senders;
 mod testbed;
 mod transfers;
+mod workload;
 
-use super::network::SizeArgs;
 use crate::{
     failure::failure,
     output::{Output, Progress},
 };
+use evm::EvmArgs;
 use figure::Figure;
 use latency::Latency;
 use model::{MOST_PROMPT, Subject};
 use og_engine::RunSettings;
 use og_kernels::Path as KernelPath;
+use rpc::RpcArgs;
 use std::path::PathBuf;
 use testbed::Testbed;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,8 +32,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Measure what this machine can do.
 ///
 /// Of the network: starts a fresh one in a temporary folder, every node a process of its own, and drives it over its
-/// public interfaces. Of models: runs the engine that serves requests, in this process. Each figure is measured in several rounds: the value is the median
-/// of the rounds, the spread their least and greatest.
+/// public interfaces. Of models: runs the engine that serves requests, in this process. Each figure is measured in
+/// several rounds: the value is the median of the rounds, the spread their least and greatest.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -37,6 +43,9 @@ Examples:
   og bench latency --model digits.og
   og bench finality --rounds 9
   og bench records --json           one line of JSON per figure
+  og bench evm --anvil node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil
+  og bench evm --accounts 1000000   and what a million accounts change
+  og bench rpc --seconds 10
 
 Figures:
   network_ready           seconds until a fresh network serves
@@ -51,7 +60,25 @@ Figures:
   decode_uncommitted, prefill_uncommitted
                           the same without the commitment
   batch_tokens_per_second answers of 8 requests at once
-  latency_p50, _p99       one request to a model that takes floats")]
+  latency_p50, _p99       one request to a model that takes floats
+
+Figures of evm, in millions of gas per second, with WORK one of transfers (of the native token), token (transfers of an
+OpenZeppelin ERC-20) and compute (hashing):
+  evm_WORK                from the first submission over JSON-RPC until all is final; whoever sends shares the cores
+  evm_WORK_bare           the same transactions in the EVM alone (revm, in memory, in this process)
+  evm_WORK_bare_signed    and there with decoding and the recovery of senders
+  evm_WORK_ratio          evm_WORK to evm_WORK_bare_signed
+  evm_WORK_anvil          with --anvil, which mines as it does by default: at once when transactions are there
+  block_time              with --accounts: time per block of transfers to accounts drawn at random, here and below
+                          with 1,000 accounts and with as many as asked for
+  cold_transfers          those transfers' gas
+  node_restart            seconds from a validator's start on that state until it is ready and answers from it
+
+Figures of rpc, with METHOD one of eth_call (balanceOf of a token), eth_get_balance and eth_block_number; the clients
+share the cores with the validator:
+  METHOD_per_second       single calls, --clients at a time on connections that stay open
+  METHOD_p50, _p99        time of one
+  eth_get_logs            search of the whole chain for one log")]
 pub(crate) struct Bench {
     /// What to measure; everything about the network if left out.
     #[arg(value_enum)]
@@ -59,9 +86,10 @@ pub(crate) struct Bench {
     /// How often each figure is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Number of validators.
-    #[arg(long, default_value_t = 4)]
-    validators: u16,
+    /// Number of validators [default: 4; 1 for evm and rpc, since each validator of a network on one machine runs every
+    /// block again on the same cores].
+    #[arg(long)]
+    validators: Option<u16>,
     /// Shape of a language model with random weights: 15m, 124m or 1b; may be given several times.
     #[arg(
         long,
@@ -82,6 +110,10 @@ pub(crate) struct Bench {
     /// Instructions that run models: scalar, avx2, avx512, avx512vnni or neon; the fastest there is if left out.
     #[arg(long, value_parser = super::replay::parse_path)]
     path: Option<KernelPath>,
+    #[command(flatten)]
+    evm: EvmArgs,
+    #[command(flatten)]
+    rpc: RpcArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -102,6 +134,10 @@ enum What {
     Batch,
     /// Time of one request to a model of tensors (with --model).
     Latency,
+    /// Gas per second of transfers, a token and hashing, beside the EVM alone.
+    Evm,
+    /// Calls of JSON-RPC per second.
+    Rpc,
 }
 
 /// Figures of the network.
@@ -111,6 +147,8 @@ const NETWORK: [What; 4] = [
     What::Transfers,
     What::Receipt,
 ];
+/// Accounts that send transfers.
+const ACCOUNTS: u16 = 40;
 /// Figures of models.
 const MODELS: [What; 3] = [What::Decode, What::Prefill, What::Batch];
 
@@ -136,16 +174,20 @@ impl Bench {
         if self.what.contains(&What::Latency) {
             self.measure_latency(output)?;
         }
+        let validators = self.validators.unwrap_or(1);
+        if self.what.contains(&What::Evm) {
+            self.evm.measure(self.rounds, validators, output).await?;
+        }
+        if self.what.contains(&What::Rpc) {
+            self.rpc.measure(self.rounds, validators, output).await?;
+        }
         Ok(())
     }
 
     async fn measure_network(&self, output: &Output) -> anyhow::Result<()> {
-        let size = SizeArgs {
-            validators: Some(self.validators),
-            ..SizeArgs::default()
-        };
         let progress = output.progress("starting the network");
-        let mut testbed = Testbed::start(&size, output).await?;
+        let validators = self.validators.unwrap_or(4);
+        let mut testbed = Testbed::start(validators, ACCOUNTS, output).await?;
         output.item(&testbed.ready())?;
         for what in NETWORK {
             if !self.what.is_empty() && !self.what.contains(&what) {
@@ -159,7 +201,7 @@ impl Bench {
                     What::Records => records::round(&mut testbed).await?,
                     What::Transfers => transfers::round(&mut testbed).await?,
                     What::Receipt => receipt::round(&mut testbed).await?,
-                    What::Decode | What::Prefill | What::Batch | What::Latency => continue,
+                    _ => continue,
                 });
             }
             for figure in Figure::summarise(&rounds) {

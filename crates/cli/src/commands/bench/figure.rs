@@ -13,6 +13,9 @@ pub(super) struct Figure {
     /// The model that it is about, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
+    /// Accounts in the state while it was measured, if that is what it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<u32>,
     /// Median of the rounds.
     value: f64,
     unit: &'static str,
@@ -26,6 +29,7 @@ impl Figure {
         Self {
             name,
             model: None,
+            accounts: None,
             value,
             unit,
             spread: [value, value],
@@ -35,6 +39,12 @@ impl Figure {
     /// The figure, said to be about a model.
     pub(super) fn of(mut self, model: &str) -> Self {
         self.model = Some(model.to_owned());
+        self
+    }
+
+    /// The figure, said to be about a state with so many accounts.
+    pub(super) const fn with_accounts(mut self, accounts: u32) -> Self {
+        self.accounts = Some(accounts);
         self
     }
 
@@ -52,6 +62,7 @@ impl Figure {
             Self {
                 name,
                 model: None,
+                accounts: None,
                 value: quantile(&values, 50),
                 unit,
                 spread: [quantile(&values, 0), quantile(&values, 100)],
@@ -68,13 +79,16 @@ impl Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [least, greatest] = self.spread;
-        let name = self.model.as_ref().map_or_else(
-            || self.name.to_owned(),
-            |model| format!("{} {model}", self.name),
-        );
+        let mut name = self.name.to_owned();
+        if let Some(model) = &self.model {
+            name = format!("{name} {model}");
+        }
+        if let Some(accounts) = self.accounts {
+            name = format!("{name}, {accounts} accounts");
+        }
         write!(
             f,
-            "{name:<32} {:>10} {:<4} ({} to {})",
+            "{name:<36} {:>10} {:<6} ({} to {})",
             digits(self.value),
             self.unit,
             digits(least),

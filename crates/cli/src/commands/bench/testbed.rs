@@ -1,16 +1,16 @@
 //! The network under measurement: real processes in a temporary folder.
 
-use super::figure::Figure;
+use super::{figure::Figure, senders::Senders};
 use crate::{
-    client::{Gateway, Rpc},
+    client::{Gateway, Rpc, readiness},
     commands::network::SizeArgs,
     digits::MODEL_NAME,
     fleet::{Fleet, Lifetime},
     output::Output,
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use og_crypto::{NodeKey, commit_input, commit_output};
 use og_node::{
     config::{InferenceConfig, NodeConfig},
@@ -20,10 +20,17 @@ use og_node::{
 use og_types::{Amount, Computed, ModelInfo, Record, RequestId, SignedRecord, Tier};
 use og_verify::TrustAnchor;
 use rand::Rng as _;
+use serde_json::json;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Accounts that send transfers.
-const ACCOUNTS: u16 = 40;
+/// Base fee per gas of the first block: each full block raises it by an eighth, and there are many.
+pub(super) const FIRST_BASE_FEE: u64 = 1000;
+/// The validator that is started again.
+const VALIDATOR: &str = "validator-0";
+/// How long it may take to be ready.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two questions whether it is.
+const RESTART_PAUSE: Duration = Duration::from_millis(2);
 /// How long records of a measurement stay admissible.
 const VALIDITY: Duration = Duration::from_secs(300);
 /// How far the clock of a block may be behind ours.
@@ -38,8 +45,10 @@ pub(super) struct Testbed {
     pub(super) model: ModelInfo,
     pub(super) anchor: TrustAnchor,
     pub(super) chain_id: u64,
-    /// Funded accounts, with the nonce of the next transaction of each.
-    pub(super) accounts: Vec<(PrivateKeySigner, u64)>,
+    /// Most gas per block.
+    pub(super) gas_limit: u64,
+    /// Funded accounts.
+    pub(super) senders: Senders,
     genesis_hash: B256,
     node: NodeKey,
     payee: Address,
@@ -47,13 +56,23 @@ pub(super) struct Testbed {
 }
 
 impl Testbed {
-    pub(super) async fn start(size: &SizeArgs, output: &Output) -> anyhow::Result<Self> {
+    /// Starts a network with so many validators and funded accounts.
+    pub(super) async fn start(
+        validators: u16,
+        accounts: u16,
+        output: &Output,
+    ) -> anyhow::Result<Self> {
+        let size = SizeArgs {
+            validators: Some(validators),
+            ..SizeArgs::default()
+        };
         let folder = tempfile::Builder::new()
             .prefix("og-bench-")
             .tempdir()
             .context("cannot make a temporary folder")?;
         let plan = NetworkPlan {
-            accounts: ACCOUNTS,
+            accounts,
+            base_fee_per_gas: FIRST_BASE_FEE,
             ..size.plan_on_free_ports("bench")?
         };
         let network = Network::create(&folder.path().join("network"), &plan, &mut rand::rng())?;
@@ -67,7 +86,12 @@ impl Testbed {
         let genesis = read_genesis(&network.genesis_path())?;
         let gateway = Gateway::new(&network.endpoints.gateway);
         let anchor = TrustAnchor::from_genesis(&genesis)?;
-        let accounts = network.accounts()?;
+        let signers = network
+            .accounts()?
+            .iter()
+            .map(|account| PrivateKeySigner::from_bytes(&account.private_key))
+            .collect::<Result<Vec<_>, _>>()?;
+        let chain_id = network.endpoints.chain_id;
         Ok(Self {
             ready_after,
             validators: network
@@ -80,11 +104,9 @@ impl Testbed {
             gateway,
             genesis_hash: og_crypto::genesis_hash(&genesis),
             anchor,
-            chain_id: network.endpoints.chain_id,
-            accounts: accounts
-                .iter()
-                .map(|account| Ok((PrivateKeySigner::from_bytes(&account.private_key)?, 0)))
-                .collect::<anyhow::Result<_>>()?,
+            chain_id,
+            gas_limit: genesis.gas_limit,
+            senders: Senders::new(chain_id, signers),
             node: read_node_key(&config.node_key)?,
             payee: config.payee,
             fleet,
@@ -104,6 +126,51 @@ impl Testbed {
             .filter_map(resident)
             .max_by(f64::total_cmp)?;
         Some(Figure::single("validator_memory", largest, "MB"))
+    }
+
+    /// The first validator.
+    pub(super) fn validator(&self) -> anyhow::Result<&Rpc> {
+        self.validators.first().context("no validator")
+    }
+
+    /// Where the first validator serves JSON-RPC.
+    pub(super) fn url(&self) -> &str {
+        &self.fleet.network.endpoints.rpc
+    }
+
+    /// What the first account has, and every other that has sent nothing.
+    pub(super) async fn balance(&self) -> anyhow::Result<U256> {
+        let question = json!([self.senders.address(0), "latest"]);
+        self.validator()?.call("eth_getBalance", question).await
+    }
+
+    /// Stops the first validator in good order and starts it again: seconds from the start of its process until it is
+    /// ready and answers from its state.
+    pub(super) async fn restart(&mut self) -> anyhow::Result<f64> {
+        self.fleet.stop_node(VALIDATOR)?;
+        let started = Instant::now();
+        self.fleet.start_node(VALIDATOR)?;
+        while !self.answers_from_state().await? {
+            self.check()?;
+            ensure!(
+                started.elapsed() < RESTART_TIMEOUT,
+                "{VALIDATOR} is not ready {} s after its start",
+                RESTART_TIMEOUT.as_secs()
+            );
+            tokio::time::sleep(RESTART_PAUSE).await;
+        }
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    /// Whether the first validator says that it is ready, and its JSON-RPC reads an account.
+    async fn answers_from_state(&self) -> anyhow::Result<bool> {
+        let nodes = &self.fleet.network.nodes;
+        let node = nodes.first().context("the network has no node")?;
+        let ready = readiness(node.config.operator_listen()).await;
+        if !ready.is_ok_and(|readiness| readiness.ready) {
+            return Ok(false);
+        }
+        Ok(self.balance().await.is_ok())
     }
 
     /// A record that the chain admits now, about a request of its own.
