@@ -34,6 +34,8 @@ pub const DEFAULT_OPERATOR_LISTEN: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 /// Default of [`ValidatorConfig::rpc_allowed_hosts`], as of Ethereum's nodes.
 pub const DEFAULT_RPC_ALLOWED_HOST: &str = "localhost";
+/// Least allowed of [`ValidatorConfig::retain_states`].
+const MIN_RETAIN_STATES: u64 = 64;
 /// Default of [`ValidatorConfig::retain_states`]: an hour of blocks a second.
 pub const DEFAULT_RETAIN_STATES: u64 = 4096;
 /// Most of [`ValidatorConfig::rpc_answer_when_final_ms`].
@@ -485,6 +487,15 @@ impl ValidatorConfig {
                 format!(
                     "{} is too few for peers that restart: choose at least {MIN_RETAIN_BLOCKS} ({DEFAULT_RETAIN_BLOCKS} is usual), or archive = true to keep all",
                     self.retain_blocks
+                ),
+            ));
+        }
+        if self.retain_states < MIN_RETAIN_STATES {
+            return Err(invalid(
+                "retain_states",
+                format!(
+                    "{} is too few for calls that run while blocks become final: choose at least {MIN_RETAIN_STATES} ({DEFAULT_RETAIN_STATES} is usual)",
+                    self.retain_states
                 ),
             ));
         }

@@ -3,8 +3,8 @@
 //! [`app`] answers for whatever implements [`Chain`]; [`index`] is the store of final blocks
 //! that a validator keeps for it.
 //!
-//! Reading order: [`index`], [`chain`], `eth`, `history`, `logs`, `pool`, `network`, `calls`, `views`, [`server`],
-//! `subscriptions`, [`faucet`].
+//! Reading order: [`index`], [`chain`], `eth`, `states`, `calls`, `simulations`, `trace`, `history`, `logs`, `pool`,
+//! `network`, `views`, [`server`], `subscriptions`, [`faucet`].
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
