@@ -119,7 +119,8 @@ impl Rpc {
         }
     }
 
-    /// Why a transaction was reverted: what it says when it is tried again on the newest state.
+    /// Why a transaction was reverted: what it says when it is tried again on the state before its
+    /// block, if the validator still has that. Others of the block may have come before it.
     async fn why_reverted(&self, transaction: &Transaction, receipt: &Receipt) -> Option<String> {
         if receipt.gas_used == transaction.gas {
             return Some("it ran out of gas".to_owned());
@@ -131,8 +132,9 @@ impl Rpc {
             "gas": transaction.gas,
             "input": transaction.input,
         });
+        let before = receipt.block_number.saturating_sub(U64::from(1));
         let answer = self
-            .call::<Bytes>("eth_call", json!([again, "latest"]))
+            .call::<Bytes>("eth_call", json!([again, before]))
             .await;
         let error = answer.err()?;
         error.downcast_ref::<RpcError>()?.revert_reason()

@@ -210,6 +210,11 @@ pub(crate) fn transfer(signer: &PrivateKeySigner, chain_id: u64, nonce: u64, to:
         value: U256::from(1234),
         ..TxEip1559::default()
     };
+    sign(signer, transaction)
+}
+
+/// A raw transaction.
+pub(crate) fn sign(signer: &PrivateKeySigner, transaction: TxEip1559) -> Bytes {
     let hash = transaction.signature_hash();
     let signature = signer.sign_hash_sync(&hash).unwrap();
     let signed = TxEnvelope::from(transaction.into_signed(signature));

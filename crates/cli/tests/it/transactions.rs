@@ -1,7 +1,9 @@
 //! What people do to a network's chain without another tool, through `og tx` and the faucet.
 
-use super::support::{Devnet, og, og_json, post, read_json, rpc};
-use alloy_primitives::{U256, address, hex, keccak256};
+use super::support::{Devnet, og, og_json, post, quantity, read_json, rpc, sign};
+use alloy_consensus::TxEip1559;
+use alloy_primitives::{Address, U256, address, hex, keccak256};
+use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
 use std::{fs, process::Command};
 
@@ -94,6 +96,35 @@ pub(super) fn og_tx_deploys_and_calls_a_contract(network: &Devnet) {
         1000
     );
     assert!(too_large.contains(&data), "{data} is not in: {too_large}");
+
+    let hash = send_unlucky(network, contract);
+    let shown = og(["tx", "receipt", &hash, "--dir", &network.dir()]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("was reverted: unlucky"), "{shown}");
+}
+
+/// A transaction that no estimate has warned of, as another tool may send it.
+fn send_unlucky(network: &Devnet, contract: &str) -> String {
+    let accounts = read_json(&network.path().join("accounts.json"));
+    let signer: PrivateKeySigner = accounts[4]["private_key"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let url = network.endpoints()["rpc"].as_str().unwrap().to_owned();
+    let store = format!("{}{:064x}", selector("store(uint256)"), 13);
+    let transaction = TxEip1559 {
+        chain_id: quantity(&rpc(&url, "eth_chainId", json!([]))),
+        gas_limit: 100_000,
+        max_fee_per_gas: 10_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: contract.parse::<Address>().unwrap().into(),
+        input: store.parse().unwrap(),
+        ..TxEip1559::default()
+    };
+    let raw = sign(&signer, transaction);
+    let hash = rpc(&url, "eth_sendRawTransaction", json!([raw]));
+    hash.as_str().unwrap().to_owned()
 }
 
 pub(super) fn the_faucet_gives_and_then_says_when_to_come_back(network: &Devnet) {
