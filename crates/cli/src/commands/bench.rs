@@ -68,7 +68,7 @@ OpenZeppelin ERC-20) and compute (hashing):
   evm_WORK_bare           the same transactions in the EVM alone (revm, in memory, in this process)
   evm_WORK_bare_signed    and there with decoding and the recovery of senders
   evm_WORK_ratio          evm_WORK to evm_WORK_bare_signed
-  evm_WORK_anvil          with --anvil, which mines as it does by default: at once when transactions are there
+  evm_WORK_anvil          with --anvil, which is told to mine block after block while transactions wait
   block_time              with --accounts: time per block of transfers to accounts drawn at random, here and below
                           with 1,000 accounts and with as many as asked for
   cold_transfers          those transfers' gas

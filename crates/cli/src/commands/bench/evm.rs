@@ -15,7 +15,7 @@ use anvil::Anvil;
 use anyhow::ensure;
 use bare::Bare;
 use growth::{FEW_ACCOUNTS, Growth};
-use std::{path::PathBuf, slice};
+use std::path::PathBuf;
 
 /// Accounts that send.
 pub(super) const ACCOUNTS: u16 = 200;
@@ -103,7 +103,7 @@ impl Comparison {
         bare.execute(&setup)?;
         drive(&testbed.validators, &setup, MOST_WAITING_OF_ONE).await?;
         if let Some(anvil) = &anvil {
-            drive(slice::from_ref(&anvil.rpc), &setup, MOST_WAITING_OF_ONE).await?;
+            anvil.drive(&setup, MOST_WAITING_OF_ONE).await?;
         }
         Ok(Self {
             testbed,
@@ -135,8 +135,7 @@ impl Comparison {
             ),
         ];
         if let Some(anvil) = &self.anvil {
-            anvil.lower_fees().await?;
-            let load = drive(slice::from_ref(&anvil.rpc), &transactions, MOST_WAITING).await?;
+            let load = anvil.drive(&transactions, MOST_WAITING).await?;
             check_gas("anvil", &load, &bare)?;
             samples.push((names.anvil, load.mgas_per_second(), "Mgas/s"));
         }
