@@ -133,9 +133,7 @@ impl Rpc {
             "input": transaction.input,
         });
         let before = receipt.block_number.saturating_sub(U64::from(1));
-        let answer = self
-            .call::<Bytes>("eth_call", json!([again, before]))
-            .await;
+        let answer = self.call::<Bytes>("eth_call", json!([again, before])).await;
         let error = answer.err()?;
         error.downcast_ref::<RpcError>()?.revert_reason()
     }

@@ -25,7 +25,7 @@ fn on_file() -> (B256, Vec<StateEntry>) {
 }
 
 /// A proof in block 7 of `network`, of which the certificate names the next block.
-fn proof(network: &Network) -> StateProof {
+pub(crate) fn proof(network: &Network) -> StateProof {
     let (root, entries) = on_file();
     let header = Header {
         version: 1,

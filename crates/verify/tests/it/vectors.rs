@@ -59,6 +59,7 @@ fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
         ("certificate.json", text(certificate(&network, &receipt))),
         ("checkpoint.json", text(json!(checkpoint))),
         ("receipt.bin", receipt.to_bytes()),
+        ("state_proof.bin", crate::state::proof(&network).to_bytes()),
         ("receipt_descendants.bin", through_descendants.to_bytes()),
     ])
 }
