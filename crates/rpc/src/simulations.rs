@@ -172,8 +172,8 @@ impl Run<'_> {
     /// Sets what contracts see of the block, and changes accounts.
     fn enter(&mut self, block: &SimBlock) -> RpcResult<()> {
         let environment = &mut self.simulation.environment;
-        environment.number = U256::from(self.parent.number + 1);
-        environment.timestamp = U256::from(self.parent.timestamp + 1);
+        environment.number = U256::from(self.parent.number.saturating_add(1));
+        environment.timestamp = U256::from(self.parent.timestamp.saturating_add(1));
         environment.basefee = self.base_fee;
         environment.prevrandao = Some(B256::ZERO);
         if let Some(overrides) = &block.block_overrides {

@@ -17,6 +17,8 @@ const CALL_BYTES: usize = 512;
 /// Bytes that a step takes besides its stack and memory.
 const STEP_BYTES: usize = 256;
 const WORD_BYTES: usize = 32;
+/// The tracer by name that records steps.
+const STEPPING_TRACER: &str = "erc7562";
 
 /// Counts what is recorded, and ends the transaction when it is too much.
 #[derive(Debug)]
@@ -29,12 +31,10 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(options: &GethDebugTracingOptions) -> Self {
-        let names_tracer = |name: &str| !name.is_empty();
-        let tracer = options.tracer.as_ref().map(|tracer| tracer.as_str());
         Self {
             left: MAX_BYTES,
             is_exceeded: false,
-            records_steps: !tracer.is_some_and(names_tracer),
+            records_steps: records_steps(options),
             records_memory: options.config.is_memory_enabled(),
         }
     }
@@ -67,6 +67,16 @@ impl Budget {
         }
         !self.is_exceeded
     }
+}
+
+/// Whether every step is recorded: struct logs, and the tracer of ERC-7562, perhaps among others.
+fn records_steps(options: &GethDebugTracingOptions) -> bool {
+    let tracer = options.tracer.as_ref().map_or("", |tracer| tracer.as_str());
+    let configuration = options.tracer_config.0.to_string();
+    tracer.is_empty()
+        || [tracer, &configuration]
+            .iter()
+            .any(|text| text.contains(STEPPING_TRACER))
 }
 
 impl<CTX: ContextTr> Inspector<CTX> for Budget {

@@ -147,6 +147,10 @@ async fn a_call_that_fails_is_a_result_and_one_that_cannot_begin_an_error() {
             json!({"blockStateCalls": [{"blockOverrides": {"number": U256::from(head.height + 257)}}]}),
             -38026,
         ),
+        (
+            json!({"blockStateCalls": [{"blockOverrides": {"time": "0xffffffffffffffff"}}, {}]}),
+            -38021,
+        ),
         (json!({"blockStateCalls": []}), -32602),
     ] {
         let (code, message, _) = client.error("eth_simulateV1", json!([payload])).await;

@@ -156,6 +156,13 @@ async fn a_trace_that_would_be_too_large_is_refused() {
         .await;
     assert_eq!(code, -32005);
     assert!(message.contains("callTracer"), "{message}");
+    let (code, _, _) = client
+        .error(
+            "debug_traceCall",
+            json!([call, "latest", options("erc7562Tracer")]),
+        )
+        .await;
+    assert_eq!(code, -32005);
     let trace = client
         .ok(
             "debug_traceCall",
