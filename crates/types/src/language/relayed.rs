@@ -1,21 +1,16 @@
 //! The answer of another service's language model, passed on: it has a text and says where it is from, nothing more.
 
 use super::{
-    Finish, LanguageError,
-    tensors::{Fields, bytes, number},
+    LanguageError, Said,
+    tensors::{Fields, bytes, number, number_form, said_from, said_to, text_form},
 };
-use crate::{
-    model::{ModelDescription, TensorDescription},
-    tensor::{ElementType, Tensor},
-};
+use crate::{model::ModelDescription, tensor::Tensor};
 
 /// An answer that was passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayedReply {
     /// What was said.
-    pub text: String,
-    /// Why it ended.
-    pub finish: Finish,
+    pub said: Said,
     /// Host that answered.
     pub upstream: String,
     /// The model that the host says answered; empty if it says nothing.
@@ -28,38 +23,39 @@ pub struct RelayedReply {
 
 /// What a model of another service takes, the same as any language model, and gives.
 pub fn relayed_description() -> ModelDescription {
-    let output = |name: &str, element_type, shape: &[Option<u32>]| TensorDescription {
-        name: name.to_owned(),
-        element_type,
-        shape: shape.to_vec(),
-    };
-    let text = |name| output(name, ElementType::U8, &[None]);
-    let count = |name| output(name, ElementType::I64, &[]);
     ModelDescription {
         inputs: super::description().inputs,
         outputs: vec![
-            text("finish"),
-            count("prompt_token_count"),
-            text("text"),
-            count("token_count"),
-            text("upstream"),
-            text("upstream_model"),
+            text_form("finish"),
+            text_form("logprobs"),
+            number_form("prompt_token_count"),
+            text_form("text"),
+            number_form("token_count"),
+            text_form("tool_calls"),
+            text_form("upstream"),
+            text_form("upstream_model"),
         ],
     }
 }
 
 impl RelayedReply {
-    /// The tensors of a response, sorted by name.
-    pub fn to_tensors(&self) -> Vec<Tensor> {
+    /// The tensors of a response, sorted by name. Fails only on a text that JSON cannot hold.
+    ///
+    /// # Errors
+    /// [`LanguageError::Value`] if a call or a probability cannot be written.
+    pub fn to_tensors(&self) -> Result<Vec<Tensor>, LanguageError> {
         let count = |name, count: Option<u32>| number(name, count.map_or(-1, i64::from));
-        vec![
-            bytes("finish", self.finish.as_str().as_bytes()),
+        let [finish, logprobs, text, tool_calls] = said_to(&self.said)?;
+        Ok(vec![
+            finish,
+            logprobs,
             count("prompt_token_count", self.prompt_tokens),
-            bytes("text", self.text.as_bytes()),
+            text,
             count("token_count", self.tokens),
+            tool_calls,
             bytes("upstream", self.upstream.as_bytes()),
             bytes("upstream_model", self.upstream_model.as_bytes()),
-        ]
+        ])
     }
 
     /// Reads the tensors of a response.
@@ -73,8 +69,7 @@ impl RelayedReply {
             Ok(u32::try_from(count).ok())
         };
         Ok(Self {
-            text: fields.text("text")?,
-            finish: Finish::from_bytes(fields.bytes("finish")?)?,
+            said: said_from(&fields)?,
             upstream: fields.text("upstream")?,
             upstream_model: fields.text("upstream_model")?,
             prompt_tokens: count("prompt_token_count")?,
@@ -90,14 +85,16 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_and_fits_the_description() {
         let reply = RelayedReply {
-            text: "Hi é".to_owned(),
-            finish: Finish::Stop,
+            said: Said {
+                text: "Hi é".to_owned(),
+                ..Said::empty()
+            },
             upstream: "api.example".to_owned(),
             upstream_model: String::new(),
             prompt_tokens: Some(7),
             tokens: None,
         };
-        let tensors = reply.to_tensors();
+        let tensors = reply.to_tensors().unwrap();
         assert_eq!(RelayedReply::from_tensors(&tensors), Ok(reply));
         let names = tensors.iter().map(|tensor| &tensor.name);
         let described = relayed_description().outputs;

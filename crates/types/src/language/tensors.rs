@@ -1,7 +1,11 @@
 //! Numbers, bytes and indices as tensors, and back.
 
-use super::LanguageError;
-use crate::tensor::{ElementType, Tensor};
+use super::{Finish, LanguageError, Said};
+use crate::{
+    model::TensorDescription,
+    tensor::{ElementType, Tensor},
+};
+use serde::Deserialize;
 
 /// The tensors of a request or response, by name.
 pub(super) struct Fields<'a>(pub(super) &'a [Tensor]);
@@ -101,5 +105,72 @@ pub(super) fn indices(name: &'static str, ids: &[u32]) -> Result<Tensor, Languag
         element_type: ElementType::I32,
         shape: vec![u32::try_from(ids.len()).unwrap_or(u32::MAX)],
         data: data.into(),
+    })
+}
+
+/// How a setting looks.
+pub(super) fn number_form(name: &str) -> TensorDescription {
+    TensorDescription {
+        name: name.to_owned(),
+        element_type: ElementType::I64,
+        shape: vec![],
+    }
+}
+
+/// How a text looks.
+pub(super) fn text_form(name: &str) -> TensorDescription {
+    TensorDescription {
+        name: name.to_owned(),
+        element_type: ElementType::U8,
+        shape: vec![None],
+    }
+}
+
+/// What was said: `finish`, `logprobs`, `text` and `tool_calls`.
+pub(super) fn said_to(said: &Said) -> Result<[Tensor; 4], LanguageError> {
+    let logprobs = json("logprobs", serde_json::to_vec(&said.logprobs))?;
+    let tool_calls = json("tool_calls", serde_json::to_vec(&said.tool_calls))?;
+    Ok([
+        bytes("finish", said.finish.as_str().as_bytes()),
+        bytes("logprobs", &logprobs),
+        bytes("text", said.text.as_bytes()),
+        bytes("tool_calls", &tool_calls),
+    ])
+}
+
+/// What was said, from the same tensors.
+pub(super) fn said_from(fields: &Fields<'_>) -> Result<Said, LanguageError> {
+    Ok(Said {
+        text: fields.text("text")?,
+        tool_calls: parse("tool_calls", fields.bytes("tool_calls")?)?,
+        logprobs: parse("logprobs", fields.bytes("logprobs")?)?,
+        finish: Finish::from_bytes(fields.bytes("finish")?)?,
+    })
+}
+
+/// A document that was written, or why not.
+pub(super) fn json(
+    name: &'static str,
+    written: serde_json::Result<Vec<u8>>,
+) -> Result<Vec<u8>, LanguageError> {
+    written.map_err(|error| LanguageError::Value {
+        name,
+        reason: error.to_string(),
+    })
+}
+
+/// Reads a tensor that holds a JSON document.
+pub(super) fn parse<'a, T: Deserialize<'a>>(
+    name: &'static str,
+    bytes: &'a [u8],
+) -> Result<T, LanguageError> {
+    serde_json::from_slice(bytes).map_err(|error| LanguageError::Value {
+        name,
+        reason: match name {
+            "prompt" => {
+                "must be UTF-8 JSON: a string, or a list of {\"role\", \"content\"}".to_owned()
+            }
+            _ => format!("must be UTF-8 JSON (docs/formats/language.md): {error}"),
+        },
     })
 }
