@@ -12,9 +12,9 @@ use og_program::sample::Sampling;
 use og_text::{ChatTemplate, Conversation, Tokenizer};
 use og_types::{
     Computed, ModelDescription, Tensor,
-    language::{self, Finish, Message, Prompt, Question, Reply},
+    language::{self, Finish, Format, MAX_ANSWER_TOKENS, Message, Prompt, Question, Reply, Said},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 
 /// Bytes that keys and values of all conversations with one model take, at most.
@@ -93,7 +93,7 @@ impl LanguageModel {
                     )
                 })?;
                 template
-                    .encode(&self.tokenizer, &conversation(messages))
+                    .encode(&self.tokenizer, &conversation(messages)?)
                     .map_err(|error| RunError::Refused(format!("prompt: {error}")))
             }
         }
@@ -104,9 +104,14 @@ impl LanguageModel {
     /// # Errors
     /// [`RunError`] if it cannot be asked so, too many wait, or the model fails.
     pub fn answer(&self, question: Question, seed: u64) -> Result<Reply, RunError> {
+        if let Some(setting) = unsupported(&question) {
+            let refusal = format!("{setting}: this model cannot do that");
+            return Err(RunError::Refused(refusal));
+        }
         let prompt_tokens = self.prompt_tokens(&question.prompt)?;
+        let most_tokens = question.max_tokens.unwrap_or(MAX_ANSWER_TOKENS);
         let request = Request {
-            most_tokens: usize::try_from(question.max_tokens).unwrap_or(usize::MAX),
+            most_tokens: usize::try_from(most_tokens).unwrap_or(usize::MAX),
             sampling: sampling(&question, seed),
             ends: self.ends.clone(),
             stops: question.stop,
@@ -116,10 +121,15 @@ impl LanguageModel {
         let answer = self.generator()?.generate(request).map_err(failed)?;
         let finished = answer.finish().map_err(failed)?;
         Ok(Reply {
-            text: finished.text,
-            finish: match finished.reason {
-                FinishReason::Length => Finish::Length,
-                FinishReason::End | FinishReason::Stop(_) | FinishReason::Grammar => Finish::Stop,
+            said: Said {
+                text: finished.text,
+                finish: match finished.reason {
+                    FinishReason::Length => Finish::Length,
+                    FinishReason::End | FinishReason::Stop(_) | FinishReason::Grammar => {
+                        Finish::Stop
+                    }
+                },
+                ..Said::empty()
             },
             prompt_tokens,
             tokens: finished.tokens,
@@ -182,16 +192,41 @@ pub(crate) fn question(
     Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.to_string()))
 }
 
+/// The setting of a question that is not honoured, if there is one.
+fn unsupported(question: &Question) -> Option<&'static str> {
+    let asked = [
+        (question.format != Format::Text, "format"),
+        (!question.tools.is_empty(), "tools"),
+        (question.frequency_penalty != 0, "frequency_penalty"),
+        (question.presence_penalty != 0, "presence_penalty"),
+        (question.logprobs.is_some(), "logprobs"),
+    ];
+    asked
+        .into_iter()
+        .find_map(|(asked, name)| asked.then_some(name))
+}
+
 /// What the template is given. The date is always the same one, so that the same conversation gives the same prompt.
-fn conversation(messages: &[Message]) -> Conversation {
-    Conversation {
-        messages: messages
-            .iter()
-            .map(|message| json!({ "role": message.role, "content": message.content }))
-            .collect(),
+fn conversation(messages: &[Message]) -> Result<Conversation, RunError> {
+    let messages: Result<_, _> = messages.iter().map(turn).collect();
+    Ok(Conversation {
+        messages: messages?,
         add_generation_prompt: true,
         ..Conversation::default()
+    })
+}
+
+/// One turn as templates know it.
+fn turn(message: &Message) -> Result<Value, RunError> {
+    let content = message.content.as_text().ok_or_else(|| {
+        RunError::Refused("prompt: the model reads text, and no pictures".to_owned())
+    })?;
+    if !message.tool_calls.is_empty() || message.tool_call_id.is_some() {
+        return Err(RunError::Refused(
+            "prompt: the model knows no calls of tools".to_owned(),
+        ));
     }
+    Ok(json!({ "role": message.role, "content": content }))
 }
 
 /// Settings of a question, whose bounds were checked when it was read.

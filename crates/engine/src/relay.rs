@@ -10,7 +10,7 @@ use crate::{
 };
 use og_types::{
     Computed, ModelDescription, Tensor,
-    language::{self, Finish, ONE, Prompt, Question, RelayedReply},
+    language::{self, Finish, Format, Message, ONE, Prompt, Question, RelayedReply, Said},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ impl Relay {
     /// # Errors
     /// [`RunError`] if it refuses the question, is busy, or gives no usable answer.
     pub fn answer(&self, question: &Question, seed: u64) -> Result<RelayedReply, RunError> {
-        let (path, body) = self.request(question, seed);
+        let (path, body) = self.request(question, seed)?;
         let answer: Completion = self.upstream.post(path, &body)?;
         let host = self.upstream.host();
         let unusable = |what: String| RunError::Model(format!("{host} {what}"));
@@ -90,8 +90,11 @@ impl Relay {
         let text = choice.message.and_then(|message| message.content);
         let text = text.or(choice.text);
         Ok(RelayedReply {
-            text: text.ok_or_else(|| unusable("gave an answer without text".to_owned()))?,
-            finish,
+            said: Said {
+                text: text.ok_or_else(|| unusable("gave an answer without text".to_owned()))?,
+                finish,
+                ..Said::empty()
+            },
             upstream: host.to_owned(),
             upstream_model: answer.model.unwrap_or_default(),
             prompt_tokens: answer.usage.as_ref().map(|usage| usage.prompt_tokens),
@@ -101,16 +104,23 @@ impl Relay {
 
     /// Where a question goes, and as what. Settings that OpenAI does not know are sent only where they are used: who knows
     /// them (vLLM, llama-server) honours them, others refuse.
-    fn request(&self, question: &Question, seed: u64) -> (&'static str, Value) {
+    fn request(&self, question: &Question, seed: u64) -> Result<(&'static str, Value), RunError> {
+        if let Some(setting) = unsupported(question) {
+            return Err(RunError::Refused(format!(
+                "{setting}: is not relayed to other services"
+            )));
+        }
         let multiple = |value: i64| value as f64 / ONE as f64;
         let mut body = json!({
             "model": self.model,
-            "max_tokens": question.max_tokens,
             "temperature": multiple(question.temperature),
             "top_p": multiple(question.top_p),
             // Services read it as a signed number.
             "seed": seed & (u64::MAX >> 1),
         });
+        if let Some(most) = question.max_tokens {
+            body["max_tokens"] = json!(most);
+        }
         if !question.stop.is_empty() {
             body["stop"] = json!(question.stop);
         }
@@ -120,17 +130,51 @@ impl Relay {
         if question.repetition_penalty != ONE {
             body["repetition_penalty"] = json!(multiple(question.repetition_penalty));
         }
-        match &question.prompt {
+        for (name, penalty) in [
+            ("frequency_penalty", question.frequency_penalty),
+            ("presence_penalty", question.presence_penalty),
+        ] {
+            if penalty != 0 {
+                body[name] = json!(multiple(penalty));
+            }
+        }
+        Ok(match &question.prompt {
             Prompt::Text(text) => {
                 body["prompt"] = json!(text);
                 ("completions", body)
             }
             Prompt::Messages(messages) => {
-                body["messages"] = json!(messages);
+                body["messages"] = messages.iter().map(turn).collect();
                 ("chat/completions", body)
             }
-        }
+        })
     }
+}
+
+/// What of a question is not relayed, if there is something.
+fn unsupported(question: &Question) -> Option<&'static str> {
+    let is_text = |message: &Message| {
+        message.content.as_text().is_some()
+            && message.tool_calls.is_empty()
+            && message.tool_call_id.is_none()
+    };
+    let texts = match &question.prompt {
+        Prompt::Text(_) => true,
+        Prompt::Messages(messages) => messages.iter().all(is_text),
+    };
+    let asked = [
+        (!texts, "prompt"),
+        (question.format != Format::Text, "format"),
+        (!question.tools.is_empty(), "tools"),
+        (question.logprobs.is_some(), "logprobs"),
+    ];
+    asked
+        .into_iter()
+        .find_map(|(asked, name)| asked.then_some(name))
+}
+
+fn turn(message: &Message) -> Value {
+    json!({ "role": message.role, "content": message.content.as_text() })
 }
 
 /// What we read of an answer; services add fields of their own.
@@ -143,13 +187,13 @@ struct Completion {
 
 #[derive(Deserialize)]
 struct Choice {
-    message: Option<Said>,
+    message: Option<Answered>,
     text: Option<String>,
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct Answered {
     content: Option<String>,
 }
 
@@ -170,8 +214,10 @@ impl Backend for Relay {
 
     fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError> {
         let question = question(&self.description, inputs)?;
-        let outputs = self.answer(&question, seed)?.to_tensors();
-        Ok(outputs)
+        let reply = self.answer(&question, seed)?;
+        reply
+            .to_tensors()
+            .map_err(|error| RunError::Model(error.to_string()))
     }
 }
 

@@ -123,7 +123,7 @@ impl Chat {
             }
             Some(prompt) => {
                 let mut messages = self.beginning();
-                messages.push(message("user", prompt));
+                messages.push(Message::text("user", &prompt));
                 let said = self
                     .ask(&gateway, Prompt::Messages(messages), output)
                     .await?;
@@ -136,7 +136,7 @@ impl Chat {
     fn beginning(&self) -> Vec<Message> {
         let system = self.system.clone();
         system
-            .map(|text| message("system", text))
+            .map(|text| Message::text("system", &text))
             .into_iter()
             .collect()
     }
@@ -165,11 +165,11 @@ impl Chat {
             if line.is_empty() {
                 return Ok(());
             }
-            messages.push(message("user", line.to_owned()));
+            messages.push(Message::text("user", line));
             let said = self
                 .ask(gateway, Prompt::Messages(messages.clone()), output)
                 .await?;
-            messages.push(message("assistant", said.text.clone()));
+            messages.push(Message::text("assistant", &said.text));
             if output.is_json() {
                 output.item(&said)?;
             } else {
@@ -190,13 +190,13 @@ impl Chat {
         output: &Output,
     ) -> anyhow::Result<Said> {
         let question = Question {
-            prompt,
-            max_tokens: self.max_tokens,
+            max_tokens: Some(self.max_tokens),
             temperature: self.temperature.0,
             top_k: self.top_k,
             top_p: self.top_p.0,
             repetition_penalty: self.repetition_penalty.0,
             stop: self.stop.clone(),
+            ..Question::new(prompt)
         };
         let seed = self.seed.unwrap_or_else(|| rand::rng().random());
         let inputs = tensors_to_json(&question.to_tensors()?)?;
@@ -205,13 +205,6 @@ impl Chat {
         drop(progress);
         let answered = Answered::settle(answer, gateway, &self.receipt, output).await?;
         Said::new(answered, seed)
-    }
-}
-
-fn message(role: &str, content: String) -> Message {
-    Message {
-        role: role.to_owned(),
-        content,
     }
 }
 
@@ -233,8 +226,8 @@ impl Said {
             let reply = RelayedReply::from_tensors(&tensors)?;
             let count = |tokens: Option<u32>| tokens.and_then(|count| usize::try_from(count).ok());
             return Ok(Self {
-                text: reply.text,
-                finish: reply.finish,
+                text: reply.said.text,
+                finish: reply.said.finish,
                 prompt_tokens: count(reply.prompt_tokens),
                 completion_tokens: count(reply.tokens),
                 relayed_from: Some(reply.upstream),
@@ -244,8 +237,8 @@ impl Said {
         }
         let reply = Reply::from_tensors(&tensors(answer, language::description())?)?;
         Ok(Self {
-            text: reply.text,
-            finish: reply.finish,
+            text: reply.said.text,
+            finish: reply.said.finish,
             prompt_tokens: Some(reply.prompt_tokens.len()),
             completion_tokens: Some(reply.tokens.len()),
             relayed_from: None,
@@ -276,6 +269,8 @@ impl fmt::Display for Said {
         let ended = match self.finish {
             Finish::Stop => "ended by itself",
             Finish::Length => "cut short at the most tokens",
+            Finish::ToolCalls => "calls tools",
+            Finish::ContentFilter => "withheld in part by who answered",
         };
         writeln!(
             f,

@@ -60,10 +60,7 @@ fn question() -> Question {
     Question {
         temperature: ONE / 2,
         stop: vec!["\n".to_owned()],
-        ..Question::new(Prompt::Messages(vec![Message {
-            role: "user".to_owned(),
-            content: "Hello".to_owned(),
-        }]))
+        ..Question::new(Prompt::Messages(vec![Message::text("user", "Hello")]))
     }
 }
 
@@ -79,7 +76,10 @@ fn an_answer_is_passed_on_and_says_where_it_is_from() {
     let inputs = question().to_tensors().unwrap();
     let outputs = relay.run(&inputs, u64::MAX).unwrap();
     let reply = RelayedReply::from_tensors(&outputs).unwrap();
-    assert_eq!((reply.text.as_str(), reply.finish), ("Hi", Finish::Stop));
+    assert_eq!(
+        (reply.said.text.as_str(), reply.said.finish),
+        ("Hi", Finish::Stop)
+    );
     assert_eq!(
         (reply.upstream, reply.upstream_model),
         (address, "m-2".to_owned())
@@ -108,7 +108,7 @@ fn a_text_is_gone_on_from_and_every_setting_is_sent() {
         .answer(&question, 1)
         .unwrap();
     assert_eq!(
-        (reply.text.as_str(), reply.finish),
+        (reply.said.text.as_str(), reply.said.finish),
         (" a time", Finish::Length)
     );
     assert_eq!((reply.upstream_model.as_str(), reply.tokens), ("", None));

@@ -147,7 +147,7 @@ impl Question {
         }
         let mut names: Vec<_> = self.tools.iter().map(|tool| tool.name.as_str()).collect();
         names.sort_unstable();
-        if names.contains(&"") || names.windows(2).any(|pair| pair[0] == pair[1]) {
+        if names.contains(&"") || names.array_windows().any(|[a, b]| a == b) {
             return wrong("tools", "must each have a name of its own".to_owned());
         }
         match &self.tool_choice {
