@@ -4,8 +4,9 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// What each crate may use of the others: arrows point down only.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("og-types", &[]),
+    ("og-dialects", &["og-types"]),
     ("og-crypto", &["og-types"]),
     ("og-program", &[]),
     ("og-verify", &["og-types", "og-crypto"]),
@@ -80,9 +81,10 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ),
 ];
 
-/// The laws: no clock, no input or output, so none of the crates that bring them.
-const LAWS: [&str; 5] = [
+/// The laws, and formats: no clock, no input or output, so none of the crates that bring them.
+const LAWS: [&str; 6] = [
     "og-types",
+    "og-dialects",
     "og-crypto",
     "og-program",
     "og-verify",

@@ -1,0 +1,12 @@
+//! What OpenAI's clients send, and what they expect: one module for each path of the API.
+//!
+//! Reference: the types of OpenAI's Python package 3.57.0.
+
+pub mod chat;
+pub mod completions;
+mod frames;
+mod logprobs;
+pub mod models;
+mod settings;
+
+pub use settings::{Defaults, MAX_CHOICES, Style};

@@ -1,0 +1,155 @@
+//! The turns of a conversation.
+
+use crate::{
+    ApiError,
+    fields::{Fields, elements},
+};
+use og_types::language::{Content, Message, Part, ToolCall};
+use serde_json::{Value, json};
+
+/// The turns, at least one.
+pub(super) fn read(fields: &mut Fields) -> Result<Vec<Message>, ApiError> {
+    let messages = fields.list("messages")?;
+    let messages = messages.ok_or_else(|| fields.missing("messages"))?;
+    if messages.is_empty() {
+        return Err(fields.invalid("messages", "must hold at least one message"));
+    }
+    messages
+        .into_iter()
+        .map(|(path, value)| message(Fields::at(&path, value)?))
+        .collect()
+}
+
+fn message(mut fields: Fields) -> Result<Message, ApiError> {
+    let role = fields.required_text("role")?;
+    let (role, content) = match role.as_str() {
+        // Newer models' name for the same; templates know the older one.
+        "system" | "developer" => ("system", content(&mut fields, &["text"])?),
+        "user" => ("user", content(&mut fields, &["text", "image_url"])?),
+        "assistant" => ("assistant", content(&mut fields, &["text", "refusal"])?),
+        // A tool's answer, before there were ids of calls.
+        "tool" | "function" => ("tool", content(&mut fields, &["text"])?),
+        _ => {
+            let roles = "must be system, developer, user, assistant, tool or function";
+            return Err(fields.invalid("role", roles));
+        }
+    };
+    let mut message = Message {
+        role: role.to_owned(),
+        content: Content::Text(String::new()),
+        name: fields.text("name")?,
+        tool_calls: vec![],
+        tool_call_id: None,
+    };
+    let mut content = content;
+    match role {
+        "assistant" => {
+            message.tool_calls = tool_calls(&mut fields)?;
+            // What it said when it refused is what it said.
+            let refusal = fields.text("refusal")?.map(Content::Text);
+            content = content.or(refusal);
+            if content.is_none() && !message.tool_calls.is_empty() {
+                content = Some(Content::Text(String::new()));
+            }
+            answered(&mut fields)?;
+        }
+        "tool" => message.tool_call_id = fields.text("tool_call_id")?,
+        _ => {}
+    }
+    message.content = content.ok_or_else(|| fields.missing("content"))?;
+    fields.finish()?;
+    Ok(message)
+}
+
+/// Fields of an answer that clients send back as they got them.
+fn answered(fields: &mut Fields) -> Result<(), ApiError> {
+    let annotated = "is not supported: leave it out";
+    fields.fixed("annotations", &[json!([])], annotated)?;
+    fields.refuse("audio", "is not supported: turns are text")?;
+    let old = "is not supported any more: send 'tool_calls'";
+    fields.refuse("function_call", old)
+}
+
+/// What was said: a text, or a list of parts of these types.
+fn content(fields: &mut Fields, types: &[&str]) -> Result<Option<Content>, ApiError> {
+    match fields.value("content") {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(Content::Text(text))),
+        Some(Value::Array(parts)) => {
+            let parts = elements(&fields.path("content"), parts).into_iter();
+            let parts = parts.map(|(path, value)| part(Fields::at(&path, value)?, types));
+            Ok(Some(Content::Parts(parts.collect::<Result<_, _>>()?)))
+        }
+        Some(_) => Err(fields.invalid("content", "must be a string or a list of parts")),
+    }
+}
+
+fn part(mut fields: Fields, types: &[&str]) -> Result<Part, ApiError> {
+    let kind = fields.required_text("type")?;
+    if !types.contains(&kind.as_str()) {
+        let types = types.join(" or ");
+        let reason = format!("is {kind:?}, which is not supported here: send {types}");
+        return Err(ApiError::unsupported(fields.path("type"), reason));
+    }
+    let part = match kind.as_str() {
+        "image_url" => {
+            let image = fields.object("image_url")?;
+            let mut image = image.ok_or_else(|| fields.missing("image_url"))?;
+            let url = image.required_text("url")?;
+            let part = picture(&image.path("url"), url, detail(&mut image)?)?;
+            image.finish()?;
+            part
+        }
+        kind => Part::Text {
+            text: fields.required_text(kind)?,
+        },
+    };
+    // Where a cache may cut; changes no answer.
+    fields.ignore(&["prompt_cache_breakpoint"]);
+    fields.finish()?;
+    Ok(part)
+}
+
+/// How closely to look at a picture.
+pub(in crate::openai) fn detail(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+    let detail = fields.text("detail")?;
+    match detail.as_deref() {
+        None | Some("auto" | "low" | "high") => Ok(detail),
+        Some(_) => Err(fields.invalid("detail", "must be auto, low or high")),
+    }
+}
+
+/// A picture at an address that says where it is, or holds it.
+pub(crate) fn picture(path: &str, url: String, detail: Option<String>) -> Result<Part, ApiError> {
+    if url.starts_with("https://") || url.starts_with("data:image/") {
+        return Ok(Part::Image { url, detail });
+    }
+    let reason = "must begin with https:// or data:image/";
+    Err(ApiError::invalid(path, reason))
+}
+
+/// What an assistant called.
+fn tool_calls(fields: &mut Fields) -> Result<Vec<ToolCall>, ApiError> {
+    let calls = fields.list("tool_calls")?.unwrap_or_default();
+    let call = |(path, value): (String, Value)| {
+        let mut fields = Fields::at(&path, value)?;
+        let kind = fields.required_text("type")?;
+        if kind != "function" {
+            let reason = "must be function: other calls are not supported";
+            return Err(ApiError::unsupported(fields.path("type"), reason));
+        }
+        let function = fields.object("function")?;
+        let mut function = function.ok_or_else(|| fields.missing("function"))?;
+        let call = ToolCall {
+            id: fields.required_text("id")?,
+            name: function.required_text("name")?,
+            arguments: function.required_text("arguments")?,
+        };
+        // Its place in the answer, which streams say.
+        fields.ignore(&["index"]);
+        function.finish()?;
+        fields.finish()?;
+        Ok(call)
+    };
+    calls.into_iter().map(call).collect()
+}
