@@ -3,6 +3,7 @@
 //! The one form inside is `og_types::language`: a `Question` is what was asked, `Piece`s and `Said` are what came.
 //!
 //! - [`openai`] reads what OpenAI's clients send and writes what they expect.
+//! - [`upstream`] asks other services and reads their answers.
 //!
 //! Nothing is dropped silently (`docs/apis.md` lists every parameter): a parameter is honoured, or accepted with the value that
 //! changes nothing, or refused by name. Nothing here does input or output, or knows the time: ids and times are arguments.
@@ -25,6 +26,7 @@ mod fields;
 mod fraction;
 pub mod openai;
 pub mod sse;
+pub mod upstream;
 
 pub use answer::{Head, Usage};
 pub use error::{ApiError, Fault};

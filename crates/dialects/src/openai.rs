@@ -5,7 +5,7 @@
 pub mod chat;
 pub mod completions;
 mod frames;
-mod logprobs;
+pub(crate) mod logprobs;
 pub mod models;
 mod settings;
 

@@ -2,6 +2,7 @@
 
 use crate::{document::put, fraction};
 use og_types::language::{Alternative, Logprob};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// As chat has it: each token with its text, its bytes (for those that are no whole characters) and alternatives.
@@ -60,5 +61,73 @@ fn name(bytes: &[u8]) -> String {
             let bytes = bytes.iter().map(|byte| format!("\\x{byte:02x}"));
             format!("bytes:{}", bytes.collect::<String>())
         }
+    }
+}
+
+/// What services say of tokens, in either shape.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Tokens {
+    content: Option<Vec<Token>>,
+    tokens: Option<Vec<String>>,
+    token_logprobs: Option<Vec<Option<f64>>>,
+    top_logprobs: Option<Vec<Option<Map<String, Value>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Token {
+    token: String,
+    bytes: Option<Vec<u8>>,
+    logprob: f64,
+    #[serde(default)]
+    top_logprobs: Vec<Token>,
+}
+
+impl Token {
+    fn alternative(self) -> Alternative {
+        Alternative {
+            bytes: self.bytes.unwrap_or_else(|| self.token.into_bytes()),
+            logprob: fraction::read(self.logprob),
+        }
+    }
+}
+
+impl Tokens {
+    /// How probable tokens were.
+    pub(crate) fn read(self) -> Vec<Logprob> {
+        if let Some(tokens) = self.content {
+            let read = |mut token: Token| Logprob {
+                top: std::mem::take(&mut token.top_logprobs)
+                    .into_iter()
+                    .map(Token::alternative)
+                    .collect(),
+                chosen: token.alternative(),
+            };
+            return tokens.into_iter().map(read).collect();
+        }
+        let tokens = self.tokens.unwrap_or_default().into_iter();
+        let mut logprobs = self.token_logprobs.unwrap_or_default().into_iter();
+        let mut tops = self.top_logprobs.unwrap_or_default().into_iter();
+        let read = |token: String| {
+            let top = tops.next().flatten().unwrap_or_default().into_iter();
+            let top = top.map(|(token, logprob)| old(&token, logprob.as_f64()));
+            Logprob {
+                chosen: old(&token, logprobs.next().flatten()),
+                top: top.collect(),
+            }
+        };
+        tokens.map(read).collect()
+    }
+}
+
+/// A token of the old shape.
+fn old(name: &str, logprob: Option<f64>) -> Alternative {
+    let escaped = name.strip_prefix("bytes:").and_then(|escaped| {
+        let bytes = escaped.strip_prefix("\\x")?.split("\\x");
+        let byte = |byte: &str| u8::from_str_radix(byte, 16).ok();
+        bytes.map(byte).collect::<Option<Vec<_>>>()
+    });
+    Alternative {
+        bytes: escaped.unwrap_or_else(|| name.as_bytes().to_vec()),
+        logprob: fraction::read(logprob.unwrap_or_default()),
     }
 }

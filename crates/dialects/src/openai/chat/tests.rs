@@ -159,9 +159,9 @@ fn what_cannot_be_done_is_refused_by_name() {
             "stream_options",
         ),
         ("tools", json!([{"type": "custom"}]), "tools[0].type"),
-        ("tools", json!([function, function]), "tools[1]"),
+        ("tools", json!([&function, &function]), "tools[1]"),
         ("tool_choice", json!("required"), "tool_choice"),
-        ("tool_choice", function.clone(), "tool_choice"),
+        ("tool_choice", function, "tool_choice"),
         (
             "tool_choice",
             json!({"type": "allowed_tools"}),

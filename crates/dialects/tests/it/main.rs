@@ -1,0 +1,5 @@
+//! The formats against each other: what our server side writes, our client side reads, and the other way round.
+
+mod arbitrary;
+mod hostile;
+mod round_trip;
