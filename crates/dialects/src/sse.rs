@@ -13,6 +13,12 @@ pub(crate) fn frame(document: &Value) -> String {
     format!("data: {document}\n\n")
 }
 
+/// A frame with a JSON document that says what kind of event it is; the frame says it too.
+pub(crate) fn event(document: &Value) -> String {
+    let kind = document.get("type").and_then(Value::as_str);
+    format!("event: {}\ndata: {document}\n\n", kind.unwrap_or("message"))
+}
+
 /// What a stream says at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {

@@ -3,6 +3,7 @@
 //! A question means the same wherever it is sent. Settings are sent where they differ from what the service does when they are
 //! missing; what a service cannot do is an error that names the parameter, before anything is sent.
 
+mod anthropic;
 mod openai;
 
 use crate::{ApiError, Fault, sse::TooLong};
@@ -24,6 +25,8 @@ pub enum Service {
     LlamaServer,
     /// Another service that speaks as OpenAI's does, with its defaults.
     Compatible,
+    /// Anthropic's own.
+    Anthropic,
 }
 
 /// What is to be asked, of whom.
@@ -102,12 +105,29 @@ impl Service {
     /// # Errors
     /// [`ApiError`] names the parameter that this service cannot honour.
     pub fn request(self, call: &Call<'_>) -> Result<Sent, ApiError> {
-        openai::request(self, call)
+        match self {
+            Self::Anthropic => anthropic::request(call),
+            _ => openai::request(self, call),
+        }
     }
 
     /// The header that carries the key, and what stands before the key in it.
     pub const fn key_header(self) -> (&'static str, &'static str) {
-        ("authorization", "Bearer ")
+        match self {
+            Self::Anthropic => ("x-api-key", ""),
+            _ => ("authorization", "Bearer "),
+        }
+    }
+
+    /// Headers that every request has beside those for its key and its length.
+    pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Anthropic => &[
+                ("content-type", "application/json"),
+                ("anthropic-version", "2023-06-01"),
+            ],
+            _ => &[("content-type", "application/json")],
+        }
     }
 
     /// Reads a whole answer.
@@ -115,18 +135,30 @@ impl Service {
     /// # Errors
     /// [`AnswerError`] if it is of no use.
     pub fn read(self, body: &[u8]) -> Result<Answered, AnswerError> {
-        openai::read(body)
+        match self {
+            Self::Anthropic => anthropic::read(body),
+            _ => openai::read(body),
+        }
     }
 
     /// Reads a streamed answer.
     pub fn stream(self) -> Stream {
-        Stream(openai::Stream::default())
+        Stream(match self {
+            Self::Anthropic => Inner::Anthropic(anthropic::Stream::default()),
+            _ => Inner::OpenAi(openai::Stream::default()),
+        })
     }
 }
 
 /// A streamed answer on its way.
 #[derive(Debug)]
-pub struct Stream(openai::Stream);
+pub struct Stream(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Anthropic(anthropic::Stream),
+    OpenAi(openai::Stream),
+}
 
 impl Stream {
     /// Takes bytes as they come, and gives what was said.
@@ -134,7 +166,10 @@ impl Stream {
     /// # Errors
     /// [`AnswerError`] if the stream is of no use; there is nothing more to read then.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Piece>, AnswerError> {
-        self.0.push(bytes)
+        match &mut self.0 {
+            Inner::Anthropic(stream) => stream.push(bytes),
+            Inner::OpenAi(stream) => stream.push(bytes),
+        }
     }
 
     /// The stream is over.
@@ -142,7 +177,10 @@ impl Stream {
     /// # Errors
     /// [`AnswerError::Cut`] if the answer is not.
     pub fn end(self) -> Result<Ended, AnswerError> {
-        self.0.end()
+        match self.0 {
+            Inner::Anthropic(stream) => stream.end(),
+            Inner::OpenAi(stream) => stream.end(),
+        }
     }
 }
 

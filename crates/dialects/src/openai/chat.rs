@@ -66,8 +66,8 @@ impl Request {
 
 /// Most tokens of the answer: the new name, or the old one.
 fn max_tokens(fields: &mut Fields) -> Result<Option<i64>, ApiError> {
-    let new = settings::max_tokens(fields, "max_completion_tokens")?;
-    let old = settings::max_tokens(fields, "max_tokens")?;
+    let new = crate::settings::max_tokens(fields, "max_completion_tokens")?;
+    let old = crate::settings::max_tokens(fields, "max_tokens")?;
     match (new, old) {
         (Some(new), Some(old)) if new != old => {
             let reason = "contradicts 'max_completion_tokens': send one of them";

@@ -41,7 +41,7 @@ impl Request {
         let texts = prompts(&mut fields)?;
         let mut question = defaults.question(Prompt::Text(String::new()));
         settings::sampling(&mut fields, &mut question)?;
-        if let Some(most) = settings::max_tokens(&mut fields, "max_tokens")? {
+        if let Some(most) = crate::settings::max_tokens(&mut fields, "max_tokens")? {
             question.max_tokens = Some(most);
         }
         question.logprobs = fields.integer("logprobs", 0..=MAX_LOGPROBS)?;

@@ -79,7 +79,7 @@ struct Token {
     bytes: Option<Vec<u8>>,
     logprob: f64,
     #[serde(default)]
-    top_logprobs: Vec<Token>,
+    top_logprobs: Vec<Self>,
 }
 
 impl Token {

@@ -1,13 +1,15 @@
 //! Settings that chat and completions share, and what they are when nobody sets them.
 
-use crate::{ApiError, Usage, fields::Fields};
-use og_types::language::{MAX_ANSWER_TOKENS, MAX_PENALTY, MAX_STOPS, ONE, Prompt, Question};
+use crate::{ApiError, Usage, fields::Fields, settings};
+use og_types::language::{MAX_PENALTY, ONE, Prompt, Question};
 use serde_json::{Value, json};
 
 /// Most answers to one request.
 pub const MAX_CHOICES: usize = 16;
 /// Highest temperature, a multiple of 2^-16: two.
-const MAX_TEMPERATURE: i64 = 2 * ONE;
+pub(super) const MAX_TEMPERATURE: i64 = 2 * ONE;
+/// Greatest repetition penalty, a multiple of 2^-16: sixteen.
+const MAX_REPETITION_PENALTY: i64 = 16 * ONE;
 
 /// Whose clients an answer is written for; they want the same fields in other places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,70 +68,17 @@ pub(super) const LABELS: [&str; 6] = [
 
 /// How tokens are chosen and where the answer ends. `top_k` and `repetition_penalty` are vLLM's.
 pub(super) fn sampling(fields: &mut Fields, question: &mut Question) -> Result<(), ApiError> {
-    set(&mut question.temperature, || {
-        fields.fraction("temperature", 0..=MAX_TEMPERATURE)
-    })?;
-    if let Some(top_p) = fields.fraction("top_p", 0..=ONE)? {
-        // Nothing is left of the tokens at 0: the most probable one remains.
-        question.top_p = top_p.max(1);
+    settings::nucleus(fields, question, MAX_TEMPERATURE)?;
+    if let Some(penalty) = fields.fraction("repetition_penalty", 1..=MAX_REPETITION_PENALTY)? {
+        question.repetition_penalty = penalty;
     }
-    if let Some(top_k) = fields.integer("top_k", -1..=i64::from(u32::MAX))? {
-        // vLLM says -1 for all, as well as 0.
-        question.top_k = top_k.max(0);
-    }
-    set(&mut question.repetition_penalty, || {
-        fields.fraction("repetition_penalty", 1..=16 * ONE)
-    })?;
-    set(&mut question.frequency_penalty, || {
-        fields.fraction("frequency_penalty", -MAX_PENALTY..=MAX_PENALTY)
-    })?;
-    set(&mut question.presence_penalty, || {
-        fields.fraction("presence_penalty", -MAX_PENALTY..=MAX_PENALTY)
-    })?;
-    question.stop = stop(fields)?;
-    fields.fixed(
-        "logit_bias",
-        &[json!({})],
-        "is not supported: leave it out, or empty",
-    )
-}
-
-fn set(
-    setting: &mut i64,
-    read: impl FnOnce() -> Result<Option<i64>, ApiError>,
-) -> Result<(), ApiError> {
-    if let Some(value) = read()? {
-        *setting = value;
-    }
-    Ok(())
-}
-
-/// A stop string, or a list of them.
-fn stop(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
-    let wrong = format!("must be a string or a list of at most {MAX_STOPS} strings, none empty");
-    let path = fields.path("stop");
-    let wrong = || ApiError::invalid(&path, &wrong);
-    let texts = match fields.value("stop") {
-        None => vec![],
-        Some(Value::String(text)) => vec![text],
-        Some(Value::Array(values)) => values
-            .into_iter()
-            .map(|value| match value {
-                Value::String(text) => Ok(text),
-                _ => Err(wrong()),
-            })
-            .collect::<Result<_, _>>()?,
-        Some(_) => return Err(wrong()),
-    };
-    if texts.len() > MAX_STOPS || texts.iter().any(String::is_empty) {
-        return Err(wrong());
-    }
-    Ok(texts)
-}
-
-/// Most tokens of the answer, under one of the names that APIs have for it.
-pub(crate) fn max_tokens(fields: &mut Fields, name: &str) -> Result<Option<i64>, ApiError> {
-    fields.integer(name, 1..=MAX_ANSWER_TOKENS)
+    let bounds = -MAX_PENALTY..=MAX_PENALTY;
+    let frequency = fields.fraction("frequency_penalty", bounds.clone())?;
+    question.frequency_penalty = frequency.unwrap_or(0);
+    question.presence_penalty = fields.fraction("presence_penalty", bounds)?.unwrap_or(0);
+    question.stop = settings::stop(fields, "stop")?;
+    let biased = "is not supported: leave it out, or empty";
+    fields.fixed("logit_bias", &[json!({})], biased)
 }
 
 /// How many answers are wanted.

@@ -1,13 +1,14 @@
 //! Bytes that nobody should send: an error, or something that was read, and never a panic.
 
 use og_dialects::{
+    anthropic,
     openai::{Defaults, chat, completions},
     upstream::Service,
 };
 use proptest::prelude::*;
 
 /// Every service that is asked.
-const SERVICES: [Service; 1] = [Service::OpenAi];
+const SERVICES: [Service; 2] = [Service::OpenAi, Service::Anthropic];
 
 /// Text that looks like what is expected, more or less.
 fn almost() -> impl Strategy<Value = Vec<u8>> {
@@ -55,6 +56,7 @@ proptest! {
     fn no_bytes_panic(bytes in almost()) {
         let _ = chat::Request::parse(&bytes, Defaults::OPENAI);
         let _ = completions::Request::parse(&bytes, Defaults::OPENAI);
+        let _ = anthropic::Request::parse(&bytes);
         for service in SERVICES {
             let _ = service.read(&bytes);
             let mut stream = service.stream();

@@ -2,11 +2,11 @@
 
 use crate::arbitrary::{question, said};
 use og_dialects::{
-    Head, Usage,
+    Head, Usage, anthropic,
     openai::{Defaults, Style, chat, completions},
     upstream::{AnswerError, Answered, Call, Ended, Report, Service},
 };
-use og_types::language::{ONE, Piece, Prompt, Question, Said};
+use og_types::language::{Content, Format, ONE, Part, Piece, Prompt, Question, Said, ToolChoice};
 use proptest::{collection::vec, prelude::*};
 use serde_json::Map;
 
@@ -32,7 +32,11 @@ pub(crate) fn report() -> Report {
 }
 
 /// Reads a stream that comes in chunks of these lengths, over and over.
-pub(crate) fn read(service: Service, frames: &str, lengths: &[usize]) -> Result<Answered, AnswerError> {
+pub(crate) fn read(
+    service: Service,
+    frames: &str,
+    lengths: &[usize],
+) -> Result<Answered, AnswerError> {
     let mut stream = service.stream();
     let mut said = Said::empty();
     let mut rest = frames.as_bytes();
@@ -118,6 +122,74 @@ proptest! {
         prop_assert_eq!(request.question, question);
         prop_assert_eq!((request.seed, request.stream, request.include_usage), (Some(5), true, true));
     }
+}
+
+/// What Anthropic's API can say of a question.
+fn for_anthropic(question: Question) -> Question {
+    Question {
+        frequency_penalty: 0,
+        presence_penalty: 0,
+        logprobs: None,
+        temperature: question.temperature.min(ONE),
+        max_tokens: Some(question.max_tokens.unwrap_or(100)),
+        format: match question.format {
+            Format::JsonObject => Format::Text,
+            format => format,
+        },
+        parallel_tool_calls: question.parallel_tool_calls
+            || question.tool_choice == ToolChoice::None,
+        ..question
+    }
+}
+
+proptest! {
+    #[test]
+    fn anthropics_question(question in question()) {
+        let question = for_anthropic(question);
+        let call = Call { seed: None, ..call(&question) };
+        let sent = Service::Anthropic.request(&call).unwrap();
+        let Prompt::Messages(turns) = &question.prompt else { panic!("a conversation") };
+        let request = anthropic::Request::parse(sent.body.to_string().as_bytes());
+        if turns.last().is_some_and(|turn| turn.role == "assistant") {
+            prop_assert_eq!(request.unwrap_err().param, Some("messages".to_owned()));
+        } else {
+            prop_assert_eq!(request.unwrap().question, with_parts(question));
+        }
+    }
+
+    #[test]
+    fn anthropics_whole_answer(said in said()) {
+        let said = Said { logprobs: vec![], ..said };
+        let body = anthropic::whole(&head(), &said, Some(USAGE), Map::new()).unwrap();
+        let answered = Service::Anthropic.read(body.to_string().as_bytes());
+        prop_assert_eq!(answered, Ok(Answered { said, report: report() }));
+    }
+
+    #[test]
+    fn anthropics_stream_however_it_is_cut(said in said(), lengths in vec(1..50_usize, 1..9)) {
+        let said = Said { logprobs: vec![], ..said };
+        let mut stream = anthropic::Stream::new(head());
+        let mut frames = String::new();
+        for piece in said.pieces() {
+            frames += &stream.pieces(&[piece]).unwrap();
+        }
+        frames += &stream.end(said.finish, Some(USAGE), Map::new());
+        let answered = read(Service::Anthropic, &frames, &lengths);
+        prop_assert_eq!(answered, Ok(Answered { said, report: report() }));
+    }
+}
+
+/// Where an assistant calls tools, Anthropic has parts.
+fn with_parts(mut question: Question) -> Question {
+    if let Prompt::Messages(turns) = &mut question.prompt {
+        for turn in turns.iter_mut().filter(|turn| !turn.tool_calls.is_empty()) {
+            if let Content::Text(text) = &turn.content {
+                let text = text.clone();
+                turn.content = Content::Parts(vec![Part::Text { text }]);
+            }
+        }
+    }
+    question
 }
 
 #[test]

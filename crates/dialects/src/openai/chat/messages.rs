@@ -3,6 +3,7 @@
 use crate::{
     ApiError,
     fields::{Fields, elements},
+    picture,
 };
 use og_types::language::{Content, Message, Part, ToolCall};
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ fn part(mut fields: Fields, types: &[&str]) -> Result<Part, ApiError> {
             let image = fields.object("image_url")?;
             let mut image = image.ok_or_else(|| fields.missing("image_url"))?;
             let url = image.required_text("url")?;
-            let part = picture(&image.path("url"), url, detail(&mut image)?)?;
+            let part = picture::at(&image.path("url"), url, picture::detail(&mut image)?)?;
             image.finish()?;
             part
         }
@@ -108,24 +109,6 @@ fn part(mut fields: Fields, types: &[&str]) -> Result<Part, ApiError> {
     fields.ignore(&["prompt_cache_breakpoint"]);
     fields.finish()?;
     Ok(part)
-}
-
-/// How closely to look at a picture.
-pub(in crate::openai) fn detail(fields: &mut Fields) -> Result<Option<String>, ApiError> {
-    let detail = fields.text("detail")?;
-    match detail.as_deref() {
-        None | Some("auto" | "low" | "high") => Ok(detail),
-        Some(_) => Err(fields.invalid("detail", "must be auto, low or high")),
-    }
-}
-
-/// A picture at an address that says where it is, or holds it.
-pub(crate) fn picture(path: &str, url: String, detail: Option<String>) -> Result<Part, ApiError> {
-    if url.starts_with("https://") || url.starts_with("data:image/") {
-        return Ok(Part::Image { url, detail });
-    }
-    let reason = "must begin with https:// or data:image/";
-    Err(ApiError::invalid(path, reason))
 }
 
 /// What an assistant called.

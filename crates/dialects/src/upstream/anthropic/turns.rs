@@ -1,0 +1,115 @@
+//! Turns as Anthropic has them: what the system says stands apart, tools answer in the user's name.
+
+use crate::{ApiError, document::put, picture};
+use og_types::language::{Content, Message, Part, ToolCall};
+use serde_json::{Value, json};
+
+/// What the system says, and the other turns.
+pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>), ApiError> {
+    let mut system = None;
+    let mut turns = vec![];
+    // Answers to calls of one turn go together into one.
+    let mut results = vec![];
+    for (index, message) in messages.iter().enumerate() {
+        let path = format!("messages[{index}]");
+        if message.name.is_some() {
+            let reason = "is nothing that this model's service knows: leave it out";
+            return Err(ApiError::unsupported(format!("{path}.name"), reason));
+        }
+        if message.role == "tool" {
+            results.push(result(&path, message)?);
+            continue;
+        }
+        flush(&mut results, &mut turns);
+        match message.role.as_str() {
+            "system" if index == 0 => system = Some(content(&path, &message.content)?),
+            "user" => {
+                let content = content(&path, &message.content)?;
+                turns.push(json!({"role": "user", "content": content}));
+            }
+            "assistant" => turns.push(assistant(&path, message)?),
+            role => {
+                let reason = format!(
+                    "is {role:?}: this model's service takes only a first turn of the system"
+                );
+                return Err(ApiError::unsupported(format!("{path}.role"), reason));
+            }
+        }
+    }
+    flush(&mut results, &mut turns);
+    Ok((system, turns))
+}
+
+fn flush(results: &mut Vec<Value>, turns: &mut Vec<Value>) {
+    if !results.is_empty() {
+        turns.push(json!({"role": "user", "content": std::mem::take(results)}));
+    }
+}
+
+fn result(path: &str, message: &Message) -> Result<Value, ApiError> {
+    let id = message.tool_call_id.as_ref();
+    let id = id.ok_or_else(|| ApiError::missing(format!("{path}.tool_call_id")))?;
+    let content = content(path, &message.content)?;
+    Ok(json!({"type": "tool_result", "tool_use_id": id, "content": content}))
+}
+
+fn assistant(path: &str, message: &Message) -> Result<Value, ApiError> {
+    if message.tool_calls.is_empty() {
+        let content = content(path, &message.content)?;
+        return Ok(json!({"role": "assistant", "content": content}));
+    }
+    let mut blocks = match content(path, &message.content)? {
+        Value::Array(blocks) => blocks,
+        // An empty block is refused.
+        Value::String(text) if text.is_empty() => vec![],
+        text => vec![json!({"type": "text", "text": text})],
+    };
+    for (index, call) in message.tool_calls.iter().enumerate() {
+        blocks.push(tool_use(&format!("{path}.tool_calls[{index}]"), call)?);
+    }
+    Ok(json!({"role": "assistant", "content": blocks}))
+}
+
+fn tool_use(path: &str, call: &ToolCall) -> Result<Value, ApiError> {
+    let input = serde_json::from_str(&call.arguments).ok();
+    let input = input.filter(Value::is_object).ok_or_else(|| {
+        let path = format!("{path}.function.arguments");
+        ApiError::invalid(path, "must be the text of a JSON object")
+    })?;
+    Ok(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}))
+}
+
+fn content(path: &str, content: &Content) -> Result<Value, ApiError> {
+    match content {
+        Content::Text(text) => Ok(json!(text)),
+        Content::Parts(parts) => {
+            let parts = parts.iter().enumerate();
+            parts
+                .map(|(index, each)| part(&format!("{path}.content[{index}]"), each))
+                .collect()
+        }
+    }
+}
+
+fn part(path: &str, part: &Part) -> Result<Value, ApiError> {
+    let (url, detail) = match part {
+        Part::Text { text } => return Ok(json!({"type": "text", "text": text})),
+        Part::Image { url, detail } => (url, detail),
+    };
+    if detail.as_ref().is_some_and(|detail| detail != "auto") {
+        let reason = "is nothing that this model's service knows: send auto";
+        return Err(ApiError::unsupported(
+            format!("{path}.image_url.detail"),
+            reason,
+        ));
+    }
+    let mut source = json!({"type": "url", "url": url});
+    if let Some((kind, data)) = picture::held(url) {
+        source = json!({"type": "base64", "media_type": kind});
+        put(&mut source, "data", data);
+    } else if url.starts_with("data:") {
+        let reason = "must hold the picture in base64";
+        return Err(ApiError::invalid(format!("{path}.image_url.url"), reason));
+    }
+    Ok(json!({"type": "image", "source": source}))
+}
