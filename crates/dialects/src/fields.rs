@@ -45,6 +45,11 @@ impl Fields {
         format!("{}{name}", self.path)
     }
 
+    /// A field as it stands, without taking it.
+    pub(crate) fn peek(&self, name: &str) -> Option<&Value> {
+        self.map.get(name)
+    }
+
     /// A field, whatever it is.
     pub(crate) fn value(&mut self, name: &str) -> Option<Value> {
         self.map.remove(name).filter(|value| !value.is_null())

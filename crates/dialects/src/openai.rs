@@ -4,9 +4,11 @@
 
 pub mod chat;
 pub mod completions;
+pub mod embeddings;
 mod frames;
 pub(crate) mod logprobs;
 pub mod models;
+pub mod responses;
 mod settings;
 
 pub use settings::{Defaults, MAX_CHOICES, Style};

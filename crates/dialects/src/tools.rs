@@ -38,6 +38,19 @@ pub(crate) fn add(tools: &mut Vec<Tool>, tool: Tool, path: &str) -> Result<(), A
     Ok(())
 }
 
+/// A choice that is a word.
+pub(crate) fn word(path: &str, choice: &str) -> Result<ToolChoice, ApiError> {
+    match choice {
+        "auto" => Ok(ToolChoice::Auto),
+        "none" => Ok(ToolChoice::None),
+        "required" => Ok(ToolChoice::Required),
+        _ => {
+            let reason = "must be none, auto, required or the name of a tool";
+            Err(ApiError::invalid(path, reason))
+        }
+    }
+}
+
 /// What must be called has to be there.
 pub(crate) fn check(path: &str, choice: &ToolChoice, tools: &[Tool]) -> Result<(), ApiError> {
     let there = |name: &String| tools.iter().any(|tool| tool.name == *name);

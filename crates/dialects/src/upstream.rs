@@ -4,6 +4,7 @@
 //! missing; what a service cannot do is an error that names the parameter, before anything is sent.
 
 mod anthropic;
+mod google;
 mod openai;
 
 use crate::{ApiError, Fault, sse::TooLong};
@@ -27,6 +28,8 @@ pub enum Service {
     Compatible,
     /// Anthropic's own.
     Anthropic,
+    /// Google's own.
+    Google,
 }
 
 /// What is to be asked, of whom.
@@ -107,6 +110,7 @@ impl Service {
     pub fn request(self, call: &Call<'_>) -> Result<Sent, ApiError> {
         match self {
             Self::Anthropic => anthropic::request(call),
+            Self::Google => google::request(call),
             _ => openai::request(self, call),
         }
     }
@@ -115,6 +119,7 @@ impl Service {
     pub const fn key_header(self) -> (&'static str, &'static str) {
         match self {
             Self::Anthropic => ("x-api-key", ""),
+            Self::Google => ("x-goog-api-key", ""),
             _ => ("authorization", "Bearer "),
         }
     }
@@ -137,6 +142,7 @@ impl Service {
     pub fn read(self, body: &[u8]) -> Result<Answered, AnswerError> {
         match self {
             Self::Anthropic => anthropic::read(body),
+            Self::Google => google::read(body),
             _ => openai::read(body),
         }
     }
@@ -145,6 +151,7 @@ impl Service {
     pub fn stream(self) -> Stream {
         Stream(match self {
             Self::Anthropic => Inner::Anthropic(anthropic::Stream::default()),
+            Self::Google => Inner::Google(google::Stream::default()),
             _ => Inner::OpenAi(openai::Stream::default()),
         })
     }
@@ -157,6 +164,7 @@ pub struct Stream(Inner);
 #[derive(Debug)]
 enum Inner {
     Anthropic(anthropic::Stream),
+    Google(google::Stream),
     OpenAi(openai::Stream),
 }
 
@@ -168,6 +176,7 @@ impl Stream {
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Piece>, AnswerError> {
         match &mut self.0 {
             Inner::Anthropic(stream) => stream.push(bytes),
+            Inner::Google(stream) => stream.push(bytes),
             Inner::OpenAi(stream) => stream.push(bytes),
         }
     }
@@ -179,6 +188,7 @@ impl Stream {
     pub fn end(self) -> Result<Ended, AnswerError> {
         match self.0 {
             Inner::Anthropic(stream) => stream.end(),
+            Inner::Google(stream) => stream.end(),
             Inner::OpenAi(stream) => stream.end(),
         }
     }
@@ -207,7 +217,7 @@ pub fn refused(host: &str, status: u16, body: &[u8]) -> ApiError {
 }
 
 /// What a document says that went wrong, in any service's shape, cut to a readable length.
-fn failure(document: &Value) -> Option<String> {
+pub(crate) fn failure(document: &Value) -> Option<String> {
     // Google's streams are lists.
     let document = document.get(0).unwrap_or(document);
     let error = document.get("error").filter(|error| !error.is_null())?;
@@ -221,7 +231,7 @@ fn failure(document: &Value) -> Option<String> {
 }
 
 /// A count of tokens; none that does not fit.
-fn count(value: Option<u64>) -> Option<u32> {
+pub(crate) fn count(value: Option<u64>) -> Option<u32> {
     value.and_then(|count| u32::try_from(count).ok())
 }
 

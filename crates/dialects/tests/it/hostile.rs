@@ -2,13 +2,13 @@
 
 use og_dialects::{
     anthropic,
-    openai::{Defaults, chat, completions},
+    openai::{Defaults, chat, completions, embeddings, responses},
     upstream::Service,
 };
 use proptest::prelude::*;
 
 /// Every service that is asked.
-const SERVICES: [Service; 2] = [Service::OpenAi, Service::Anthropic];
+const SERVICES: [Service; 3] = [Service::OpenAi, Service::Anthropic, Service::Google];
 
 /// Text that looks like what is expected, more or less.
 fn almost() -> impl Strategy<Value = Vec<u8>> {
@@ -57,6 +57,9 @@ proptest! {
         let _ = chat::Request::parse(&bytes, Defaults::OPENAI);
         let _ = completions::Request::parse(&bytes, Defaults::OPENAI);
         let _ = anthropic::Request::parse(&bytes);
+        let _ = embeddings::Request::parse(&bytes);
+        let _ = embeddings::read(&bytes, 1);
+        let _ = responses::Request::parse(&bytes);
         for service in SERVICES {
             let _ = service.read(&bytes);
             let mut stream = service.stream();

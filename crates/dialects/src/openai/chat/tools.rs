@@ -3,7 +3,7 @@
 use crate::{
     ApiError,
     fields::Fields,
-    tools::{add, check, describe},
+    tools::{add, check, describe, word},
 };
 use og_types::language::{Question, ToolChoice};
 use serde_json::Value;
@@ -35,8 +35,8 @@ pub(super) fn read(fields: &mut Fields, question: &mut Question) -> Result<(), A
 }
 
 fn choice(path: &str, choice: Value) -> Result<ToolChoice, ApiError> {
-    if let Value::String(word) = &choice {
-        return word_choice(path, word);
+    if let Value::String(choice) = &choice {
+        return word(path, choice);
     }
     let mut fields = Fields::at(path, choice)?;
     let kind = fields.required_text("type")?;
@@ -50,17 +50,4 @@ fn choice(path: &str, choice: Value) -> Result<ToolChoice, ApiError> {
     function.finish()?;
     fields.finish()?;
     Ok(ToolChoice::Tool(name))
-}
-
-/// A choice that is a word.
-pub(in crate::openai) fn word_choice(path: &str, word: &str) -> Result<ToolChoice, ApiError> {
-    match word {
-        "auto" => Ok(ToolChoice::Auto),
-        "none" => Ok(ToolChoice::None),
-        "required" => Ok(ToolChoice::Required),
-        _ => {
-            let reason = "must be none, auto, required or the name of a tool";
-            Err(ApiError::invalid(path, reason))
-        }
-    }
 }

@@ -69,14 +69,12 @@ enum Block {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta {
-    TextDelta {
-        text: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
     /// Thoughts, signatures, citations.
     #[serde(other)]
     Other,
@@ -161,8 +159,8 @@ impl Stream {
         pieces: &mut Vec<Piece>,
     ) -> Result<(), AnswerError> {
         match delta {
-            Delta::TextDelta { text } if !text.is_empty() => pieces.push(Piece::Text(text)),
-            Delta::InputJsonDelta { partial_json } if !partial_json.is_empty() => {
+            Delta::Text { text } if !text.is_empty() => pieces.push(Piece::Text(text)),
+            Delta::InputJson { partial_json } if !partial_json.is_empty() => {
                 let open = self.open.as_mut().filter(|(number, _)| *number == index);
                 let (_, rest) = open
                     .ok_or_else(|| AnswerError::Form("arguments came without a call".to_owned()))?;
