@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("og-state", &["og-types", "og-crypto", "og-chain"]),
     ("og-kernels", &["og-program"]),
     ("og-text", &[]),
+    ("og-opengradient", &[]),
     ("og-import", &["og-program", "og-text"]),
     (
         "og-engine",

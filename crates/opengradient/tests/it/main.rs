@@ -1,0 +1,8 @@
+//! What published clients agree to, byte by byte, and what hostile ones send.
+
+mod canonical;
+mod hostile;
+mod identity;
+mod ohttp;
+mod proof;
+mod vectors;
