@@ -18,6 +18,7 @@ const CONTRACTS = {
   "src/Registry.sol": "runtime",
   "src/OPG.sol": "creation",
   "src/Multicall3.sol": "creation",
+  "src/TEERegistry.sol": "creation",
   "fixtures/PlainToken.sol": "creation",
   "fixtures/Wallet.sol": "creation",
 };

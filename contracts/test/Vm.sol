@@ -20,6 +20,7 @@ interface Vm {
     function prank(address sender) external;
     function prevrandao(bytes32 newPrevrandao) external;
     function roll(uint256 newHeight) external;
+    function store(address target, bytes32 slot, bytes32 value) external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function warp(uint256 newTimestamp) external;
 }

@@ -3,8 +3,10 @@
 //! Sources and compiled artifacts are in `contracts/`, what they do is in `docs/contracts.md`.
 
 mod constructor;
+mod tee_registry;
 
 pub use constructor::{ConstructorError, construct};
+pub use tee_registry::{GenesisTee, TEE_REGISTRY, TeeRegistryGenesis, tee_registry};
 
 use alloy_primitives::{Address, Bytes, U256, address, hex};
 use alloy_sol_types::SolValue as _;

@@ -11,3 +11,4 @@ mod opg_signatures;
 mod predeploys;
 mod simulations;
 pub(crate) mod support;
+mod tee_registry;

@@ -2,7 +2,7 @@
 
 use crate::evm::configuration;
 use crate::transaction::EVM_FORK;
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use og_types::{GenesisAccount, limits::MAX_CODE_BYTES};
 use revm::{
     MainBuilder as _, SystemCallEvm as _,
@@ -52,6 +52,7 @@ pub fn construct(
     let context: MainnetContext<InMemoryDB> = Context::new(database, EVM_FORK);
     let outcome = context
         .with_cfg(configuration(chain_id))
+        .modify_block_chained(|block| block.timestamp = U256::ZERO)
         .build_mainnet()
         .system_call(address, Bytes::new())
         .map_err(|error| ConstructorError::Failed(address, error.to_string()))?;

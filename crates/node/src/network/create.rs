@@ -12,7 +12,7 @@ use crate::{
 };
 use alloy_primitives::{Address, U256};
 use og_chain::{
-    contracts::predeploys,
+    contracts::{TeeRegistryGenesis, predeploys, tee_registry},
     registry::{REGISTRY, predeploy},
 };
 use og_crypto::{SeatKey, validators::genesis_validator};
@@ -445,6 +445,7 @@ impl Builder<'_> {
             .collect();
         let supply = alloc.values().map(|account| account.balance).sum();
         alloc.extend(predeploys(self.plan.chain_id, supply)?);
+        alloc.extend([tee_registry(self.plan.chain_id, &self.tee_registry())?]);
         alloc.insert(REGISTRY, registry(nodes));
         Ok(Genesis {
             version: 1,
@@ -457,6 +458,14 @@ impl Builder<'_> {
             validators,
             alloc,
         })
+    }
+
+    /// Gateways whose evidence is simulated may register themselves on networks for development.
+    fn tee_registry(&self) -> TeeRegistryGenesis {
+        TeeRegistryGenesis {
+            self_registration: self.plan.development,
+            ..TeeRegistryGenesis::default()
+        }
     }
 
     fn folder(&self, name: &str) -> Result<PathBuf, NetworkError> {

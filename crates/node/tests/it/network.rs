@@ -77,6 +77,9 @@ fn a_new_network_is_whole() {
     for (address, contract) in og_chain::contracts::predeploys(DEFAULT_CHAIN_ID, supply).unwrap() {
         assert_eq!(genesis.alloc[&address], contract);
     }
+    let tee_registry = og_chain::contracts::tee_registry(DEFAULT_CHAIN_ID, &Default::default());
+    let (address, contract) = tee_registry.unwrap();
+    assert_eq!(genesis.alloc[&address], contract);
     let accounts = network.accounts().unwrap();
     assert_eq!(accounts.len(), 10);
     for account in &accounts {
