@@ -31,6 +31,14 @@ impl Item {
         }
     }
 
+    /// How probable the tokens of a message were, so far.
+    pub(super) const fn logprobs(&mut self) -> Option<&mut Vec<Value>> {
+        match self {
+            Self::Message { logprobs, .. } => Some(logprobs),
+            Self::Call { .. } => None,
+        }
+    }
+
     /// The item, whose status is `in_progress`, `completed` or `incomplete`.
     pub(super) fn document(&self, status: &str) -> Value {
         match self {

@@ -32,29 +32,29 @@ impl Stream {
         }
     }
 
-    /// What came. How probable the tokens of calls were has no place here, and is not said.
+    /// What came. How probable tokens were goes with the text that came beside it; of tokens that came beside no text, the last
+    /// event says it.
     ///
     /// # Errors
     /// [`PieceError::NoCall`] on arguments where no call is open.
     pub fn pieces(&mut self, pieces: &[Piece]) -> Result<String, PieceError> {
         let mut frames = self.begin();
-        let mut pieces = pieces.iter().peekable();
-        while let Some(piece) = pieces.next() {
+        let tokens = pieces.iter().filter_map(|piece| match piece {
+            Piece::Logprobs(tokens) => Some(logprobs::list(tokens)),
+            _ => None,
+        });
+        let mut tokens: Vec<Value> = tokens.flatten().collect();
+        for piece in pieces {
             match piece {
-                Piece::Text(text) => {
-                    let tokens = match pieces.next_if(|next| matches!(next, Piece::Logprobs(_))) {
-                        Some(Piece::Logprobs(tokens)) => logprobs::list(tokens),
-                        _ => vec![],
-                    };
-                    frames += &self.text(text, tokens);
-                }
-                Piece::Logprobs(tokens) if self.in_message() => {
-                    frames += &self.text("", logprobs::list(tokens));
-                }
-                Piece::Logprobs(_) => {}
+                Piece::Text(text) => frames += &self.text(text, std::mem::take(&mut tokens)),
                 Piece::Call { id, name } => frames += &self.call(id, name),
                 Piece::Arguments(more) => frames += &self.arguments(more)?,
+                Piece::Logprobs(_) => {}
             }
+        }
+        let mut messages = self.items.iter_mut().rev();
+        if let Some(logprobs) = messages.find_map(Item::logprobs) {
+            logprobs.append(&mut tokens);
         }
         Ok(frames)
     }

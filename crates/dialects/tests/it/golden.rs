@@ -1,0 +1,307 @@
+//! Files that the services' published clients wrote or read (`tests/vectors/README.md`).
+
+use crate::round_trip::{USAGE, head};
+use og_dialects::{
+    ApiError, Fault, Head, anthropic,
+    openai::{Defaults, Style, chat, completions, embeddings, models, responses},
+    upstream::{Call, Service},
+};
+use og_types::language::{
+    Alternative, Content, Finish, Format, Logprob, Message, ONE, Part, Prompt, Question, Said,
+    Tool, ToolCall, ToolChoice,
+};
+use serde_json::{Map, Value, json};
+use std::{fs, path::PathBuf};
+
+fn vectors() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors"))
+}
+
+/// A body that a client wrote.
+fn body(name: &str) -> Vec<u8> {
+    fs::read(vectors().join("requests").join(name)).unwrap()
+}
+
+fn look() -> Tool {
+    Tool {
+        name: "look".to_owned(),
+        description: "Looks at a place.".to_owned(),
+        parameters: json!({"type": "object", "properties": {"at": {"type": "integer"}}, "required": ["at"], "additionalProperties": false}),
+        strict: true,
+    }
+}
+
+fn called() -> ToolCall {
+    ToolCall {
+        id: "call_1".to_owned(),
+        name: "look".to_owned(),
+        arguments: "{\"at\":1}".to_owned(),
+    }
+}
+
+fn conversation() -> Vec<Message> {
+    let mut user = Message::text("user", "");
+    let text = "What is there?".to_owned();
+    let url = "data:image/png;base64,iVBORw0KGgo=".to_owned();
+    user.content = Content::Parts(vec![Part::Text { text }, Part::Image { url, detail: None }]);
+    let mut assistant = Message::text("assistant", "Let me look.");
+    assistant.tool_calls = vec![called()];
+    let mut tool = Message::text("tool", "A cat");
+    tool.tool_call_id = Some("call_1".to_owned());
+    vec![Message::text("system", "Be brief"), user, assistant, tool]
+}
+
+/// What is asked in the requests that clients wrote.
+fn question() -> Question {
+    Question {
+        temperature: ONE / 2,
+        max_tokens: Some(64),
+        top_p: ONE * 3 / 4,
+        tools: vec![look()],
+        ..Question::new(Prompt::Messages(conversation()))
+    }
+}
+
+#[test]
+fn what_openais_client_writes_is_understood() {
+    let request = chat::Request::parse(&body("openai_chat.json"), Defaults::OPENAI).unwrap();
+    let asked = Question {
+        stop: vec!["END".to_owned()],
+        frequency_penalty: ONE / 4,
+        presence_penalty: -ONE / 4,
+        format: Format::JsonObject,
+        tool_choice: ToolChoice::Tool("look".to_owned()),
+        parallel_tool_calls: false,
+        logprobs: Some(2),
+        ..question()
+    };
+    assert_eq!(request.question, asked);
+    assert_eq!(
+        (
+            request.seed,
+            request.choices,
+            request.stream,
+            request.include_usage
+        ),
+        (Some(7), 2, true, true)
+    );
+    let request = chat::Request::parse(&body("openai_parse.json"), Defaults::OPENAI).unwrap();
+    assert!(
+        matches!(request.question.format, Format::JsonSchema(schema) if schema["additionalProperties"] == false)
+    );
+    let request =
+        completions::Request::parse(&body("openai_completion.json"), Defaults::OPENAI).unwrap();
+    assert_eq!(
+        (request.questions.len(), request.questions[0].logprobs),
+        (2, Some(1))
+    );
+    let request = embeddings::Request::parse(&body("openai_embeddings.json")).unwrap();
+    assert_eq!(
+        request.encoding,
+        embeddings::Encoding::Base64,
+        "what the client asks for by itself"
+    );
+}
+
+#[test]
+fn what_openais_client_writes_to_responses_is_understood() {
+    let request = responses::Request::parse(&body("openai_responses.json")).unwrap();
+    let mut asked = Question {
+        logprobs: Some(2),
+        ..question()
+    };
+    let Prompt::Messages(messages) = &mut asked.prompt else {
+        unreachable!("a conversation")
+    };
+    // This API says how closely to look, and writes texts of answers as parts.
+    let Content::Parts(parts) = &mut messages[1].content else {
+        unreachable!("parts")
+    };
+    if let Part::Image { detail, .. } = &mut parts[1] {
+        *detail = Some("auto".to_owned());
+    }
+    let text = "Let me look.".to_owned();
+    messages[2].content = Content::Parts(vec![Part::Text { text }]);
+    assert_eq!(request.question, asked);
+}
+
+#[test]
+fn what_anthropics_client_writes_is_understood() {
+    let request = anthropic::Request::parse(&body("anthropic_messages.json")).unwrap();
+    let mut asked = question();
+    asked.stop = vec!["END".to_owned()];
+    asked.tool_choice = ToolChoice::Required;
+    asked.parallel_tool_calls = false;
+    // It has no temperature any more.
+    asked.temperature = ONE;
+    asked.top_p = ONE;
+    let Prompt::Messages(messages) = &mut asked.prompt else {
+        unreachable!("a conversation")
+    };
+    let text = "Let me look.".to_owned();
+    messages[2].content = Content::Parts(vec![Part::Text { text }]);
+    assert_eq!(request.question, asked);
+    let count = anthropic::Request::parse_count(&body("anthropic_count.json")).unwrap();
+    assert_eq!(count.question.tools.len(), 1);
+}
+
+fn said() -> Said {
+    let alternative = |text: &str, logprob| Alternative {
+        bytes: text.into(),
+        logprob,
+    };
+    Said {
+        text: "Well, é".to_owned(),
+        tool_calls: vec![called()],
+        logprobs: vec![Logprob {
+            chosen: alternative("Well, é", -ONE / 2),
+            top: vec![alternative("Well, é", -ONE / 2), alternative("No", -ONE)],
+        }],
+        finish: Finish::ToolCalls,
+    }
+}
+
+fn extra() -> Map<String, Value> {
+    Map::from_iter([("og_receipt".to_owned(), json!({"id": "0x01"}))])
+}
+
+fn named(id: &str) -> Head {
+    Head {
+        id: id.to_owned(),
+        ..head()
+    }
+}
+
+/// What clients read: names of files, and what stands in them.
+fn answers() -> Vec<(&'static str, String)> {
+    let said = said();
+    let pieces = said.pieces();
+    let some = Some(USAGE);
+    let text = Said {
+        tool_calls: vec![],
+        finish: Finish::Length,
+        ..said.clone()
+    };
+    let one = std::slice::from_ref(&said);
+    let whole = chat::whole(&named("chatcmpl-1"), Style::OpenAi, one, some, extra());
+    let mut stream = chat::Stream::new(named("chatcmpl-1"), Style::OpenAi, true, 1);
+    let mut chat_frames = String::new();
+    for piece in pieces.chunks(1) {
+        chat_frames += &stream.pieces(0, piece).unwrap();
+    }
+    chat_frames += &stream.end(&[said.finish], some, extra());
+    let mut stream = chat::Stream::new(named("chatcmpl-1"), Style::OpenGradient, false, 1);
+    let mut opengradient = stream.pieces(0, &pieces).unwrap();
+    opengradient += &stream.end(&[said.finish], some, extra());
+    let completion = completions::whole(
+        &named("cmpl-1"),
+        Style::OpenAi,
+        std::slice::from_ref(&text),
+        some,
+        extra(),
+    );
+    let mut stream = completions::Stream::new(named("cmpl-1"), true, 1);
+    let mut completion_frames = stream.pieces(0, &text.pieces());
+    completion_frames += &stream.end(&[text.finish], some, extra());
+    let message = anthropic::whole(&named("msg_1"), &said, some, extra()).unwrap();
+    let mut stream = anthropic::Stream::new(named("msg_1"));
+    let mut message_frames = stream.pieces(&pieces).unwrap();
+    message_frames += &stream.end(said.finish, some, extra());
+    let embedded = embeddings::Embedded {
+        vectors: vec![vec![0.5, -0.25]],
+        model: "m".to_owned(),
+        tokens: Some(3),
+    };
+    let model = models::Model {
+        id: "m".to_owned(),
+        created: 7,
+        owner: "og".to_owned(),
+        extra: extra(),
+    };
+    let mut answers = vec![
+        ("openai_chat.json", whole.to_string()),
+        ("openai_chat.sse", chat_frames),
+        ("opengradient_chat.sse", opengradient),
+        ("openai_completion.json", completion.to_string()),
+        ("openai_completion.sse", completion_frames),
+        ("anthropic_messages.json", message.to_string()),
+        ("anthropic_messages.sse", message_frames),
+        (
+            "openai_embeddings.json",
+            embeddings::whole(&embedded, embeddings::Encoding::Base64, extra()).to_string(),
+        ),
+        ("openai_models.json", models::list(&[model]).to_string()),
+        (
+            "openai_error.json",
+            models::unknown("m").openai().to_string(),
+        ),
+        (
+            "anthropic_error.json",
+            ApiError::new(Fault::Busy, "Come back.")
+                .anthropic()
+                .to_string(),
+        ),
+        ("anthropic_count.json", anthropic::count(7).to_string()),
+    ];
+    answers.extend(responses_answers(&said));
+    answers
+}
+
+fn responses_answers(said: &Said) -> Vec<(&'static str, String)> {
+    let request = responses::Request::parse(&body("openai_responses.json")).unwrap();
+    let head = named("resp_1");
+    let whole = responses::whole(&head, &request.echo, said, Some(USAGE), extra());
+    let mut stream = responses::Stream::new(head.clone(), request.echo.clone());
+    let mut frames = stream.pieces(&said.pieces()).unwrap();
+    frames += &stream.end(said.finish, Some(USAGE), extra());
+    let mut stream = responses::Stream::new(head, request.echo);
+    let failed = stream.error(&ApiError::new(Fault::Busy, "Come back."));
+    vec![
+        ("openai_responses.json", whole.to_string()),
+        ("openai_responses.sse", frames),
+        ("openai_responses_failed.sse", failed),
+    ]
+}
+
+/// What services are sent.
+fn sent() -> Vec<(&'static str, String)> {
+    let mut question = question();
+    question.tool_choice = ToolChoice::Tool("look".to_owned());
+    let call = Call {
+        question: &question,
+        model: "m",
+        seed: None,
+        stream: false,
+        most_tokens: 100,
+    };
+    let body = |service: Service| format!("{:#}\n", service.request(&call).unwrap().body);
+    vec![
+        ("openai.json", body(Service::OpenAi)),
+        ("anthropic.json", body(Service::Anthropic)),
+        ("google.json", body(Service::Google)),
+    ]
+}
+
+#[test]
+fn what_is_written_is_what_clients_and_services_were_shown() {
+    for (folder, files) in [("answers", answers()), ("sent", sent())] {
+        for (name, text) in files {
+            let known = fs::read_to_string(vectors().join(folder).join(name)).unwrap();
+            assert!(
+                known == text,
+                "{folder}/{name} is {text}\nand was {known}: see tests/vectors/README.md"
+            );
+        }
+    }
+}
+
+/// Writes the files anew; `check.py` then shows them to the clients.
+#[test]
+#[ignore = "it writes the files that the test above compares with"]
+fn write_the_files() {
+    for (folder, files) in [("answers", answers()), ("sent", sent())] {
+        for (name, text) in files {
+            fs::write(vectors().join(folder).join(name), text).unwrap();
+        }
+    }
+}
