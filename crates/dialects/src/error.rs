@@ -2,6 +2,16 @@
 
 use serde_json::{Value, json};
 
+/// Longest message about a parameter, in characters: what the request says is part of it.
+const MAX_MESSAGE: usize = 1000;
+/// Longest way to a parameter, in characters.
+const MAX_PARAM: usize = 300;
+
+/// The beginning of a text.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
 /// Whose fault it is, and of what kind; each has an HTTP status of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -120,9 +130,10 @@ impl ApiError {
     }
 
     fn parameter(param: String, reason: &str, code: &'static str) -> Self {
+        let param = cut(&param, MAX_PARAM);
         Self {
             fault: Fault::Request,
-            message: format!("'{param}' {reason}"),
+            message: cut(&format!("'{param}' {reason}"), MAX_MESSAGE),
             param: Some(param),
             code: Some(code),
         }
@@ -173,5 +184,11 @@ mod tests {
         assert_eq!(busy.openai()["error"]["param"], Value::Null);
         assert_eq!(busy.anthropic()["error"]["type"], "overloaded_error");
         assert_eq!(busy.fault.status(), 503);
+        let long = ApiError::unknown("x".repeat(1 << 20));
+        assert!(
+            long.openai().to_string().len() < 2000,
+            "{}",
+            long.message.len()
+        );
     }
 }

@@ -4,8 +4,8 @@ use crate::{ApiError, fields::Fields};
 use og_types::language::{Tool, ToolChoice};
 use serde_json::json;
 
-/// Longest name of a tool, in characters.
-const MAX_NAME: usize = 64;
+/// Longest name of a tool, in characters: Anthropic's bound; OpenAI's is half of it.
+const MAX_NAME: usize = 128;
 
 /// A tool's name, description and parameters, these under a name that differs between APIs.
 pub(crate) fn describe(fields: &mut Fields, parameters: &str) -> Result<Tool, ApiError> {

@@ -7,16 +7,22 @@ mod anthropic;
 mod google;
 mod openai;
 
-use crate::{ApiError, Fault, sse::TooLong};
+use crate::{ApiError, Fault, error::cut, sse::TooLong};
 use og_types::language::{Finish, Piece, Question, Said};
 use serde::Deserialize;
 use serde_json::Value;
+
+/// Most characters of what a service says that went wrong.
+const MAX_FAILURE: usize = 500;
+/// Longest name of a model that is taken from an answer, in characters.
+const MAX_MODEL: usize = 256;
 
 /// Whose API is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
     /// OpenAI's own.
+    #[serde(rename = "openai")]
     OpenAi,
     /// xAI's.
     Xai,
@@ -207,7 +213,7 @@ pub fn refused(host: &str, status: u16, body: &[u8]) -> ApiError {
         401 | 403 => "it does not accept this gateway's key".to_owned(),
         _ => serde_json::from_slice(body)
             .ok()
-            .and_then(|body: Value| failure(&body))
+            .and_then(|body: Value| failure(&body).or_else(|| bare(&body)))
             .unwrap_or_else(|| "it does not say why".to_owned()),
     };
     ApiError::new(
@@ -227,7 +233,23 @@ pub(crate) fn failure(document: &Value) -> Option<String> {
             .as_str()
             .map_or_else(|| error.to_string(), str::to_owned),
     };
-    Some(message.chars().take(500).collect())
+    Some(cut(&message, MAX_FAILURE))
+}
+
+/// The same, where it stands alone: as older versions of vLLM have it, and Python's web servers.
+fn bare(document: &Value) -> Option<String> {
+    let message = document.get("message").or_else(|| document.get("detail"))?;
+    Some(cut(message.as_str()?, MAX_FAILURE))
+}
+
+/// The name of a model, as a service says it.
+fn model(name: Option<String>) -> String {
+    name.map(|name| cut(&name, MAX_MODEL)).unwrap_or_default()
+}
+
+/// Why an answer ended, in a word that is in no API.
+fn unknown_end(word: &str) -> AnswerError {
+    AnswerError::Form(format!("it ended with {:?}", cut(word, 64)))
 }
 
 /// A count of tokens; none that does not fit.

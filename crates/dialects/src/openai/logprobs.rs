@@ -77,7 +77,7 @@ pub(crate) struct Tokens {
 struct Token {
     token: String,
     bytes: Option<Vec<u8>>,
-    logprob: f64,
+    logprob: Option<f64>,
     #[serde(default)]
     top_logprobs: Vec<Self>,
 }
@@ -86,7 +86,7 @@ impl Token {
     fn alternative(self) -> Alternative {
         Alternative {
             bytes: self.bytes.unwrap_or_else(|| self.token.into_bytes()),
-            logprob: fraction::read(self.logprob),
+            logprob: fraction::read(self.logprob.unwrap_or_default()),
         }
     }
 }

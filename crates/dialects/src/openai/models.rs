@@ -1,6 +1,6 @@
 //! `GET /v1/models` and `GET /v1/models/{model}`: what can be asked.
 
-use crate::{ApiError, Fault, document::extend};
+use crate::{ApiError, Fault, document::extend, error::cut};
 use serde_json::{Map, Value, json};
 
 /// A model that can be asked.
@@ -39,7 +39,7 @@ pub fn list(models: &[Model]) -> Value {
 /// Nobody knows the model.
 pub fn unknown(model: &str) -> ApiError {
     // Names are short, and what is not need not be repeated.
-    let name: String = model.chars().take(128).collect();
+    let name = cut(model, 128);
     ApiError {
         fault: Fault::NotFound,
         message: format!("The model {name:?} does not exist: GET /v1/models lists those that do."),

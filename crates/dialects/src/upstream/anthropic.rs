@@ -9,7 +9,7 @@ pub(super) use request::request;
 pub(super) use stream::Stream;
 pub(super) use whole::read;
 
-use super::{AnswerError, Report, count};
+use super::{AnswerError, Report, count, unknown_end};
 use og_types::language::Finish;
 use serde::Deserialize;
 
@@ -46,9 +46,6 @@ fn finish(reason: &str) -> Result<Finish, AnswerError> {
         "max_tokens" | "model_context_window_exceeded" => Ok(Finish::Length),
         "tool_use" => Ok(Finish::ToolCalls),
         "refusal" => Ok(Finish::ContentFilter),
-        other => {
-            let other: String = other.chars().take(64).collect();
-            Err(AnswerError::Form(format!("it ended with {other:?}")))
-        }
+        other => Err(unknown_end(other)),
     }
 }

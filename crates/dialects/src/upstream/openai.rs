@@ -9,7 +9,7 @@ pub(super) use request::request;
 pub(super) use stream::Stream;
 pub(super) use whole::read;
 
-use super::AnswerError;
+use super::{AnswerError, unknown_end};
 use og_types::language::Finish;
 use serde::Deserialize;
 
@@ -27,9 +27,6 @@ fn finish(reason: &str) -> Result<Finish, AnswerError> {
         "length" => Ok(Finish::Length),
         "tool_calls" => Ok(Finish::ToolCalls),
         "content_filter" => Ok(Finish::ContentFilter),
-        other => {
-            let other: String = other.chars().take(64).collect();
-            Err(AnswerError::Form(format!("it ended with {other:?}")))
-        }
+        other => Err(unknown_end(other)),
     }
 }

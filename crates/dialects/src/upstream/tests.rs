@@ -190,6 +190,8 @@ fn a_refused_request_is_laid_at_the_right_door() {
             "keys stay secret"
         );
     }
+    let old = br#"{"object": "error", "message": "Too long", "code": 400}"#;
+    assert!(refused("h", 400, old).message.ends_with(": Too long"));
     let list = br#"[{"error": {"code": 400, "message": "Bad", "status": "INVALID_ARGUMENT"}}]"#;
     assert!(refused("h", 400, list).message.ends_with(": Bad"));
     assert!(
@@ -197,4 +199,46 @@ fn a_refused_request_is_laid_at_the_right_door() {
             .message
             .ends_with("it does not say why")
     );
+}
+
+#[test]
+fn what_the_system_says_first_is_said_together() {
+    let turns = |role: &str| {
+        let mut turns = vec![Message::text("system", "a"), Message::text("system", "b")];
+        turns.push(Message::text("user", "Hi"));
+        turns.push(Message::text(role, "c"));
+        Question {
+            prompt: Prompt::Messages(turns),
+            ..question()
+        }
+    };
+    let sent = body(Service::Anthropic, &turns("user")).unwrap();
+    let block = |text: &str| json!({"type": "text", "text": text});
+    assert_eq!(sent["system"], json!([block("a"), block("b")]));
+    let sent = body(Service::Google, &turns("user")).unwrap();
+    assert_eq!(
+        sent["systemInstruction"],
+        json!({"parts": [{"text": "a"}, {"text": "b"}]})
+    );
+    for service in [Service::Anthropic, Service::Google] {
+        let error = body(service, &turns("system")).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("messages[3].role"));
+    }
+}
+
+#[test]
+fn services_are_named_in_files_as_people_write_them() {
+    let names = [
+        "openai",
+        "xai",
+        "vllm",
+        "llama_server",
+        "compatible",
+        "anthropic",
+        "google",
+    ];
+    for name in names {
+        let service: Result<Service, _> = serde_json::from_value(json!(name));
+        assert!(service.is_ok(), "{name}");
+    }
 }

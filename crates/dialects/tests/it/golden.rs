@@ -207,6 +207,11 @@ fn answers() -> Vec<(&'static str, String)> {
     let mut stream = anthropic::Stream::new(named("msg_1"));
     let mut message_frames = stream.pieces(&pieces).unwrap();
     message_frames += &stream.end(said.finish, some, extra());
+    let error = ApiError::new(Fault::Busy, "Come back.");
+    let broken = chat::Stream::new(named("chatcmpl-1"), Style::OpenAi, true, 1).error(&error);
+    let mut stream = anthropic::Stream::new(named("msg_1"));
+    let mut message_broken = stream.pieces(&pieces[..1]).unwrap();
+    message_broken += &stream.error(&error);
     let embedded = embeddings::Embedded {
         vectors: vec![vec![0.5, -0.25]],
         model: "m".to_owned(),
@@ -221,11 +226,13 @@ fn answers() -> Vec<(&'static str, String)> {
     let mut answers = vec![
         ("openai_chat.json", whole.to_string()),
         ("openai_chat.sse", chat_frames),
+        ("openai_chat_broken.sse", broken),
         ("opengradient_chat.sse", opengradient),
         ("openai_completion.json", completion.to_string()),
         ("openai_completion.sse", completion_frames),
         ("anthropic_messages.json", message.to_string()),
         ("anthropic_messages.sse", message_frames),
+        ("anthropic_messages_broken.sse", message_broken),
         (
             "openai_embeddings.json",
             embeddings::whole(&embedded, embeddings::Encoding::Base64, extra()).to_string(),
@@ -235,12 +242,7 @@ fn answers() -> Vec<(&'static str, String)> {
             "openai_error.json",
             models::unknown("m").openai().to_string(),
         ),
-        (
-            "anthropic_error.json",
-            ApiError::new(Fault::Busy, "Come back.")
-                .anthropic()
-                .to_string(),
-        ),
+        ("anthropic_error.json", error.anthropic().to_string()),
         ("anthropic_count.json", anthropic::count(7).to_string()),
     ];
     answers.extend(responses_answers(&said));

@@ -62,6 +62,12 @@ with ask_openai("openai_chat.sse").chat.completions.stream(
 ) as stream:
     chat(stream.get_final_completion())
 
+try:
+    list(ask_openai("openai_chat_broken.sse").chat.completions.create(model="m", messages=MESSAGES, stream=True))
+    raise SystemExit("no error")
+except openai.APIError as error:
+    assert (error.message, error.type) == ("Come back.", "server_error")
+
 chunks = list(ask_openai("opengradient_chat.sse").chat.completions.create(model="m", messages=MESSAGES, stream=True))
 assert chunks[-1].choices[0].finish_reason == "tool_calls" and chunks[-1].usage.total_tokens == 30
 assert chunks[-1].og_receipt == {"id": "0x01"}
@@ -116,6 +122,11 @@ with ask_anthropic("anthropic_messages.sse").messages.stream(model="m", max_toke
 events = ask_anthropic("anthropic_messages.sse").messages.create(model="m", max_tokens=9, messages=MESSAGES, stream=True)
 for event in events:
     strictly(event)
+try:
+    list(ask_anthropic("anthropic_messages_broken.sse").messages.create(model="m", max_tokens=9, messages=MESSAGES, stream=True))
+    raise SystemExit("no error")
+except anthropic.APIStatusError as error:
+    assert error.body["error"]["type"] == "overloaded_error"
 assert ask_anthropic("anthropic_count.json").messages.count_tokens(model="m", messages=MESSAGES).input_tokens == 7
 try:
     ask_anthropic("anthropic_error.json", 529).messages.create(model="m", max_tokens=9, messages=MESSAGES)

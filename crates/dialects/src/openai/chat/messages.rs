@@ -23,7 +23,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<Message>, ApiError> {
 
 fn message(mut fields: Fields) -> Result<Message, ApiError> {
     let role = fields.required_text("role")?;
-    let (role, content) = match role.as_str() {
+    let (speaker, mut content) = match role.as_str() {
         // Newer models' name for the same; templates know the older one.
         "system" | "developer" => ("system", content(&mut fields, &["text"])?),
         "user" => ("user", content(&mut fields, &["text", "image_url"])?),
@@ -36,14 +36,13 @@ fn message(mut fields: Fields) -> Result<Message, ApiError> {
         }
     };
     let mut message = Message {
-        role: role.to_owned(),
+        role: speaker.to_owned(),
         content: Content::Text(String::new()),
         name: fields.text("name")?,
         tool_calls: vec![],
         tool_call_id: None,
     };
-    let mut content = content;
-    match role {
+    match speaker {
         "assistant" => {
             message.tool_calls = tool_calls(&mut fields)?;
             // What it said when it refused is what it said.
@@ -54,7 +53,14 @@ fn message(mut fields: Fields) -> Result<Message, ApiError> {
             }
             answered(&mut fields)?;
         }
-        "tool" => message.tool_call_id = fields.text("tool_call_id")?,
+        "tool" if role == "function" => {
+            // The name of the tool is all that it says of the call.
+            message
+                .name
+                .as_ref()
+                .ok_or_else(|| fields.missing("name"))?;
+        }
+        "tool" => message.tool_call_id = Some(fields.required_text("tool_call_id")?),
         _ => {}
     }
     message.content = content.ok_or_else(|| fields.missing("content"))?;

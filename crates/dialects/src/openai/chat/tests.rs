@@ -227,6 +227,14 @@ fn turns_that_cannot_be_read_are_refused_by_name() {
     for (message, param) in [
         (json!({"role": "robot", "content": ""}), "messages[0].role"),
         (json!({"role": "user"}), "messages[0].content"),
+        (
+            json!({"role": "tool", "content": "42"}),
+            "messages[0].tool_call_id",
+        ),
+        (
+            json!({"role": "function", "content": "42"}),
+            "messages[0].name",
+        ),
         (json!({"role": "assistant"}), "messages[0].content"),
         (json!({"role": "user", "content": 1}), "messages[0].content"),
         (

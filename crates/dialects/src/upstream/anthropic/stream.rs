@@ -3,7 +3,7 @@
 use super::{Counts, finish};
 use crate::{
     sse::Reader,
-    upstream::{AnswerError, Ended, Report, failure, with_calls},
+    upstream::{AnswerError, Ended, Report, failure, model, with_calls},
 };
 use og_types::language::{Finish, Piece};
 use serde::Deserialize;
@@ -113,7 +113,7 @@ impl Stream {
     fn event(&mut self, event: Event, pieces: &mut Vec<Piece>) -> Result<(), AnswerError> {
         match event {
             Event::MessageStart { message } => {
-                self.report.model = message.model.unwrap_or_default();
+                self.report.model = model(message.model);
                 self.count(message.usage);
             }
             Event::ContentBlockStart {

@@ -22,7 +22,13 @@ pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>),
         }
         flush(&mut results, &mut turns);
         match message.role.as_str() {
-            "system" if index == 0 => system = Some(content(&path, &message.content)?),
+            "system" if turns.is_empty() => {
+                let more = content(&path, &message.content)?;
+                system = Some(match system.take() {
+                    None => more,
+                    Some(said) => Value::Array([blocks(said), blocks(more)].concat()),
+                });
+            }
             "user" => {
                 let content = content(&path, &message.content)?;
                 turns.push(json!({"role": "user", "content": content}));
@@ -30,7 +36,7 @@ pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>),
             "assistant" => turns.push(assistant(&path, message)?),
             role => {
                 let reason = format!(
-                    "is {role:?}: this model's service takes only a first turn of the system"
+                    "is {role:?}: this model's service takes turns of the system only before all others"
                 );
                 return Err(ApiError::unsupported(format!("{path}.role"), reason));
             }
@@ -58,16 +64,21 @@ fn assistant(path: &str, message: &Message) -> Result<Value, ApiError> {
         let content = content(path, &message.content)?;
         return Ok(json!({"role": "assistant", "content": content}));
     }
-    let mut blocks = match content(path, &message.content)? {
-        Value::Array(blocks) => blocks,
-        // An empty block is refused.
-        Value::String(text) if text.is_empty() => vec![],
-        text => vec![json!({"type": "text", "text": text})],
-    };
+    let mut blocks = blocks(content(path, &message.content)?);
     for (index, call) in message.tool_calls.iter().enumerate() {
         blocks.push(tool_use(&format!("{path}.tool_calls[{index}]"), call)?);
     }
     Ok(json!({"role": "assistant", "content": blocks}))
+}
+
+/// A turn's content as a list of blocks.
+fn blocks(content: Value) -> Vec<Value> {
+    match content {
+        Value::Array(blocks) => blocks,
+        // An empty block is refused.
+        Value::String(text) if text.is_empty() => vec![],
+        text => vec![json!({"type": "text", "text": text})],
+    }
 }
 
 fn tool_use(path: &str, call: &ToolCall) -> Result<Value, ApiError> {

@@ -1,7 +1,7 @@
 //! An answer at once.
 
 use super::{Counts, finish};
-use crate::upstream::{AnswerError, Answered, Report, failure, with_calls};
+use crate::upstream::{AnswerError, Answered, Report, failure, model, with_calls};
 use og_types::language::{Said, ToolCall};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -52,7 +52,7 @@ pub(in crate::upstream) fn read(body: &[u8]) -> Result<Answered, AnswerError> {
     let finish = finish(body.stop_reason.as_deref().unwrap_or_default())?;
     said.finish = with_calls(finish, said.tool_calls.len());
     let mut report = Report {
-        model: body.model.unwrap_or_default(),
+        model: model(body.model),
         ..Report::default()
     };
     if let Some(usage) = body.usage {

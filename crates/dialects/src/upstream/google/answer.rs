@@ -3,7 +3,9 @@
 use crate::{
     fraction,
     sse::Reader,
-    upstream::{AnswerError, Answered, Ended, Report, count, failure, with_calls},
+    upstream::{
+        AnswerError, Answered, Ended, Report, count, failure, model, unknown_end, with_calls,
+    },
 };
 use og_types::language::{Alternative, Finish, Logprob, Piece, Said};
 use serde::Deserialize;
@@ -141,8 +143,8 @@ impl Stream {
             return Err(AnswerError::Failed(failure));
         }
         let document: Document = serde_json::from_value(document).map_err(form)?;
-        if let Some(model) = document.model_version {
-            self.report.model = model;
+        if document.model_version.is_some() {
+            self.report.model = model(document.model_version);
         }
         if let Some(counts) = document.usage_metadata {
             self.report.prompt_tokens = count(counts.prompt_token_count);
@@ -220,10 +222,7 @@ fn finish(reason: &str) -> Result<Finish, AnswerError> {
         "MAX_TOKENS" => Ok(Finish::Length),
         "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
         | "MODEL_ARMOR" => Ok(Finish::ContentFilter),
-        other => {
-            let other: String = other.chars().take(64).collect();
-            Err(AnswerError::Form(format!("it ended with {other:?}")))
-        }
+        other => Err(unknown_end(other)),
     }
 }
 

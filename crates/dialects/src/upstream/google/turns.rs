@@ -9,7 +9,7 @@ const NO_THOUGHTS: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
 
 /// What the system says, and the other turns.
 pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>), ApiError> {
-    let mut system = None;
+    let mut system = vec![];
     let mut turns = vec![];
     // Answers to calls of one turn go together into one.
     let mut results = vec![];
@@ -27,7 +27,7 @@ pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>),
         flush(&mut results, &mut turns);
         let mut parts = parts(&path, &message.content)?;
         match message.role.as_str() {
-            "system" if index == 0 => system = Some(json!({"parts": parts})),
+            "system" if turns.is_empty() => system.append(&mut parts),
             "user" => turns.push(json!({"role": "user", "parts": parts})),
             "assistant" => {
                 for (index, call) in message.tool_calls.iter().enumerate() {
@@ -38,13 +38,14 @@ pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>),
             }
             role => {
                 let reason = format!(
-                    "is {role:?}: this model's service takes only a first turn of the system"
+                    "is {role:?}: this model's service takes turns of the system only before all others"
                 );
                 return Err(ApiError::unsupported(format!("{path}.role"), reason));
             }
         }
     }
     flush(&mut results, &mut turns);
+    let system = (!system.is_empty()).then(|| json!({"parts": system}));
     Ok((system, turns))
 }
 

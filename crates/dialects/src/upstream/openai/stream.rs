@@ -4,7 +4,7 @@ use super::{Counts, finish};
 use crate::{
     openai::logprobs::Tokens,
     sse::Reader,
-    upstream::{AnswerError, Ended, Report, count, failure, with_calls},
+    upstream::{AnswerError, Ended, Report, count, failure, model, with_calls},
 };
 use og_types::language::{Finish, Piece};
 use serde::Deserialize;
@@ -93,8 +93,8 @@ impl Stream {
             return Err(AnswerError::Failed(failure));
         }
         let chunk: Chunk = serde_json::from_value(document).map_err(form)?;
-        if let Some(model) = chunk.model.filter(|_| self.report.model.is_empty()) {
-            self.report.model = model;
+        if self.report.model.is_empty() {
+            self.report.model = model(chunk.model);
         }
         if let Some(usage) = chunk.usage {
             self.report.prompt_tokens = count(usage.prompt_tokens);

@@ -3,7 +3,7 @@
 use super::{Counts, finish};
 use crate::{
     openai::logprobs::Tokens,
-    upstream::{AnswerError, Answered, Report, count, failure, with_calls},
+    upstream::{AnswerError, Answered, Report, count, failure, model, with_calls},
 };
 use og_types::language::{Finish, Said, ToolCall};
 use serde::Deserialize;
@@ -58,7 +58,7 @@ pub(in crate::upstream) fn read(body: &[u8]) -> Result<Answered, AnswerError> {
     Ok(Answered {
         said: said(choice)?,
         report: Report {
-            model: body.model.unwrap_or_default(),
+            model: model(body.model),
             prompt_tokens: count(usage.and_then(|usage| usage.prompt_tokens)),
             tokens: count(usage.and_then(|usage| usage.completion_tokens)),
         },
