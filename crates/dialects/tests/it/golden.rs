@@ -1,149 +1,17 @@
-//! Files that the services' published clients wrote or read (`tests/vectors/README.md`).
+//! What the services' published clients read, and what their types say of what services are sent (`tests/vectors/README.md`).
 
-use crate::round_trip::{USAGE, head};
+use crate::{
+    requests::{body, called, question, vectors},
+    round_trip::{USAGE, head},
+};
 use og_dialects::{
     ApiError, Fault, Head, anthropic,
-    openai::{Defaults, Style, chat, completions, embeddings, models, responses},
+    openai::{Style, chat, completions, embeddings, models, responses},
     upstream::{Call, Service},
 };
-use og_types::language::{
-    Alternative, Content, Finish, Format, Logprob, Message, ONE, Part, Prompt, Question, Said,
-    Tool, ToolCall, ToolChoice,
-};
+use og_types::language::{Alternative, Finish, Logprob, ONE, Said, ToolChoice};
 use serde_json::{Map, Value, json};
-use std::{fs, path::PathBuf};
-
-fn vectors() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors"))
-}
-
-/// A body that a client wrote.
-fn body(name: &str) -> Vec<u8> {
-    fs::read(vectors().join("requests").join(name)).unwrap()
-}
-
-fn look() -> Tool {
-    Tool {
-        name: "look".to_owned(),
-        description: "Looks at a place.".to_owned(),
-        parameters: json!({"type": "object", "properties": {"at": {"type": "integer"}}, "required": ["at"], "additionalProperties": false}),
-        strict: true,
-    }
-}
-
-fn called() -> ToolCall {
-    ToolCall {
-        id: "call_1".to_owned(),
-        name: "look".to_owned(),
-        arguments: "{\"at\":1}".to_owned(),
-    }
-}
-
-fn conversation() -> Vec<Message> {
-    let mut user = Message::text("user", "");
-    let text = "What is there?".to_owned();
-    let url = "data:image/png;base64,iVBORw0KGgo=".to_owned();
-    user.content = Content::Parts(vec![Part::Text { text }, Part::Image { url, detail: None }]);
-    let mut assistant = Message::text("assistant", "Let me look.");
-    assistant.tool_calls = vec![called()];
-    let mut tool = Message::text("tool", "A cat");
-    tool.tool_call_id = Some("call_1".to_owned());
-    vec![Message::text("system", "Be brief"), user, assistant, tool]
-}
-
-/// What is asked in the requests that clients wrote.
-fn question() -> Question {
-    Question {
-        temperature: ONE / 2,
-        max_tokens: Some(64),
-        top_p: ONE * 3 / 4,
-        tools: vec![look()],
-        ..Question::new(Prompt::Messages(conversation()))
-    }
-}
-
-#[test]
-fn what_openais_client_writes_is_understood() {
-    let request = chat::Request::parse(&body("openai_chat.json"), Defaults::OPENAI).unwrap();
-    let asked = Question {
-        stop: vec!["END".to_owned()],
-        frequency_penalty: ONE / 4,
-        presence_penalty: -ONE / 4,
-        format: Format::JsonObject,
-        tool_choice: ToolChoice::Tool("look".to_owned()),
-        parallel_tool_calls: false,
-        logprobs: Some(2),
-        ..question()
-    };
-    assert_eq!(request.question, asked);
-    assert_eq!(
-        (
-            request.seed,
-            request.choices,
-            request.stream,
-            request.include_usage
-        ),
-        (Some(7), 2, true, true)
-    );
-    let request = chat::Request::parse(&body("openai_parse.json"), Defaults::OPENAI).unwrap();
-    assert!(
-        matches!(request.question.format, Format::JsonSchema(schema) if schema["additionalProperties"] == false)
-    );
-    let request =
-        completions::Request::parse(&body("openai_completion.json"), Defaults::OPENAI).unwrap();
-    assert_eq!(
-        (request.questions.len(), request.questions[0].logprobs),
-        (2, Some(1))
-    );
-    let request = embeddings::Request::parse(&body("openai_embeddings.json")).unwrap();
-    assert_eq!(
-        request.encoding,
-        embeddings::Encoding::Base64,
-        "what the client asks for by itself"
-    );
-}
-
-#[test]
-fn what_openais_client_writes_to_responses_is_understood() {
-    let request = responses::Request::parse(&body("openai_responses.json")).unwrap();
-    let mut asked = Question {
-        logprobs: Some(2),
-        ..question()
-    };
-    let Prompt::Messages(messages) = &mut asked.prompt else {
-        unreachable!("a conversation")
-    };
-    // This API says how closely to look, and writes texts of answers as parts.
-    let Content::Parts(parts) = &mut messages[1].content else {
-        unreachable!("parts")
-    };
-    if let Part::Image { detail, .. } = &mut parts[1] {
-        *detail = Some("auto".to_owned());
-    }
-    let text = "Let me look.".to_owned();
-    messages[2].content = Content::Parts(vec![Part::Text { text }]);
-    assert_eq!(request.question, asked);
-}
-
-#[test]
-fn what_anthropics_client_writes_is_understood() {
-    let request = anthropic::Request::parse(&body("anthropic_messages.json")).unwrap();
-    let mut asked = question();
-    asked.stop = vec!["END".to_owned()];
-    asked.tool_choice = ToolChoice::Required;
-    asked.parallel_tool_calls = false;
-    // It has no temperature any more.
-    asked.temperature = ONE;
-    asked.top_p = ONE;
-    let Prompt::Messages(messages) = &mut asked.prompt else {
-        unreachable!("a conversation")
-    };
-    let text = "Let me look.".to_owned();
-    messages[2].content = Content::Parts(vec![Part::Text { text }]);
-    assert_eq!(request.question, asked);
-    let count = anthropic::Request::parse_count(&body("anthropic_count.json")).unwrap();
-    assert_eq!(count.question.tools.len(), 1);
-}
+use std::fs;
 
 fn said() -> Said {
     let alternative = |text: &str, logprob| Alternative {

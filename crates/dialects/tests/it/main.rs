@@ -3,4 +3,5 @@
 mod arbitrary;
 mod golden;
 mod hostile;
+mod requests;
 mod round_trip;
