@@ -6,6 +6,19 @@
 //! - [`anthropic`] does so for Anthropic's.
 //! - [`upstream`] asks other services and reads their answers.
 //!
+//! ```
+//! use og_dialects::{Head, openai::{Defaults, Style, chat}};
+//! use og_types::language::{Finish, Piece};
+//!
+//! let body = br#"{"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": true}"#;
+//! let request = chat::Request::parse(body, Defaults::OPENAI).unwrap();
+//! let head = Head { id: "chatcmpl-1".to_owned(), created: 0, model: request.model };
+//! let mut stream = chat::Stream::new(head, Style::OpenAi, request.include_usage, request.choices);
+//! let mut frames = stream.pieces(0, &[Piece::Text("Hello.".to_owned())]).unwrap();
+//! frames += &stream.end(&[Finish::Stop], None, serde_json::Map::new());
+//! assert!(frames.ends_with("data: [DONE]\n\n"));
+//! ```
+//!
 //! Nothing is dropped silently (`docs/apis.md` lists every parameter): a parameter is honoured, or accepted with the value that
 //! changes nothing, or refused by name. Nothing here does input or output, or knows the time: ids and times are arguments.
 

@@ -109,7 +109,8 @@ fn format(fields: &mut Fields) -> Result<Format, ApiError> {
     Ok(format)
 }
 
-/// A schema with its name, which is a label, and its description, which goes into the schema. It is enforced whether `strict` or not.
+/// A schema with its name, which is a label, and its description, which goes into the schema. It is enforced whether `strict` or
+/// not.
 pub(super) fn schema(fields: &mut Fields) -> Result<Format, ApiError> {
     fields.required_text("name")?;
     fields.flag("strict")?;

@@ -100,6 +100,8 @@ fn unsupported(fields: &mut Fields) -> Result<(), ApiError> {
     fields.fixed("best_of", &[json!(1)], best)?;
     let echo = "is not supported: the prompt is known, so send false";
     fields.fixed("echo", &[json!(false)], echo)?;
+    let search = "is not supported: nothing is searched, so send false";
+    fields.fixed("web_search", &[json!(false)], search)?;
     let suffix = "is not supported: answers go on at the end only";
     fields.fixed("suffix", &[json!("")], suffix)
 }

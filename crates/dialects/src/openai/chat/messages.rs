@@ -45,9 +45,14 @@ fn message(mut fields: Fields) -> Result<Message, ApiError> {
     match speaker {
         "assistant" => {
             message.tool_calls = tool_calls(&mut fields)?;
-            // What it said when it refused is what it said.
-            let refusal = fields.text("refusal")?.map(Content::Text);
-            content = content.or(refusal);
+            if let Some(refusal) = fields.text("refusal")? {
+                if content.is_some() {
+                    let reason = "stands beside 'content': send one of them";
+                    return Err(fields.invalid("refusal", reason));
+                }
+                // What it said when it refused is what it said.
+                content = Some(Content::Text(refusal));
+            }
             if content.is_none() && !message.tool_calls.is_empty() {
                 content = Some(Content::Text(String::new()));
             }

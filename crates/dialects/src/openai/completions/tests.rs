@@ -56,6 +56,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         ("best_of", json!(2)),
         ("echo", json!(true)),
         ("suffix", json!("!")),
+        ("web_search", json!(true)),
         ("logprobs", json!(21)),
         ("messages", json!([])),
         ("max_completion_tokens", json!(5)),

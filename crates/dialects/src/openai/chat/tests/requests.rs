@@ -231,6 +231,10 @@ fn turns_that_cannot_be_read_are_refused_by_name() {
             "messages[0].name",
         ),
         (json!({"role": "assistant"}), "messages[0].content"),
+        (
+            json!({"role": "assistant", "content": "Yes", "refusal": "No"}),
+            "messages[0].refusal",
+        ),
         (json!({"role": "user", "content": 1}), "messages[0].content"),
         (
             json!({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}),
