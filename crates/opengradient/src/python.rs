@@ -61,25 +61,41 @@ fn separate(text: &mut String, index: usize) {
 
 fn write_string(text: &mut String, string: &str) {
     text.push('"');
-    for character in string.chars() {
-        match character {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            '\u{8}' => text.push_str("\\b"),
-            '\u{c}' => text.push_str("\\f"),
-            ' '..='~' => text.push(character),
-            _ => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    // Writing to a string does not fail.
-                    let _ = write!(text, "\\u{unit:04x}");
-                }
+    let mut rest = string;
+    loop {
+        let plain = rest.bytes().position(|byte| !is_plain(byte));
+        let (now, after) = rest.split_at(plain.unwrap_or(rest.len()));
+        text.push_str(now);
+        let mut characters = after.chars();
+        let Some(character) = characters.next() else {
+            break;
+        };
+        write_escaped(text, character);
+        rest = characters.as_str();
+    }
+    text.push('"');
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+fn write_escaped(text: &mut String, character: char) {
+    match character {
+        '"' => text.push_str("\\\""),
+        '\\' => text.push_str("\\\\"),
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        '\t' => text.push_str("\\t"),
+        '\u{8}' => text.push_str("\\b"),
+        '\u{c}' => text.push_str("\\f"),
+        _ => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(text, "\\u{unit:04x}");
             }
         }
     }
-    text.push('"');
 }
 
 /// `repr(value)` of a finite float: the shortest digits that give it back, with an exponent if that

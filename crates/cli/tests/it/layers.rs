@@ -32,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
         &["og-types", "og-crypto", "og-engine", "og-http"],
     ),
     ("og-gateway", &["og-types", "og-crypto", "og-http"]),
+    ("og-relay", &["og-http", "og-opengradient"]),
     ("og-rpc", &["og-types", "og-crypto", "og-chain", "og-http"]),
     (
         "og-consensus",
