@@ -245,7 +245,7 @@ macro_rules! integer_field {
         }
     )*};
 }
-integer_field!(u8, u16, u32, u64, bool);
+integer_field!(u8, u16, u32, u64, i64, bool);
 
 macro_rules! fixed_field {
     ($($type:ty),*) => {$(

@@ -8,6 +8,10 @@ use crate::{
 };
 use alloy_primitives::{Address, Bytes};
 
+mod events;
+
+pub use events::{JobEvent, JobEvents, JobFailure, MAX_JOB_EVENTS_BYTES};
+
 /// A request with the terms under which it is to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {

@@ -38,7 +38,7 @@ pub use cbor::{Canonical, DecodeError};
 pub use genesis::{Checkpoint, Genesis, GenesisAccount, GenesisValidator};
 pub use header::Header;
 pub use ids::{Amount, BlockHash, ModelId, NodeId, RequestId, Signature, ValidatorId};
-pub use job::{Job, JobResult};
+pub use job::{Job, JobEvent, JobEvents, JobFailure, JobResult};
 pub use model::{InputError, ModelDescription, ModelInfo, TensorDescription};
 pub use receipt::{Inclusion, Opening, Receipt};
 pub use record::{Computed, Record, SignedRecord, Tier};
