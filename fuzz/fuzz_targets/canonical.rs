@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use og_types::{
-    Canonical, Genesis, Header, Inclusion, InferenceRequest, InferenceResponse, Job, JobResult,
-    Opening, Receipt, Record, SignedRecord, Tensor,
+    Canonical, Genesis, Header, Inclusion, InferenceRequest, InferenceResponse, Job, JobEvent,
+    JobResult, Opening, Receipt, Record, SignedRecord, Tensor,
 };
 
 fn check<T: Canonical>(bytes: &[u8]) {
@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((which, bytes)) = input.split_first() else {
         return;
     };
-    match which % 13 {
+    match which % 14 {
         0 => check::<Record>(bytes),
         1 => check::<SignedRecord>(bytes),
         2 => check::<Header>(bytes),
@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
         9 => check::<InferenceRequest>(bytes),
         10 => check::<InferenceResponse>(bytes),
         11 => check::<Genesis>(bytes),
+        12 => check::<JobEvent>(bytes),
         _ => check::<og_chain::TransactionReceipt>(bytes),
     }
 });

@@ -1,8 +1,19 @@
 //! What every way to compute offers.
 
-use og_types::{Computed, InputError, ModelDescription, Tensor, limits::MAX_PAYLOAD_BYTES};
+use futures::future::BoxFuture;
+use og_types::{
+    Computed, InputError, ModelDescription, Tensor, language::Piece, limits::MAX_PAYLOAD_BYTES,
+};
+use std::sync::Arc;
+use tokio::sync::mpsc;
 
-/// A loaded model. Runs do not change it, so that threads share it.
+/// Pieces that wait for their reader; then the run waits.
+const PIECES_AHEAD: usize = 16;
+
+/// A run that goes on while it is awaited: dropping it ends it.
+pub type Run = BoxFuture<'static, Result<Vec<Tensor>, RunError>>;
+
+/// A loaded model. Runs do not change it, so that they share it.
 pub trait Backend: Send + Sync {
     /// What a second run of the same inputs could be expected to give.
     fn computed(&self) -> Computed;
@@ -10,12 +21,38 @@ pub trait Backend: Send + Sync {
     /// The tensors that the model takes and gives.
     fn describe(&self) -> &ModelDescription;
 
-    /// Runs the model once; the outputs are sorted by name. Blocks for as long as it takes.
-    /// `seed` is for models that sample.
+    /// Runs the model once; the outputs are sorted by name. It never blocks its thread: what computes does so elsewhere.
+    /// `seed` is for models that sample, `pieces` for those whose answer is text that comes bit by bit.
     ///
-    /// # Errors
-    /// [`RunError`]: the inputs do not fit, or the model failed on them.
-    fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError>;
+    /// The run fails with a [`RunError`]: the inputs do not fit, or the model failed on them.
+    fn run(self: Arc<Self>, inputs: Vec<Tensor>, seed: u64, pieces: Pieces) -> Run;
+}
+
+/// Where pieces of an answer go as they come.
+#[derive(Clone, Debug)]
+pub struct Pieces(Option<mpsc::Sender<Piece>>);
+
+impl Pieces {
+    /// Nobody wants them.
+    pub const UNWANTED: Self = Self(None);
+
+    /// Pieces and their reader, who gets `None` once the run has ended.
+    pub fn channel() -> (Self, mpsc::Receiver<Piece>) {
+        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+        (Self(Some(sender)), receiver)
+    }
+
+    /// Whether anybody reads them.
+    pub const fn are_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Hands out a piece. Waits for a reader who is slow; one who has gone misses it, and is expected to drop the run.
+    pub async fn send(&self, piece: Piece) {
+        if let Some(sender) = &self.0 {
+            let _ = sender.send(piece).await;
+        }
+    }
 }
 
 /// Why a model gave no answer.

@@ -1,18 +1,21 @@
 //! Language models as backends: a question in tensors becomes a prompt, the answer becomes tensors again.
 
 use crate::{
-    backend::{Backend, RunError},
+    backend::{Backend, Pieces, Run, RunError},
     exact::{
-        FinishReason, GenerateError, Generator, GeneratorSettings, ModelError, Ready, Request,
-        SchedulerSettings, Settings,
+        Event, FinishReason, GenerateError, Generator, GeneratorSettings, ModelError, Ready,
+        Request, SchedulerSettings, Settings,
     },
+    processors::compute,
     programs::RunSettings,
 };
 use og_program::sample::Sampling;
 use og_text::{ChatTemplate, Conversation, Tokenizer};
 use og_types::{
     Computed, ModelDescription, Tensor,
-    language::{self, Finish, Format, MAX_ANSWER_TOKENS, Message, Prompt, Question, Reply, Said},
+    language::{
+        self, Finish, Format, MAX_ANSWER_TOKENS, Message, Piece, Prompt, Question, Reply, Said,
+    },
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
@@ -99,43 +102,63 @@ impl LanguageModel {
         }
     }
 
-    /// Answers a question.
+    /// Answers a question; `pieces` get the answer as it comes.
     ///
     /// # Errors
     /// [`RunError`] if it cannot be asked so, too many wait, or the model fails.
-    pub fn answer(&self, question: Question, seed: u64) -> Result<Reply, RunError> {
+    pub async fn answer(
+        self: Arc<Self>,
+        question: Question,
+        seed: u64,
+        pieces: Pieces,
+    ) -> Result<Reply, RunError> {
+        let model = self.clone();
+        let request = compute(move || model.request(question, seed)).await?;
+        let prompt_tokens = request.prompt.clone();
+        let mut answer = self.generator()?.generate(request).map_err(failed)?;
+        let mut said = Said::empty();
+        loop {
+            let (text, finished) = match answer.event().await {
+                Some(Event::Token { text, .. }) => (text, None),
+                Some(Event::Finished(finished)) => (finished.rest.clone(), Some(finished)),
+                Some(Event::Failed(error)) => return Err(failed(error)),
+                Some(Event::Embedding(_)) | None => return Err(failed(GenerateError::Stopped)),
+            };
+            if !text.is_empty() {
+                said.text.push_str(&text);
+                pieces.send(Piece::Text(text)).await;
+            }
+            let Some(finished) = finished else { continue };
+            said.finish = match finished.reason {
+                FinishReason::Length => Finish::Length,
+                FinishReason::End | FinishReason::Stop(_) | FinishReason::Grammar => Finish::Stop,
+            };
+            return Ok(Reply {
+                said,
+                prompt_tokens,
+                tokens: finished.tokens,
+                trace_root: finished
+                    .trace_root
+                    .ok_or_else(|| RunError::Model("the run was not committed to".to_owned()))?,
+            });
+        }
+    }
+
+    /// What the generator is asked.
+    fn request(&self, question: Question, seed: u64) -> Result<Request, RunError> {
         if let Some(setting) = unsupported(&question) {
             let refusal = format!("{setting}: this model cannot do that");
             return Err(RunError::Refused(refusal));
         }
         let prompt_tokens = self.prompt_tokens(&question.prompt)?;
         let most_tokens = question.max_tokens.unwrap_or(MAX_ANSWER_TOKENS);
-        let request = Request {
+        Ok(Request {
             most_tokens: usize::try_from(most_tokens).unwrap_or(usize::MAX),
             sampling: sampling(&question, seed),
             ends: self.ends.clone(),
             stops: question.stop,
             traced: true,
-            ..Request::new(prompt_tokens.clone(), 0)
-        };
-        let answer = self.generator()?.generate(request).map_err(failed)?;
-        let finished = answer.finish().map_err(failed)?;
-        Ok(Reply {
-            said: Said {
-                text: finished.text,
-                finish: match finished.reason {
-                    FinishReason::Length => Finish::Length,
-                    FinishReason::End | FinishReason::Stop(_) | FinishReason::Grammar => {
-                        Finish::Stop
-                    }
-                },
-                ..Said::empty()
-            },
-            prompt_tokens,
-            tokens: finished.tokens,
-            trace_root: finished
-                .trace_root
-                .ok_or_else(|| RunError::Model("the run was not committed to".to_owned()))?,
+            ..Request::new(prompt_tokens, 0)
         })
     }
 
@@ -174,12 +197,14 @@ impl Backend for LanguageModel {
         &self.description
     }
 
-    fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError> {
-        let question = question(&self.description, inputs)?;
-        let reply = self.answer(question, seed)?;
-        reply
-            .to_tensors()
-            .map_err(|error| RunError::Model(error.to_string()))
+    fn run(self: Arc<Self>, inputs: Vec<Tensor>, seed: u64, pieces: Pieces) -> Run {
+        Box::pin(async move {
+            let question = question(&self.description, &inputs)?;
+            let reply = self.answer(question, seed, pieces).await?;
+            reply
+                .to_tensors()
+                .map_err(|error| RunError::Model(error.to_string()))
+        })
     }
 }
 

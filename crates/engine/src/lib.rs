@@ -15,14 +15,16 @@ pub mod exact;
 mod language;
 mod library;
 mod onnx;
+mod processors;
 mod programs;
 mod relay;
 
-pub use backend::{Backend, RunError};
+pub use backend::{Backend, Pieces, Run, RunError};
 pub use language::LanguageModel;
 pub use library::{
     BUILT_IN, BuiltIn, Library, LibraryError, MAX_LOADED_MODELS, MAX_MODELS, MODEL_NAME_BYTES, load,
 };
 pub use onnx::{LoadError, MAX_INTERMEDIATE_BYTES, MAX_MODEL_BYTES, MAX_NODES, OnnxFloat};
+pub use processors::{MAX_COMPUTATIONS, computations};
 pub use programs::{RunSettings, backend, from_bytes, from_file};
 pub use relay::{Relay, UpstreamError, UpstreamKey, UpstreamKeys};

@@ -1,8 +1,9 @@
 //! ONNX models in floating point, through `tract`.
 
 use crate::{
-    backend::{Backend, RunError},
+    backend::{Backend, Pieces, Run, RunError},
     convert::{element_type, from_tract, to_tract},
+    processors::compute,
 };
 use og_text::contain::{contain, shorten};
 use og_types::{
@@ -77,18 +78,12 @@ impl OnnxFloat {
         }
         contain(|| load(file)).map_err(LoadError::Unusable)?
     }
-}
 
-impl Backend for OnnxFloat {
-    fn computed(&self) -> Computed {
-        Computed::Float
-    }
-
-    fn describe(&self) -> &ModelDescription {
-        &self.description
-    }
-
-    fn run(&self, inputs: &[Tensor], _seed: u64) -> Result<Vec<Tensor>, RunError> {
+    /// Computes the outputs, sorted by name.
+    ///
+    /// # Errors
+    /// [`RunError`]: the inputs do not fit, or the model failed on them.
+    pub fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         self.description.check_inputs(inputs)?;
         let failed = |error: tract::TractError| RunError::Model(describe_error(&error));
         let run = || {
@@ -111,6 +106,20 @@ impl Backend for OnnxFloat {
         }
         outputs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(outputs)
+    }
+}
+
+impl Backend for OnnxFloat {
+    fn computed(&self) -> Computed {
+        Computed::Float
+    }
+
+    fn describe(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn run(self: Arc<Self>, inputs: Vec<Tensor>, _seed: u64, _pieces: Pieces) -> Run {
+        Box::pin(compute(move || self.infer(&inputs)))
     }
 }
 

@@ -5,7 +5,7 @@
 mod upstream;
 
 use crate::{
-    backend::{Backend, RunError},
+    backend::{Backend, Pieces, Run, RunError},
     language::question,
 };
 use og_types::{
@@ -14,7 +14,7 @@ use og_types::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use upstream::Upstream;
 pub use upstream::{UpstreamError, UpstreamKey};
 
@@ -212,12 +212,20 @@ impl Backend for Relay {
         &self.description
     }
 
-    fn run(&self, inputs: &[Tensor], seed: u64) -> Result<Vec<Tensor>, RunError> {
-        let question = question(&self.description, inputs)?;
-        let reply = self.answer(&question, seed)?;
-        reply
-            .to_tensors()
-            .map_err(|error| RunError::Model(error.to_string()))
+    fn run(self: Arc<Self>, inputs: Vec<Tensor>, seed: u64, pieces: Pieces) -> Run {
+        Box::pin(async move {
+            let question = question(&self.description, &inputs)?;
+            let failed = |error: String| RunError::Model(error);
+            let reply = tokio::task::spawn_blocking(move || self.answer(&question, seed))
+                .await
+                .map_err(|error| failed(error.to_string()))??;
+            for piece in reply.said.pieces() {
+                pieces.send(piece).await;
+            }
+            reply
+                .to_tensors()
+                .map_err(|error| failed(error.to_string()))
+        })
     }
 }
 

@@ -5,8 +5,13 @@
 //! validity window is over and no window of a later record can reach back into it.
 
 use og_types::RequestId;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use std::path::Path;
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 /// Request id → time from which it may be forgotten, Unix milliseconds.
 const BY_ID: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("by_id");
@@ -19,7 +24,7 @@ pub const MAX_REMEMBERED_REQUESTS: u64 = 1_000_000;
 const MAX_FORGOTTEN_AT_ONCE: usize = 64;
 
 /// Why a request id could not be taken.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
     /// A record for it was signed already.
     #[error("request id {0} was answered already: choose a new one at random")]
@@ -29,7 +34,13 @@ pub enum LedgerError {
     Full,
     /// The database failed.
     #[error("the ledger of signed requests failed: {0}")]
-    Database(#[from] redb::Error),
+    Database(Arc<redb::Error>),
+}
+
+impl From<redb::Error> for LedgerError {
+    fn from(error: redb::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
 }
 
 /// Remembers which request ids were used.
@@ -37,6 +48,19 @@ pub enum LedgerError {
 pub struct Ledger {
     database: Database,
     maximum: u64,
+    /// Ids that the next write is to take.
+    waiting: Mutex<Vec<Waiting>>,
+    /// Held by who writes.
+    writing: Mutex<()>,
+}
+
+/// An id to be taken, and where its taker finds the outcome.
+#[derive(Debug)]
+struct Waiting {
+    id: RequestId,
+    now_ms: u64,
+    forget_from_ms: u64,
+    outcome: Arc<OnceLock<Result<(), LedgerError>>>,
 }
 
 impl Ledger {
@@ -54,7 +78,12 @@ impl Ledger {
         write.open_table(BY_ID).map_err(redb::Error::from)?;
         write.open_table(BY_TIME).map_err(redb::Error::from)?;
         write.commit().map_err(redb::Error::from)?;
-        Ok(Self { database, maximum })
+        Ok(Self {
+            database,
+            maximum,
+            waiting: Mutex::default(),
+            writing: Mutex::default(),
+        })
     }
 
     /// Checks that an id could be taken; none can after the disk has failed once.
@@ -79,6 +108,9 @@ impl Ledger {
     /// Takes an id: once this returns, the id is on disk and no other call gets it before
     /// `forget_from_ms`. Times are Unix milliseconds.
     ///
+    /// The disk is waited for once for all ids that came while it was busy: whoever is the first to
+    /// write then writes for all of them.
+    ///
     /// # Errors
     /// [`LedgerError::Used`] if it was taken before; the others leave it free.
     pub fn take(
@@ -87,38 +119,83 @@ impl Ledger {
         now_ms: u64,
         forget_from_ms: u64,
     ) -> Result<(), LedgerError> {
-        let write = self.database.begin_write().map_err(redb::Error::from)?;
-        {
-            let mut by_id = write.open_table(BY_ID).map_err(redb::Error::from)?;
-            let mut by_time = write.open_table(BY_TIME).map_err(redb::Error::from)?;
-            let forgotten = by_time
-                .range(..(now_ms, [0; 32]))
-                .map_err(redb::Error::from)?
-                .take(MAX_FORGOTTEN_AT_ONCE)
-                .map(|entry| entry.map(|(key, _)| key.value()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(redb::Error::from)?;
-            for key in forgotten {
-                by_time.remove(key).map_err(redb::Error::from)?;
-                by_id.remove(key.1).map_err(redb::Error::from)?;
+        let outcome = Arc::new(OnceLock::new());
+        locked(&self.waiting).push(Waiting {
+            id: *id,
+            now_ms,
+            forget_from_ms,
+            outcome: outcome.clone(),
+        });
+        let writing = locked(&self.writing);
+        if outcome.get().is_none() {
+            let batch = std::mem::take(&mut *locked(&self.waiting));
+            let outcomes = self.take_all(&batch);
+            for (index, waiting) in batch.iter().enumerate() {
+                let outcome = match &outcomes {
+                    Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Ok(())),
+                    Err(error) => Err(error.clone()),
+                };
+                // Nobody else sets it.
+                let _ = waiting.outcome.set(outcome);
             }
-            if by_id.get(id.0).map_err(redb::Error::from)?.is_some() {
-                return Err(LedgerError::Used(*id));
-            }
-            if redb::ReadableTableMetadata::len(&by_id).map_err(redb::Error::from)? >= self.maximum
-            {
-                return Err(LedgerError::Full);
-            }
-            by_id
-                .insert(id.0, forget_from_ms)
-                .map_err(redb::Error::from)?;
-            by_time
-                .insert((forget_from_ms, id.0), ())
-                .map_err(redb::Error::from)?;
         }
+        drop(writing);
+        // There is none only if the thread that wrote has panicked.
+        let lost = || Err(redb::Error::PreviousIo.into());
+        outcome.get().cloned().unwrap_or_else(lost)
+    }
+
+    /// Takes ids in one write, each with its own outcome.
+    fn take_all(&self, batch: &[Waiting]) -> Result<Vec<Result<(), LedgerError>>, LedgerError> {
+        let write = self.database.begin_write().map_err(redb::Error::from)?;
+        let outcomes = batch
+            .iter()
+            .map(|waiting| match self.take_one(&write, waiting) {
+                // One id is at fault, not the disk.
+                Err(error @ (LedgerError::Used(_) | LedgerError::Full)) => Ok(Err(error)),
+                Err(error) => Err(error),
+                Ok(()) => Ok(Ok(())),
+            })
+            .collect::<Result<_, _>>()?;
         write.commit().map_err(redb::Error::from)?;
+        Ok(outcomes)
+    }
+
+    fn take_one(&self, write: &WriteTransaction, waiting: &Waiting) -> Result<(), LedgerError> {
+        let mut by_id = write.open_table(BY_ID).map_err(redb::Error::from)?;
+        let mut by_time = write.open_table(BY_TIME).map_err(redb::Error::from)?;
+        let forgotten = by_time
+            .range(..(waiting.now_ms, [0; 32]))
+            .map_err(redb::Error::from)?
+            .take(MAX_FORGOTTEN_AT_ONCE)
+            .map(|entry| entry.map(|(key, _)| key.value()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(redb::Error::from)?;
+        for key in forgotten {
+            by_time.remove(key).map_err(redb::Error::from)?;
+            by_id.remove(key.1).map_err(redb::Error::from)?;
+        }
+        let id = waiting.id.0;
+        if by_id.get(id).map_err(redb::Error::from)?.is_some() {
+            return Err(LedgerError::Used(waiting.id));
+        }
+        if redb::ReadableTableMetadata::len(&by_id).map_err(redb::Error::from)? >= self.maximum {
+            return Err(LedgerError::Full);
+        }
+        let forget_from_ms = waiting.forget_from_ms;
+        by_id
+            .insert(id, forget_from_ms)
+            .map_err(redb::Error::from)?;
+        by_time
+            .insert((forget_from_ms, id), ())
+            .map_err(redb::Error::from)?;
         Ok(())
     }
+}
+
+/// A lock whose contents are valid after a panic: each change is one call.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -177,6 +254,46 @@ mod tests {
             results.filter(|taken| *taken).count()
         });
         assert_eq!(taken, 1);
+    }
+
+    #[test]
+    fn ids_that_come_at_once_are_each_taken_or_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger");
+        let ledger = Ledger::with_maximum(&path, 41).unwrap();
+        ledger.take(&id(0), 0, 10).unwrap();
+        // Of 64 threads each second one comes with an id that is used.
+        let taken = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..=64)
+                .map(|number| (number, (number % 2) * number))
+                .map(|(number, id_number)| {
+                    let ledger = &ledger;
+                    (
+                        number,
+                        scope.spawn(move || ledger.take(&id(id_number), 0, 10)),
+                    )
+                })
+                .collect();
+            let mut taken = 0;
+            for (number, thread) in threads {
+                match thread.join().unwrap() {
+                    Ok(()) => taken += u8::from(number % 2 == 1),
+                    Err(error) => {
+                        assert!(matches!(error, LedgerError::Used(_)), "{number}: {error}");
+                        assert_eq!(number % 2, 0);
+                    }
+                }
+            }
+            taken
+        });
+        assert_eq!(taken, 32);
+        drop(ledger);
+        let ledger = Ledger::open(&path).unwrap();
+        assert!(
+            (1..=64)
+                .step_by(2)
+                .all(|number| ledger.is_used(&id(number)).unwrap())
+        );
     }
 
     #[test]

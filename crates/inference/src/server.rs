@@ -1,43 +1,58 @@
 //! The worker over HTTP: jobs and results as canonical CBOR, everything else as JSON.
 
-use crate::worker::{JobError, Worker};
+use crate::{
+    events::{self, CBOR_SEQUENCE},
+    failure::Failure,
+    worker::{JobError, Worker},
+};
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest as _, Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use futures::FutureExt as _;
+use og_engine::{MAX_COMPUTATIONS, Pieces, computations};
 use og_http::{Check, Operated, RequestMetrics, Shares, operator};
-use og_types::{Canonical as _, Job, JobResult};
+use og_types::{Canonical as _, Job};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
-use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-/// Most jobs whose models run at once.
-pub const MAX_RUNNING_JOBS: usize = 4;
-/// Most jobs taken on at once, running and waiting; the next is told to come back.
-pub const MAX_ADMITTED_JOBS: usize = 64;
+/// Most jobs taken on at once, running and waiting; the next is told to come back. Most of them can only be such that wait
+/// for another service, and take no thread: what computes has bounds of its own, [`MAX_COMPUTATIONS`] and the generators'
+/// queues.
+pub const MAX_ADMITTED_JOBS: usize = 12_288;
+/// Most bytes of jobs that are held at once, as announced by those who send them.
+pub const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 /// Most connections open at once.
-pub const MAX_CONNECTIONS: usize = 256;
+pub const MAX_CONNECTIONS: usize = 16_384;
 /// Longest time that a job's bytes may take to arrive, in milliseconds.
 pub const BODY_TIMEOUT_MS: u64 = 30_000;
 
 /// The media type of canonical encodings.
 const CBOR: &str = "application/cbor";
+/// Bytes that are counted as one.
+const HELD_UNIT: usize = 1024;
 
 /// What the handlers share.
 #[derive(Clone)]
 struct Service {
     worker: Arc<Worker>,
     admitted: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    /// A permit for each unit of [`HELD_UNIT`] bytes.
+    held: Arc<Semaphore>,
+}
+
+/// A job's place among those taken on. Dropping it gives the place back.
+struct Place {
+    _job: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
 }
 
 /// Serves `POST /v1/jobs` and `GET /v1/models` on `listener`, and the node's operators on
@@ -52,7 +67,7 @@ pub async fn serve(
     let service = Service {
         worker,
         admitted: Arc::new(Semaphore::new(MAX_ADMITTED_JOBS)),
-        running: Arc::new(Semaphore::new(MAX_RUNNING_JOBS)),
+        held: Arc::new(Semaphore::new(MAX_HELD_BYTES / HELD_UNIT)),
     };
     let mut registry = operator::registry("inference");
     let app = RequestMetrics::register(&mut registry).observe(router(service.clone()));
@@ -71,27 +86,29 @@ struct OperatedService {
     service: Service,
     registry: Registry,
     admitted: Gauge,
-    running: Gauge,
+    computing: Gauge,
 }
 
 impl OperatedService {
     fn new(service: Service, mut registry: Registry) -> Self {
-        let (admitted, running) = (Gauge::default(), Gauge::default());
+        let (admitted, computing) = (Gauge::default(), Gauge::default());
         registry.register(
             "inference_jobs_admitted",
             format!("Jobs taken on, running and waiting; at most {MAX_ADMITTED_JOBS}"),
             admitted.clone(),
         );
         registry.register(
-            "inference_jobs_running",
-            format!("Jobs whose models run; at most {MAX_RUNNING_JOBS}"),
-            running.clone(),
+            "inference_computations",
+            format!(
+                "Runs and prompts that compute or wait for a processor; at most {MAX_COMPUTATIONS}"
+            ),
+            computing.clone(),
         );
         Self {
             service,
             registry,
             admitted,
-            running,
+            computing,
         }
     }
 }
@@ -106,13 +123,11 @@ impl Operated for OperatedService {
     }
 
     async fn metrics(&self) -> String {
-        let used = |places: &Semaphore, all: usize| {
-            i64::try_from(all.saturating_sub(places.available_permits())).unwrap_or(i64::MAX)
-        };
+        let figure = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let free = self.service.admitted.available_permits();
         self.admitted
-            .set(used(&self.service.admitted, MAX_ADMITTED_JOBS));
-        self.running
-            .set(used(&self.service.running, MAX_RUNNING_JOBS));
+            .set(figure(MAX_ADMITTED_JOBS.saturating_sub(free)));
+        self.computing.set(figure(computations()));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
@@ -159,12 +174,14 @@ fn router(service: Service) -> Router {
 }
 
 async fn list_models(State(service): State<Service>) -> Result<Response, Failure> {
-    let permit = service.admit()?;
-    let models = blocking(move || {
-        let _permit = permit;
-        Ok(service.worker.library().list()?)
-    })
-    .await?;
+    let place = service.admit(0)?;
+    let list = move || {
+        let _place = place;
+        service.worker.library().list().map_err(JobError::from)
+    };
+    let models = tokio::task::spawn_blocking(list)
+        .await
+        .unwrap_or_else(|error| Err(JobError::Node(error.to_string())))?;
     Ok(Json(models).into_response())
 }
 
@@ -177,16 +194,33 @@ async fn run_job(State(service): State<Service>, request: Request) -> Result<Res
             format!("a job is canonical CBOR: send it as {CBOR}"),
         ));
     }
-    let admitted = service.admit()?;
+    let place = service.admit(announced_bytes(request.headers()))?;
+    let streamed = accepts_events(request.headers());
     let job = read_job(request).await?;
-    let running = service.running.clone().acquire_owned().await.ok();
-    // The permits go with the work: a client that hangs up does not end it.
-    let result: JobResult = blocking(move || {
-        let _permits = (admitted, running);
-        service.worker.run(&job)
-    })
-    .await?;
-    Ok(([(header::CONTENT_TYPE, CBOR)], result.to_bytes()).into_response())
+    if !streamed {
+        let result = service.worker.run(job, Pieces::UNWANTED).await?;
+        return Ok(([(header::CONTENT_TYPE, CBOR)], result.to_bytes()).into_response());
+    }
+    let (pieces, reader) = Pieces::channel();
+    let run = async move {
+        let _place = place;
+        service.worker.run(job, pieces).await
+    };
+    let body = events::body(Box::pin(run), reader).await?;
+    Ok(([(header::CONTENT_TYPE, CBOR_SEQUENCE)], body).into_response())
+}
+
+/// Whether the client wants the answer as it comes.
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT);
+    accepted.is_some_and(|accepted| accepted == CBOR_SEQUENCE)
+}
+
+/// Bytes that a job will have: what is not announced may be the most.
+fn announced_bytes(headers: &HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(Job::MAX_BYTES).min(Job::MAX_BYTES)
 }
 
 async fn read_job(request: Request) -> Result<Job, Failure> {
@@ -218,77 +252,20 @@ async fn read_job(request: Request) -> Result<Job, Failure> {
 }
 
 impl Service {
-    /// A place among the jobs taken on, if there is one.
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.admitted.clone().try_acquire_owned().map_err(|_| {
-            let message = format!("{MAX_ADMITTED_JOBS} jobs are waiting: try again later");
-            JobError::Busy(message).into()
-        })
-    }
-}
-
-/// Runs what may block where it may.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
-) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(JobError::Node(error.to_string())))
-        .map_err(Failure::from)
-}
-
-/// An error as clients see it: `{"error": {"code", "message"}}` with its HTTP status.
-#[derive(Debug)]
-struct Failure {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-}
-
-impl Failure {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
-    }
-}
-
-impl From<JobError> for Failure {
-    fn from(error: JobError) -> Self {
-        let (status, code) = match &error {
-            JobError::Version(..) | JobError::Request(_) => {
-                (StatusCode::BAD_REQUEST, "bad_request")
-            }
-            JobError::Input(_) | JobError::Refused(_) => (StatusCode::BAD_REQUEST, "bad_input"),
-            JobError::UnknownModel(_) => (StatusCode::NOT_FOUND, "unknown_model"),
-            JobError::Used(_) => (StatusCode::CONFLICT, "request_id_used"),
-            JobError::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
-            JobError::Model(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
-            JobError::Node(reason) => {
-                tracing::error!(
-                    reason,
-                    "a job failed for a reason of this node: check its disk and memory"
-                );
-                return Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "node_failed",
-                    "the node failed: its operator finds the reason in its log",
-                );
-            }
-        };
-        Self::new(status, code, error.to_string())
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let body = Json(json!({ "error": { "code": self.code, "message": self.message } }));
-        let retry = [(header::RETRY_AFTER, "1")];
-        match self.status {
-            StatusCode::TOO_MANY_REQUESTS => (self.status, retry, body).into_response(),
-            status => (status, body).into_response(),
+    /// A place among the jobs taken on for one of so many bytes, if there is one.
+    fn admit(&self, bytes: usize) -> Result<Place, Failure> {
+        let units = u32::try_from(bytes.div_ceil(HELD_UNIT)).unwrap_or(u32::MAX);
+        let job = self.admitted.clone().try_acquire_owned();
+        let bytes = self.held.clone().try_acquire_many_owned(units);
+        match (job, bytes) {
+            (Ok(job), Ok(bytes)) => Ok(Place {
+                _job: job,
+                _bytes: bytes,
+            }),
+            _ => Err(JobError::Busy(
+                "as many jobs are here as the node takes on: try again later".to_owned(),
+            )
+            .into()),
         }
     }
 }

@@ -3,11 +3,11 @@
 use crate::ledger::{Ledger, LedgerError};
 use alloy_primitives::{Address, B256};
 use og_crypto::{NodeKey, commit_input, commit_output};
-use og_engine::{Library, LibraryError, RunError};
+use og_engine::{Backend, Library, LibraryError, Pieces, RunError};
 use og_types::{
-    Canonical as _, DecodeError, InferenceRequest, InferenceResponse, InputError, Job, JobResult,
-    NodeId, Opening, Record, RequestId, SignedRecord, Tensor, TensorsError, Tier, count_elements,
-    limits::MAX_VALIDITY_WINDOW_MS,
+    Canonical as _, Computed, DecodeError, InferenceRequest, InferenceResponse, InputError, Job,
+    JobResult, NodeId, Opening, Record, RequestId, SignedRecord, Tensor, TensorsError, Tier,
+    count_elements, limits::MAX_VALIDITY_WINDOW_MS,
 };
 use std::sync::Arc;
 
@@ -139,18 +139,43 @@ impl Worker {
         self.config.ledger.check()
     }
 
-    /// Runs the job's model on its inputs and signs a record of it.
+    /// Runs the job's model on its inputs and signs a record of it. `pieces` get a language model's answer as it comes.
     ///
-    /// Blocks for as long as the model takes: call it where blocking is allowed. A request id is
-    /// used up when its record is signed, not by a job that fails.
+    /// Dropping the future ends the run. A request id is used up when its record is signed, not by a job that fails or
+    /// is dropped before.
     ///
     /// # Errors
     /// [`JobError`] says whose fault it is and what to do.
-    pub fn run(&self, job: &Job) -> Result<JobResult, JobError> {
+    pub async fn run(self: &Arc<Self>, job: Job, pieces: Pieces) -> Result<JobResult, JobError> {
+        let worker = self.clone();
+        let (job, request, model) = blocking(move || {
+            let (request, model) = worker.prepare(&job)?;
+            Ok((job, request, model))
+        })
+        .await?;
+        let started_at_ms = (self.config.clock)();
+        let computed = model.computed();
+        let outputs = model.run(request.inputs.clone(), job.seed, pieces).await?;
+        let worker = self.clone();
+        blocking(move || worker.attest(&job, &request, computed, started_at_ms, outputs)).await
+    }
+
+    /// What is to be run, and what runs it. Blocks while a model is loaded.
+    fn prepare(&self, job: &Job) -> Result<(InferenceRequest, Arc<dyn Backend>), JobError> {
         let request = self.check(job)?;
         let model = self.config.library.get(&request.model)?;
-        let started_at_ms = (self.config.clock)();
-        let outputs = model.run(&request.inputs, job.seed)?;
+        Ok((request, model))
+    }
+
+    /// The result of a run, signed. Blocks until the request id is on disk.
+    fn attest(
+        &self,
+        job: &Job,
+        request: &InferenceRequest,
+        computed: Computed,
+        started_at_ms: u64,
+        outputs: Vec<Tensor>,
+    ) -> Result<JobResult, JobError> {
         let finished_at_ms = (self.config.clock)().max(started_at_ms);
         let output_units = units(&outputs)?;
         let response = InferenceResponse {
@@ -171,7 +196,7 @@ impl Worker {
             price: job.price,
             model: request.model,
             tier: job.tier,
-            computed: model.computed(),
+            computed,
             valid_from_ms: finished_at_ms.saturating_sub(RECORD_SLACK_MS),
             valid_until_ms: finished_at_ms.saturating_add(RECORD_LIFETIME_MS),
             input_commitment: commit_input(&salt, &job.request),
@@ -223,6 +248,15 @@ impl Worker {
             .take(&record.request_id, record.finished_at_ms, forget_from_ms)?;
         Ok(self.config.key.sign(&self.config.genesis_hash, record))
     }
+}
+
+/// Does what may block where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
+) -> Result<T, JobError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(JobError::Node(error.to_string())))
 }
 
 /// A record's units: the elements of the tensors, or the most that a record can say.

@@ -172,7 +172,7 @@ impl Bench {
             self.measure_models(output)?;
         }
         if self.what.contains(&What::Latency) {
-            self.measure_latency(output)?;
+            self.measure_latency(output).await?;
         }
         let validators = self.validators.unwrap_or(1);
         if self.what.contains(&What::Evm) {
@@ -235,7 +235,7 @@ impl Bench {
         Ok(())
     }
 
-    fn measure_latency(&self, output: &Output) -> anyhow::Result<()> {
+    async fn measure_latency(&self, output: &Output) -> anyhow::Result<()> {
         let Some(path) = &self.model else {
             return Err(failure(
                 "latency is measured of a model's file",
@@ -247,7 +247,7 @@ impl Bench {
         let mut rounds = Vec::new();
         for round in 1..=self.rounds {
             progress.set(format!("latency, round {round} of {}", self.rounds));
-            rounds.push(model.round()?);
+            rounds.push(model.round().await?);
         }
         for figure in Figure::summarise(&rounds) {
             output.item(&figure.of(model.name()))?;

@@ -14,7 +14,7 @@ use compare::{Comparison, compare};
 use leaves::{Leaves, Run};
 use og_crypto::{commit_input, commit_output};
 use og_engine::{
-    BUILT_IN, Library, RunSettings,
+    BUILT_IN, Library, Pieces, RunSettings,
     exact::{Model, Ready},
 };
 use og_kernels::Path as KernelPath;
@@ -89,7 +89,7 @@ struct Outcome {
 }
 
 impl Replay {
-    pub(crate) fn run(self, output: &Output) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<()> {
         let bytes = read_bounded(&self.receipt, MAX_RECEIPT_BYTES as u64)?;
         let receipt = Receipt::from_bytes(&bytes)
             .with_context(|| format!("{} is not a receipt", self.receipt.display()))?;
@@ -105,7 +105,8 @@ impl Replay {
         let started = Instant::now();
         let seed = receipt.record.record.seed;
         let outputs = backend
-            .run(&request.inputs, seed)
+            .run(request.inputs.clone(), seed, Pieces::UNWANTED)
+            .await
             .context("the request cannot be run again")?;
         let seconds = started.elapsed().as_secs_f64();
         let mut compared = compare(&response.outputs, &outputs);

@@ -6,8 +6,8 @@ use og_text::{Grammar, GrammarError, StreamError};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
-    mpsc,
 };
+use tokio::sync::mpsc;
 
 /// A text to be continued.
 #[derive(Clone, Debug)]
@@ -206,14 +206,19 @@ impl From<StreamError> for GenerateError {
 /// An answer as it comes. Dropping it ends the request.
 #[derive(Debug)]
 pub struct Answer {
-    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
     pub(crate) dropped: Arc<AtomicBool>,
 }
 
 impl Answer {
     /// The next event; blocks until there is one. `None` after the last.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.events.recv().ok()
+        futures::executor::block_on(self.events.recv())
+    }
+
+    /// The next event, awaited. `None` after the last.
+    pub async fn event(&mut self) -> Option<Event> {
+        self.events.recv().await
     }
 
     /// The next event, if there is one already: `Ok(None)` if not.
@@ -223,8 +228,8 @@ impl Answer {
     pub fn try_next_event(&mut self) -> Result<Option<Event>, GenerateError> {
         match self.events.try_recv() {
             Ok(event) => Ok(Some(event)),
-            Err(mpsc::TryRecvError::Empty) => Ok(None),
-            Err(mpsc::TryRecvError::Disconnected) => Err(GenerateError::Stopped),
+            Err(mpsc::error::TryRecvError::Empty) => Ok(None),
+            Err(mpsc::error::TryRecvError::Disconnected) => Err(GenerateError::Stopped),
         }
     }
 
@@ -265,14 +270,14 @@ impl Drop for Answer {
 /// Where events of a request go. Events are as many as tokens were asked for, so the channel needs no other bound.
 #[derive(Debug)]
 pub(crate) struct Sink {
-    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) dropped: Arc<AtomicBool>,
 }
 
 impl Sink {
     /// A sink and the answer that it leads to.
     pub(crate) fn new() -> (Self, Answer) {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
         let dropped = Arc::new(AtomicBool::new(false));
         let answer = Answer {
             events: receiver,

@@ -10,7 +10,10 @@ use super::{
     ready::Ready,
     values::ValueRef,
 };
-use crate::backend::{Backend, RunError};
+use crate::{
+    backend::{Backend, Pieces, Run, RunError},
+    processors::compute,
+};
 use bytes_of::elements;
 use og_kernels::{Kernels, LinearError};
 use og_program::{
@@ -235,16 +238,12 @@ impl ExactTensors {
     }
 }
 
-impl Backend for ExactTensors {
-    fn computed(&self) -> Computed {
-        Computed::Exact
-    }
-
-    fn describe(&self) -> &ModelDescription {
-        &self.description
-    }
-
-    fn run(&self, inputs: &[Tensor], _seed: u64) -> Result<Vec<Tensor>, RunError> {
+impl ExactTensors {
+    /// Computes the outputs, sorted by name.
+    ///
+    /// # Errors
+    /// [`RunError`]: the inputs do not fit, or the model failed on them.
+    pub fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         self.description.check_inputs(inputs)?;
         let mut executor = self.executor();
         let result = self.compute(&mut executor, inputs);
@@ -266,6 +265,20 @@ impl Backend for ExactTensors {
             data: data.into(),
         });
         Ok(tensors.collect())
+    }
+}
+
+impl Backend for ExactTensors {
+    fn computed(&self) -> Computed {
+        Computed::Exact
+    }
+
+    fn describe(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn run(self: Arc<Self>, inputs: Vec<Tensor>, _seed: u64, _pieces: Pieces) -> Run {
+        Box::pin(compute(move || self.infer(&inputs)))
     }
 }
 

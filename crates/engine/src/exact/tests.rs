@@ -314,7 +314,7 @@ fn tensors_go_through_a_program_entry_by_entry() {
         tensor(0, ElementType::F32, floats),
         tensor(1, ElementType::I64, ranks),
     ];
-    let outputs = backend.run(&given, 0).unwrap();
+    let outputs = backend.infer(&given).unwrap();
     let interpreter = interpreted(&model, &inputs);
     assert_eq!(outputs.len(), 4);
     for output in &outputs {
@@ -354,8 +354,8 @@ fn tensors_go_through_a_program_entry_by_entry() {
             );
         }
     }
-    assert_eq!(backend.run(&given, 0).unwrap(), outputs);
-    assert!(backend.run(&given[..1], 0).is_err());
+    assert_eq!(backend.infer(&given).unwrap(), outputs);
+    assert!(backend.infer(&given[..1]).is_err());
     assert!(matches!(
         super::ExactTensors::new(Arc::new(programs::transformer(1, true))),
         Err(super::TensorsError::Tokens)

@@ -32,7 +32,7 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
 
 /// The digit to which the model gives the highest probability.
 fn answer(model: &OnnxFloat, image: Tensor) -> usize {
-    let outputs = model.run(&[image], 0).unwrap();
+    let outputs = model.infer(&[image]).unwrap();
     let probabilities = floats(&outputs[0]);
     (0..10)
         .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
@@ -109,7 +109,7 @@ fn the_example_images_are_held_out_images_and_are_named_rightly() {
 fn runs_repeat_bit_for_bit_on_one_machine_and_outputs_are_probabilities() {
     let model = digits();
     let input = image((0..64).map(|index| index as f32 / 64.0));
-    let first = model.run(std::slice::from_ref(&input), 0).unwrap();
+    let first = model.infer(std::slice::from_ref(&input)).unwrap();
     assert_eq!(first, digits().run(&[input], 0).unwrap());
     assert_eq!(first[0].shape, [1, 10]);
     let sum: f32 = floats(&first[0]).iter().sum();
@@ -121,7 +121,7 @@ fn runs_repeat_bit_for_bit_on_one_machine_and_outputs_are_probabilities() {
 fn wrong_inputs_are_refused_with_what_is_expected() {
     let model = digits();
     let good = image((0..64).map(|_| 0.0));
-    let error = |tensor: Tensor| model.run(&[tensor], 0).unwrap_err().to_string();
+    let error = |tensor: Tensor| model.infer(&[tensor]).unwrap_err().to_string();
     let named = Tensor {
         name: "img".to_owned(),
         ..good.clone()
@@ -286,18 +286,18 @@ fn each_request_chooses_the_extents_that_a_model_leaves_open() {
             .collect::<Vec<u8>>()
             .into(),
     };
-    let outputs = model.run(&[tensor([1, 3], &[-1.0, 0.0, 2.5])], 0).unwrap();
+    let outputs = model.infer(&[tensor([1, 3], &[-1.0, 0.0, 2.5])]).unwrap();
     assert_eq!(
         (outputs[0].name.as_str(), &outputs[0].shape[..]),
         ("y", &[1, 3][..])
     );
     assert_eq!(floats(&outputs[0]), [0.0, 0.0, 2.5]);
     assert_eq!(
-        floats(&model.run(&[tensor([2, 1], &[1.0, -1.0])], 0).unwrap()[0]),
+        floats(&model.infer(&[tensor([2, 1], &[1.0, -1.0])]).unwrap()[0]),
         [1.0, 0.0]
     );
     // Nothing, spread over extents whose product is more than a machine can count.
-    let _ = model.run(&[tensor([0, u32::MAX], &[])], 0);
+    let _ = model.infer(&[tensor([0, u32::MAX], &[])]);
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn try_out(file: &[u8]) {
     let Ok(model) = OnnxFloat::load(file) else {
         return;
     };
-    let _ = model.run(&zeros(model.describe()), 0);
+    let _ = model.infer(&zeros(model.describe()));
 }
 
 /// Inputs of zeros that fit the description, an open extent being 1.

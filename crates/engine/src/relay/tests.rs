@@ -67,14 +67,15 @@ fn question() -> Question {
 const ANSWER: &str = r#"{"id":"x","model":"m-2","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},
     "finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}"#;
 
-#[test]
-fn an_answer_is_passed_on_and_says_where_it_is_from() {
+#[tokio::test]
+async fn an_answer_is_passed_on_and_says_where_it_is_from() {
     let (address, asked) = server("200 OK", ANSWER);
     let key = UpstreamKey::new(" secret\n").unwrap();
-    let relay = relay(&address, &[(address.clone(), key)].into());
+    let relay = Arc::new(relay(&address, &[(address.clone(), key)].into()));
     assert_eq!(relay.computed(), Computed::Relayed);
     let inputs = question().to_tensors().unwrap();
-    let outputs = relay.run(&inputs, u64::MAX).unwrap();
+    let run = relay.run(inputs, u64::MAX, Pieces::UNWANTED);
+    let outputs = run.await.unwrap();
     let reply = RelayedReply::from_tensors(&outputs).unwrap();
     assert_eq!(
         (reply.said.text.as_str(), reply.said.finish),

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const NOW_MS: u64 = 1_700_000_000_000;
 
 /// A worker whose clock is the returned counter.
-fn worker() -> (tempfile::TempDir, Worker, Arc<AtomicU64>) {
+fn worker() -> (tempfile::TempDir, Arc<Worker>, Arc<AtomicU64>) {
     let directory = tempfile::tempdir().unwrap();
     let now_ms = Arc::new(AtomicU64::new(NOW_MS));
     let clock = now_ms.clone();
     let salts = AtomicU64::new(1);
-    let worker = Worker::new(WorkerConfig {
+    let worker = Arc::new(Worker::new(WorkerConfig {
         key: NodeKey::from_seed([1; 32]),
         payee: Address::repeat_byte(2),
         chain_id: 3,
@@ -24,8 +24,16 @@ fn worker() -> (tempfile::TempDir, Worker, Arc<AtomicU64>) {
         ledger: Ledger::open(&directory.path().join("ledger")).unwrap(),
         clock: Arc::new(move || clock.load(Ordering::SeqCst)),
         salts: Arc::new(move || B256::from(U256::from(salts.fetch_add(1, Ordering::SeqCst)))),
-    });
+    }));
     (directory, worker, now_ms)
+}
+
+/// Runs a job, whose pieces nobody wants.
+fn run(worker: &Arc<Worker>, job: &Job) -> Result<JobResult, JobError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(worker.run(job.clone(), Pieces::UNWANTED))
 }
 
 fn request(worker: &Worker) -> InferenceRequest {
@@ -57,7 +65,7 @@ fn job(worker: &Worker, id: u8) -> Job {
 fn a_result_says_what_was_done_and_its_signature_and_commitments_hold() {
     let (_directory, worker, _) = worker();
     let job = job(&worker, 1);
-    let result = worker.run(&job).unwrap();
+    let result = run(&worker, &job).unwrap();
     assert_eq!(JobResult::from_bytes(&result.to_bytes()).unwrap(), result);
     let record = &result.record.record;
     assert!(RecordVerifier::new(&B256::repeat_byte(4)).verify(&result.record));
@@ -95,20 +103,20 @@ fn a_result_says_what_was_done_and_its_signature_and_commitments_hold() {
 #[test]
 fn a_request_id_gets_one_record_until_two_windows_cannot_meet() {
     let (_directory, worker, now_ms) = worker();
-    let first = worker.run(&job(&worker, 1)).unwrap().record.record;
+    let first = run(&worker, &job(&worker, 1)).unwrap().record.record;
     for later_ms in [0, RECORD_LIFETIME_MS, MAX_VALIDITY_WINDOW_MS] {
         now_ms.store(NOW_MS + later_ms, Ordering::SeqCst);
-        let error = worker.run(&job(&worker, 1)).unwrap_err();
+        let error = run(&worker, &job(&worker, 1)).unwrap_err();
         assert!(matches!(error, JobError::Used(_)), "{later_ms}: {error}");
     }
-    worker.run(&job(&worker, 2)).unwrap();
+    run(&worker, &job(&worker, 2)).unwrap();
     now_ms.store(
         first.valid_until_ms + MAX_VALIDITY_WINDOW_MS + 1,
         Ordering::SeqCst,
     );
     // Forgetting happens when ids are taken, so another job has to come first.
-    worker.run(&job(&worker, 3)).unwrap();
-    let second = worker.run(&job(&worker, 1)).unwrap().record.record;
+    run(&worker, &job(&worker, 3)).unwrap();
+    let second = run(&worker, &job(&worker, 1)).unwrap().record.record;
     assert!(second.valid_from_ms > first.valid_until_ms);
 }
 
@@ -121,9 +129,9 @@ fn a_job_that_fails_leaves_its_request_id_free() {
         request: bad.to_bytes().into(),
         ..job(&worker, 1)
     };
-    let error = worker.run(&failing).unwrap_err();
+    let error = run(&worker, &failing).unwrap_err();
     assert!(matches!(error, JobError::Input(_)), "{error}");
-    worker.run(&job(&worker, 1)).unwrap();
+    run(&worker, &job(&worker, 1)).unwrap();
 }
 
 #[test]
@@ -135,7 +143,7 @@ fn what_is_not_understood_is_refused() {
         ..good.clone()
     };
     assert!(matches!(
-        worker.run(&version),
+        run(&worker, &version),
         Err(JobError::Version("job", 2))
     ));
     let mut request = request(&worker);
@@ -145,7 +153,7 @@ fn what_is_not_understood_is_refused() {
         ..good
     };
     assert!(matches!(
-        worker.run(&version),
+        run(&worker, &version),
         Err(JobError::Version("request", 2))
     ));
     request.version = 1;
@@ -155,10 +163,10 @@ fn what_is_not_understood_is_refused() {
         ..good
     };
     assert!(matches!(
-        worker.run(&unknown),
+        run(&worker, &unknown),
         Err(JobError::UnknownModel(_))
     ));
-    worker.run(&good).unwrap();
+    run(&worker, &good).unwrap();
 }
 
 proptest! {
@@ -173,7 +181,7 @@ proptest! {
         let position = position % bytes.len();
         bytes[position] ^= mask;
         job.request = bytes.into();
-        if let Ok(result) = worker.run(&job) {
+        if let Ok(result) = run(&worker, &job) {
             prop_assert!(RecordVerifier::new(&B256::repeat_byte(4)).verify(&result.record));
             prop_assert_eq!(result.opening.request, job.request);
         }

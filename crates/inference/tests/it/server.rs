@@ -3,12 +3,16 @@
 use alloy_primitives::{Address, B256};
 use og_crypto::{NodeKey, RecordVerifier};
 use og_engine::Library;
-use og_inference::{Ledger, MAX_ADMITTED_JOBS, Worker, WorkerConfig, serve};
+use og_inference::{Ledger, MAX_HELD_BYTES, Worker, WorkerConfig, serve};
 use og_types::{
-    Amount, Canonical as _, ElementType, InferenceRequest, InferenceResponse, Job, JobResult,
-    ModelId, ModelInfo, RequestId, Tensor, Tier,
+    Amount, Canonical as _, ElementType, InferenceRequest, InferenceResponse, Job, JobEvent,
+    JobEvents, JobResult, ModelId, ModelInfo, RequestId, Tensor, Tier,
+    language::{ONE, Prompt, Question, Reply, Said},
 };
-use reqwest::{Client, Response, StatusCode, header::CONTENT_TYPE};
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use serde_json::Value;
 use std::{fs, path::Path, sync::Arc};
 use tokio::{
@@ -81,6 +85,33 @@ impl Server {
             .send()
             .await
             .unwrap()
+    }
+
+    /// As [`Self::post`], for the answer as it comes.
+    async fn stream(&self, job: &Job) -> Response {
+        self.client
+            .post(format!("http://{}/v1/jobs", self.address))
+            .header(CONTENT_TYPE, "application/cbor")
+            .header(ACCEPT, "application/cbor-seq")
+            .body(job.to_bytes())
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// A job that asks the teller of stories.
+    async fn story(&self, id: u8, question: &Question) -> Job {
+        let models: Vec<ModelInfo> = self.get("/v1/models").await.json().await.unwrap();
+        let request = InferenceRequest {
+            version: 1,
+            model: models[1].id,
+            inputs: question.to_tensors().unwrap(),
+        };
+        Job {
+            seed: 7,
+            request: request.to_bytes().into(),
+            ..self.job(id)
+        }
     }
 
     fn job(&self, id: u8) -> Job {
@@ -179,7 +210,7 @@ async fn an_operator_sees_readiness_and_figures() {
         r#"og_http_requests_total{route="/v1/jobs",status="200"} 1"#,
         r#"og_http_requests_total{route="/v1/jobs",status="400"} 1"#,
         r#"og_http_request_seconds_count{route="/v1/jobs"} 2"#,
-        "og_inference_jobs_running 0",
+        "og_inference_computations 0",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
@@ -261,10 +292,13 @@ async fn jobs_beyond_those_taken_on_are_told_to_come_back() {
     let server = Server::start(directory.path()).await;
     // Clients that announce a job and do not send it: each holds a place.
     let mut waiting = Vec::new();
-    for _ in 0..MAX_ADMITTED_JOBS {
+    for _ in 0..MAX_HELD_BYTES / Job::MAX_BYTES {
         let mut stream = TcpStream::connect(&server.address).await.unwrap();
-        let head = "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/cbor\r\n\
-                    Content-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+        let length = Job::MAX_BYTES;
+        let head = format!(
+            "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/cbor\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         // The server asks for the body once the job has its place.
         let mut answer = [0; 25];
@@ -272,7 +306,10 @@ async fn jobs_beyond_those_taken_on_are_told_to_come_back() {
         assert!(answer.starts_with(b"HTTP/1.1 100"));
         waiting.push(stream);
     }
-    let response = server.post(server.job(1).to_bytes()).await;
+    // Small ones find room.
+    let small = server.post(server.job(2).to_bytes()).await;
+    assert_eq!(small.status(), StatusCode::OK);
+    let response = server.post(vec![0; Job::MAX_BYTES]).await;
     assert_eq!(response.headers()["retry-after"], "1");
     failure(response, StatusCode::TOO_MANY_REQUESTS, "busy").await;
     assert_eq!(
@@ -281,8 +318,95 @@ async fn jobs_beyond_those_taken_on_are_told_to_come_back() {
     );
     drop(waiting);
     // The places become free as the server notices that the clients left.
-    while server.post(server.job(1).to_bytes()).await.status() != StatusCode::OK {
+    while server.post(vec![0; Job::MAX_BYTES]).await.status() != StatusCode::BAD_REQUEST {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
+    server.stop().await;
+}
+
+fn question(max_tokens: i64) -> Question {
+    Question {
+        max_tokens: Some(max_tokens),
+        temperature: ONE,
+        ..Question::new(Prompt::Text("Once upon a time".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_comes_in_pieces_that_add_up_to_the_signed_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let job = server.story(1, &question(60)).await;
+    let mut response = server.stream(&job).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/cbor-seq");
+    let (mut events, mut sum, mut portions) = (JobEvents::default(), Said::empty(), 0);
+    let mut result = None;
+    while let Some(bytes) = response.chunk().await.unwrap() {
+        portions += usize::from(result.is_none());
+        events.push(&bytes).unwrap();
+        while let Some(event) = events.next_event().unwrap() {
+            match event {
+                JobEvent::Piece(piece) => sum.add(&piece).unwrap(),
+                JobEvent::Result(whole) => result = Some(whole),
+                JobEvent::Failed(failure) => panic!("{failure:?}"),
+            }
+        }
+    }
+    assert!(events.has_ended() && portions > 3, "{portions} portions");
+    let result = result.unwrap();
+    assert!(RecordVerifier::new(&B256::ZERO).verify(&result.record));
+    let reply = |result: &JobResult| {
+        let response = InferenceResponse::from_bytes(&result.opening.response).unwrap();
+        Reply::from_tensors(&response.outputs).unwrap()
+    };
+    assert_eq!(sum.check(&reply(&result).said), Ok(()));
+    // Asked as a whole, the answer is the same.
+    let job = server.story(2, &question(60)).await;
+    let whole = server.post(job.to_bytes()).await.bytes().await.unwrap();
+    let whole = JobResult::from_bytes(&whole).unwrap();
+    assert_eq!(reply(&whole), reply(&result));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_fails_before_its_first_piece_says_so_in_its_status() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let long = Question::new(Prompt::Text("fox ".repeat(10_000)));
+    let job = server.story(1, &long).await;
+    let message = failure(
+        server.stream(&job).await,
+        StatusCode::BAD_REQUEST,
+        "bad_input",
+    )
+    .await;
+    assert!(message.contains("shorten it"), "{message}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_its_answer_before_it_is_signed() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let job = server.story(1, &question(400)).await;
+    let mut response = server.stream(&job).await;
+    assert!(response.chunk().await.unwrap().is_some());
+    drop(response);
+    loop {
+        let figures = server.ask_as_operator("/metrics").await;
+        if figures
+            .text()
+            .await
+            .unwrap()
+            .contains("og_inference_jobs_admitted 0")
+        {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    // Had it gone on to its end, the id would be used.
+    let again = server.post(job.to_bytes()).await;
+    assert_eq!(again.status(), StatusCode::OK);
     server.stop().await;
 }

@@ -37,6 +37,17 @@ canonical_struct!(JobFailure, max_bytes = MAX_NAME_BYTES + MAX_MESSAGE_BYTES + 1
     message <= MAX_MESSAGE_BYTES,
 });
 
+impl JobFailure {
+    /// A failure; a message that is too long is cut.
+    pub fn new(code: &str, message: &str) -> Self {
+        let end = message.floor_char_boundary(MAX_MESSAGE_BYTES);
+        Self {
+            code: code.to_owned(),
+            message: message.split_at(end).0.to_owned(),
+        }
+    }
+}
+
 /// What comes of a job, in this order: any number of pieces, then one of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobEvent {

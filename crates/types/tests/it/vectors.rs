@@ -5,7 +5,8 @@
 use alloy_primitives::hex;
 use og_types::{
     Canonical, Checkpoint, Genesis, Header, Inclusion, InferenceRequest, InferenceResponse,
-    Receipt, SignedRecord,
+    JobEvent, JobEvents, JobFailure, Receipt, SignedRecord,
+    language::{Piece, Said},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -70,6 +71,39 @@ fn the_receipts_are_made_of_the_other_vectors() {
     let longer = Receipt::from_bytes(&bytes("receipt_descendants.bin")).unwrap();
     assert_eq!(longer.record, receipt.record);
     assert_eq!(longer.descendants.len(), 2);
+}
+
+#[test]
+fn a_jobs_events_are_read_to_their_end() {
+    let events = |name: &str| {
+        let (mut reader, mut events) = (JobEvents::default(), vec![]);
+        for byte in bytes(name) {
+            reader.push(&[byte]).unwrap();
+            events.extend(reader.next_event().unwrap());
+        }
+        assert!(reader.has_ended());
+        events
+    };
+    let mut said = Said::empty();
+    let mut result = None;
+    for event in events("job_events.bin") {
+        match event {
+            JobEvent::Piece(piece) => said.add(&piece).unwrap(),
+            JobEvent::Result(whole) => result = Some(whole),
+            JobEvent::Failed(failure) => panic!("{failure:?}"),
+        }
+    }
+    assert_eq!(said.text, "Let me look.");
+    assert_eq!(said.tool_calls[0].arguments, "{\"at\":1}");
+    assert_eq!(said.logprobs[0].top[1].logprob, -70_000);
+    let receipt = Receipt::from_bytes(&bytes("receipt.bin")).unwrap();
+    assert_eq!(result.unwrap().record, receipt.record);
+    let failed = JobFailure::new("busy", "try again later");
+    assert_eq!(events("job_failed.bin"), [JobEvent::Failed(failed)]);
+    // Kind 0 is text.
+    let first = JobEvent::Piece(Piece::Text("Let me look.".to_owned()));
+    assert!(bytes("job_events.bin").starts_with(&[&[0x82, 0, 0x6c][..], b"Let me look."].concat()));
+    assert!(bytes("job_events.bin").starts_with(&first.to_bytes()));
 }
 
 #[test]

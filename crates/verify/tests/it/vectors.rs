@@ -10,7 +10,10 @@ use og_crypto::{
     block_hash, commit_input, commit_output, genesis_hash, merkle, validators::consensus_namespace,
     validators_hash,
 };
-use og_types::{Canonical, Checkpoint, Genesis, Receipt};
+use og_types::{
+    Canonical, Checkpoint, Genesis, JobEvent, JobFailure, JobResult, Receipt,
+    language::{Alternative, Logprob, Piece},
+};
 use og_verify::{TrustAnchor, verify};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, sync::Once};
@@ -56,6 +59,8 @@ fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
             text(payload(&response(), &receipt, commit_output)),
         ),
         ("list.json", text(list())),
+        ("job_events.bin", job_events(&receipt)),
+        ("job_failed.bin", job_failed()),
         ("certificate.json", text(certificate(&network, &receipt))),
         ("checkpoint.json", text(json!(checkpoint))),
         ("receipt.bin", receipt.to_bytes()),
@@ -95,6 +100,40 @@ fn record(network: &Network, receipt: &Receipt) -> Value {
         "message": hexadecimal([&length[..], &namespace, &canonical].concat()),
         "canonical": hexadecimal(receipt.record.to_bytes()),
     })
+}
+
+/// An event of every kind but failures, the result's that of a receipt.
+fn job_events(receipt: &Receipt) -> Vec<u8> {
+    let token = |bytes: &[u8], logprob| Alternative {
+        bytes: bytes.to_vec(),
+        logprob,
+    };
+    let result = JobResult {
+        version: 1,
+        record: receipt.record.clone(),
+        opening: receipt.opening.clone(),
+        evidence: None,
+    };
+    [
+        JobEvent::Piece(Piece::Text("Let me look.".to_owned())),
+        JobEvent::Piece(Piece::Call {
+            id: "call_0".to_owned(),
+            name: "look".to_owned(),
+        }),
+        JobEvent::Piece(Piece::Arguments("{\"at\":1}".to_owned())),
+        JobEvent::Piece(Piece::Logprobs(vec![Logprob {
+            chosen: token("é".as_bytes(), -65_536),
+            top: vec![token(b"e", -3), token(&[0xc3], -70_000)],
+        }])),
+        JobEvent::Result(Box::new(result)),
+    ]
+    .iter()
+    .flat_map(Canonical::to_bytes)
+    .collect()
+}
+
+fn job_failed() -> Vec<u8> {
+    JobEvent::Failed(JobFailure::new("busy", "try again later")).to_bytes()
 }
 
 fn payload<T: Canonical + serde::Serialize>(

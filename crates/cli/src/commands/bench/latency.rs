@@ -5,7 +5,7 @@ use super::{
     model::name_of,
 };
 use crate::failure::failure;
-use og_engine::Backend;
+use og_engine::{Backend, Pieces};
 use og_types::{ElementType, ModelDescription, Tensor, TensorDescription};
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -45,11 +45,12 @@ impl Latency {
     }
 
     /// The middle and the slowest hundredth of many requests, one after the other.
-    pub(super) fn round(&self) -> anyhow::Result<Vec<Sample>> {
+    pub(super) async fn round(&self) -> anyhow::Result<Vec<Sample>> {
         let mut micros = Vec::with_capacity(REQUESTS);
         for request in 0..UNCOUNTED + REQUESTS {
             let started = Instant::now();
-            self.backend.run(&self.inputs, 0)?;
+            let model = self.backend.clone();
+            model.run(self.inputs.clone(), 0, Pieces::UNWANTED).await?;
             if request >= UNCOUNTED {
                 micros.push(started.elapsed().as_secs_f64() * 1e6);
             }

@@ -29,7 +29,10 @@ impl Boundary {
                 return Ok(None);
             };
             let contents = usize::try_from(head.contents).unwrap_or(usize::MAX);
-            self.seen = self.seen.saturating_add(head.length).saturating_add(contents);
+            self.seen = self
+                .seen
+                .saturating_add(head.length)
+                .saturating_add(contents);
             self.heads = self.heads.saturating_sub(1).saturating_add(head.items);
             // Each item takes at least a byte.
             let least = u64::try_from(self.seen).unwrap_or(u64::MAX);

@@ -24,7 +24,11 @@ fn piece() -> impl Strategy<Value = Piece> {
 fn events() -> impl Strategy<Value = Vec<JobEvent>> {
     (vec(piece(), 0..12), "[a-z_]{1,20}", ".{0,99}").prop_map(|(pieces, code, message)| {
         let last = JobEvent::Failed(JobFailure { code, message });
-        pieces.into_iter().map(JobEvent::Piece).chain([last]).collect()
+        pieces
+            .into_iter()
+            .map(JobEvent::Piece)
+            .chain([last])
+            .collect()
     })
 }
 
@@ -93,7 +97,10 @@ fn what_claims_to_be_too_long_is_refused_before_it_arrives() {
     assert_eq!(first(&[0x82, 0, 0x7a, 0, 1, 0, 0]), Ok(None));
     // Indefinite lengths, maps and tags.
     for bytes in [&[0x9f][..], &[0x82, 0, 0x7f], &[0xa1], &[0xc1]] {
-        assert!(matches!(first(bytes), Err(DecodeError::Field { .. })), "{bytes:?}");
+        assert!(
+            matches!(first(bytes), Err(DecodeError::Field { .. })),
+            "{bytes:?}"
+        );
     }
 }
 

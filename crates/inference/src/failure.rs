@@ -1,0 +1,72 @@
+//! Why a job has no result, as clients see it: in the status and body of a response, or as the last event of an answer.
+
+use crate::worker::JobError;
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use og_types::JobFailure;
+use serde_json::json;
+
+/// An error as clients see it: `{"error": {"code", "message"}}` with its HTTP status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
+        let (status, code) = match &error {
+            JobError::Version(..) | JobError::Request(_) => {
+                (StatusCode::BAD_REQUEST, "bad_request")
+            }
+            JobError::Input(_) | JobError::Refused(_) => (StatusCode::BAD_REQUEST, "bad_input"),
+            JobError::UnknownModel(_) => (StatusCode::NOT_FOUND, "unknown_model"),
+            JobError::Used(_) => (StatusCode::CONFLICT, "request_id_used"),
+            JobError::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            JobError::Model(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
+            JobError::Node(reason) => {
+                tracing::error!(
+                    reason,
+                    "a job failed for a reason of this node: check its disk and memory"
+                );
+                return Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "node_failed",
+                    "the node failed: its operator finds the reason in its log",
+                );
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<Failure> for JobFailure {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.code, &failure.message)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": { "code": self.code, "message": self.message } }));
+        let retry = [(header::RETRY_AFTER, "1")];
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (self.status, retry, body).into_response(),
+            status => (status, body).into_response(),
+        }
+    }
+}
