@@ -288,7 +288,6 @@ fn long_texts_of_one_sequence_and_sixteen_at_once_are_equal() {
 
 #[test]
 fn tensors_go_through_a_program_entry_by_entry() {
-    use crate::Backend as _;
     use og_types::{ElementType, Tensor};
     let model = Arc::new(programs::picture(5));
     let backend = super::ExactTensors::new(model.clone()).unwrap();

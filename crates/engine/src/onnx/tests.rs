@@ -110,7 +110,7 @@ fn runs_repeat_bit_for_bit_on_one_machine_and_outputs_are_probabilities() {
     let model = digits();
     let input = image((0..64).map(|index| index as f32 / 64.0));
     let first = model.infer(std::slice::from_ref(&input)).unwrap();
-    assert_eq!(first, digits().run(&[input], 0).unwrap());
+    assert_eq!(first, digits().infer(&[input]).unwrap());
     assert_eq!(first[0].shape, [1, 10]);
     let sum: f32 = floats(&first[0]).iter().sum();
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
@@ -158,7 +158,7 @@ fn wrong_inputs_are_refused_with_what_is_expected() {
     );
     assert!(
         model
-            .run(&[], 0)
+            .infer(&[])
             .unwrap_err()
             .to_string()
             .contains("\"image\" is missing")
@@ -224,9 +224,9 @@ fn zeros_of_shape(shape: pb::TensorProto) -> Vec<u8> {
 #[test]
 fn a_model_whose_tensors_are_too_large_is_refused_or_its_answer_is() {
     let small = OnnxFloat::load(&bomb(1000)).unwrap();
-    assert_eq!(small.run(&[], 0).unwrap()[0].data.len(), 4000);
+    assert_eq!(small.infer(&[]).unwrap()[0].data.len(), 4000);
     let above_response = OnnxFloat::load(&bomb(2 << 20)).unwrap();
-    assert_eq!(above_response.run(&[], 0).unwrap_err(), RunError::TooLarge);
+    assert_eq!(above_response.infer(&[]).unwrap_err(), RunError::TooLarge);
     let error = OnnxFloat::load(&bomb((MAX_INTERMEDIATE_BYTES / 4 + 1) as i64)).unwrap_err();
     assert!(
         matches!(error, LoadError::IntermediateTooLarge(_)),
