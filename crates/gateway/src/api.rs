@@ -2,11 +2,13 @@
 
 use crate::{
     config::{BODY_TIMEOUT, MAX_BODY_BYTES},
+    dialect::Dialect,
     error::{ApiError, ErrorBody},
     infer::{InferAnswer, InferRequest, Service, store_error},
     models::{ModelsBody, OfferedModel},
     settle::blocking,
     store::Answer,
+    talk::talk,
     view::receipt_json,
 };
 use axum::{
@@ -23,10 +25,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use og_opengradient::GatewayIdentity;
 use og_types::{Canonical as _, Receipt, RequestId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -44,9 +47,27 @@ struct Description;
 
 /// What the handlers share.
 pub(crate) struct Shared {
-    pub(crate) service: Service,
+    pub(crate) service: Arc<Service>,
+    /// The keys that OpenGradient's clients know this gateway by, if it has any.
+    pub(crate) identity: Option<GatewayIdentity>,
     /// One permit per inference request in progress.
-    pub(crate) in_flight: Semaphore,
+    pub(crate) in_flight: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// A place among the requests in progress.
+    ///
+    /// # Errors
+    /// [`ApiError`] if there is none left.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.in_flight.clone().try_acquire_owned().map_err(|_| {
+            ApiError::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                "too many requests are in progress: try again",
+            )
+        })
+    }
 }
 
 /// Where a program learns that the receipt is not there yet.
@@ -77,6 +98,10 @@ fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(infer))
         .routes(routes!(receipt))
         .routes(routes!(models))
+        .routes(routes!(chat))
+        .routes(routes!(completions))
+        .routes(routes!(responses))
+        .routes(routes!(messages))
 }
 
 /// The interface's OpenAPI description.
@@ -130,18 +155,12 @@ async fn infer(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Json<InferAnswer>, ApiError> {
-    let _permit = shared.in_flight.try_acquire().map_err(|_| {
-        ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_requests",
-            "too many requests are in progress: try again",
-        )
-    })?;
+    let _place = shared.place()?;
     let body = read_body(request).await?;
     shared.service.infer(body.into()).await.map(Json)
 }
 
-async fn read_body(request: Request) -> Result<Bytes, ApiError> {
+pub(crate) async fn read_body(request: Request) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -260,4 +279,56 @@ async fn models(State(shared): State<Arc<Shared>>) -> Json<ModelsBody> {
         object: "list",
         data,
     })
+}
+
+/// Go on with a conversation, as OpenAI's API does.
+#[utoipa::path(
+    post, path = "/v1/chat/completions", request_body = Object,
+    responses(
+        (status = 200, description = "OpenAI's `chat.completion`, or a stream of `chat.completion.chunk`, with `og_receipt` beside.", body = Object),
+        (status = "4XX", description = "The request cannot be answered; `param` says where.", body = ErrorBody),
+        (status = "5XX", description = "No node gave a sound answer.", body = ErrorBody),
+    )
+)]
+async fn chat(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    talk(shared, Dialect::Chat, request).await
+}
+
+/// Go on with a text, as OpenAI's older API does.
+#[utoipa::path(
+    post, path = "/v1/completions", request_body = Object,
+    responses(
+        (status = 200, description = "OpenAI's `text_completion`, whole or streamed, with `og_receipt` beside.", body = Object),
+        (status = "4XX", description = "The request cannot be answered; `param` says where.", body = ErrorBody),
+        (status = "5XX", description = "No node gave a sound answer.", body = ErrorBody),
+    )
+)]
+async fn completions(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    talk(shared, Dialect::Completions, request).await
+}
+
+/// Go on with a list of items, as OpenAI's newer API does. Nothing is kept: a request holds the whole conversation.
+#[utoipa::path(
+    post, path = "/v1/responses", request_body = Object,
+    responses(
+        (status = 200, description = "OpenAI's `response`, or a stream of its events, with `og_receipt` beside.", body = Object),
+        (status = "4XX", description = "The request cannot be answered; `param` says where.", body = ErrorBody),
+        (status = "5XX", description = "No node gave a sound answer.", body = ErrorBody),
+    )
+)]
+async fn responses(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    talk(shared, Dialect::Responses, request).await
+}
+
+/// Go on with a conversation, as Anthropic's API does.
+#[utoipa::path(
+    post, path = "/v1/messages", request_body = Object,
+    responses(
+        (status = 200, description = "Anthropic's `message`, or a stream of its events, with `og_receipt` beside.", body = Object),
+        (status = "4XX", description = "The request cannot be answered, in Anthropic's shape.", body = Object),
+        (status = "5XX", description = "No node gave a sound answer, in Anthropic's shape.", body = Object),
+    )
+)]
+async fn messages(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    talk(shared, Dialect::Messages, request).await
 }

@@ -1,10 +1,11 @@
 //! What a gateway is told when it starts, and its fixed limits.
 
 use alloy_primitives::B256;
+use og_opengradient::GatewayIdentity;
 use std::{path::PathBuf, time::Duration};
 
 /// Everything that a gateway has to be told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct GatewayConfig {
     /// The chain on which records settle.
     pub chain_id: u64,
@@ -16,6 +17,8 @@ pub struct GatewayConfig {
     pub validators: Vec<String>,
     /// File of the database, created where there is none.
     pub database: PathBuf,
+    /// The keys that OpenGradient's clients know this gateway by; without them its answers carry no `tee_*` fields.
+    pub identity: Option<GatewayIdentity>,
     /// Bytes of settled receipts to keep; the oldest are forgotten first.
     pub retained_bytes: u64,
 }
@@ -27,6 +30,8 @@ pub const DEFAULT_RETAINED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Inference requests in progress, from reading their bodies on; more are told to come back.
 pub const MAX_IN_FLIGHT: usize = 32;
+/// Pieces of one answer that wait for its client; then the model waits.
+pub const MAX_PIECES_WAITING: usize = 64;
 /// Answers whose records are not final yet; more requests are told to come back.
 pub const MAX_PENDING: u64 = 4096;
 /// Records whose fate is asked of validators at the same time.
@@ -44,8 +49,10 @@ pub const MAX_REASON_BYTES: usize = 512;
 
 /// How long a client may take to send the body of its request.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one node may take to answer a job.
-pub const JOB_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one node may take to answer a job, to its last piece.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a node may be silent before the next piece of an answer.
+pub const PIECE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a node or a validator may take to accept a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a validator may take to answer a call, and a node to list its models.

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
+use og_dialects::Fault;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -73,6 +74,26 @@ impl ApiError {
             "internal_error",
             "the gateway failed; its log says why",
         )
+    }
+
+    /// The same as the formats of language models have it.
+    pub(crate) fn into_dialect(self) -> og_dialects::ApiError {
+        let fault = match self.status {
+            StatusCode::NOT_FOUND => Fault::NotFound,
+            StatusCode::PAYLOAD_TOO_LARGE => Fault::TooLarge,
+            StatusCode::TOO_MANY_REQUESTS => Fault::TooMany,
+            StatusCode::BAD_GATEWAY => Fault::Upstream,
+            StatusCode::SERVICE_UNAVAILABLE => Fault::Busy,
+            StatusCode::REQUEST_TIMEOUT => Fault::Timeout,
+            status if status.is_client_error() => Fault::Request,
+            _ => Fault::Internal,
+        };
+        og_dialects::ApiError {
+            fault,
+            message: self.message,
+            param: self.param,
+            code: Some(self.code),
+        }
     }
 
     /// Names the field at fault.

@@ -131,7 +131,7 @@ impl Service {
     }
 
     /// Stores the answer before anybody sees it, then has its record settled.
-    async fn keep(&self, result: JobResult) -> Result<(), ApiError> {
+    pub(crate) async fn keep(&self, result: JobResult) -> Result<(), ApiError> {
         let (store, queue) = (self.store.clone(), self.queue.clone());
         // In a task of its own, because a client that hangs up ends the handler between any two
         // steps, and an answer that is stored but never queued would wait for the next start.
@@ -256,6 +256,9 @@ fn run_error(error: RunError) -> ApiError {
     match error {
         RunError::Rejected { status, message } => {
             ApiError::new(status, "rejected_by_node", message).about("inputs")
+        }
+        RunError::Busy(reason) => {
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", reason)
         }
         RunError::NoneAnswered(reason) => ApiError::new(
             StatusCode::BAD_GATEWAY,

@@ -5,24 +5,29 @@
 //! moment it is final. The gateway decides nothing about truth: what it hands out, anyone can
 //! verify without it.
 //!
-//! Reading order: `api`, `infer`, `nodes`, `check`, `store`, `settle`, `chain`.
+//! Reading order: `api`, `infer` (tensors), `talk` and `ask` (language models), `nodes`, `check`, `store`, `settle`, `chain`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 mod api;
+mod ask;
 mod chain;
 mod check;
 pub mod config;
+mod dialect;
 mod error;
+mod extra;
 mod http;
 mod in_flight;
 mod infer;
 mod models;
 mod nodes;
 mod operated;
+mod reply;
 mod server;
 mod settle;
 mod store;
+mod talk;
 mod view;
 
 pub use api::openapi;

@@ -1,5 +1,9 @@
 //! The inference nodes: what they offer, whose turn it is, and handing them jobs.
 
+mod streamed;
+
+pub(crate) use streamed::StreamError;
+
 use crate::{
     check::ResultError,
     config::{
@@ -29,6 +33,8 @@ const MAX_ERROR_BYTES: usize = 16 * 1024;
 pub(crate) enum RunError {
     /// A node says that the request itself is at fault.
     Rejected { status: StatusCode, message: String },
+    /// The nodes have more to do than they take on.
+    Busy(String),
     /// Every node that was tried failed; the last one's reason.
     NoneAnswered(String),
 }
@@ -64,14 +70,24 @@ impl Offers {
 
     /// The model that a client means by `text`: an id, or a name. Where nodes disagree about a
     /// name, the first configured node that knows it decides; an id leaves nothing to decide.
+    ///
+    /// OpenGradient's clients write names in two more ways: with a provider before a slash, and, by a mistake in the
+    /// documentation that they follow, as `TEE_LLM.` and the name of a constant.
     pub(crate) fn find(&self, text: &str) -> Option<ModelInfo> {
         let id: Option<ModelId> = text.parse().ok();
-        self.lists
-            .iter()
-            .flatten()
-            .flat_map(|list| list.iter())
-            .find(|model| id == Some(model.id) || model.name == text)
-            .cloned()
+        let known = |matches: &dyn Fn(&ModelInfo) -> bool| {
+            let models = self.lists.iter().flatten().flat_map(|list| list.iter());
+            models.into_iter().find(|model| matches(model)).cloned()
+        };
+        known(&|model| id == Some(model.id) || model.name == text)
+            .or_else(|| {
+                let (_, bare) = text.split_once('/')?;
+                known(&|model| model.name == bare)
+            })
+            .or_else(|| {
+                let constant = letters(text.strip_prefix("TEE_LLM.")?);
+                known(&|model| letters(&model.name) == constant)
+            })
     }
 
     fn nodes_with(&self, id: &ModelId) -> Vec<usize> {
@@ -80,6 +96,12 @@ impl Offers {
             .filter(|index| matches!(&self.lists[*index], Some(list) if offers(list)))
             .collect()
     }
+}
+
+/// A name without case and punctuation.
+fn letters(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// One node, and what it said last about its models.
@@ -173,14 +195,9 @@ impl Nodes {
         job: &Job,
         judge: impl Fn(&JobResult) -> Result<InferenceResponse, ResultError>,
     ) -> Result<(JobResult, InferenceResponse), RunError> {
-        let mut order = offers.nodes_with(model);
-        if !order.is_empty() {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % order.len();
-            order.rotate_left(turn);
-        }
         let body = axum::body::Bytes::from(job.to_bytes());
         let mut reason = "no node offers the model any more".to_owned();
-        for index in order.into_iter().take(MAX_ATTEMPTS) {
+        for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
             let url = &self.nodes[index].url;
             reason = match self.post_job(url, body.clone()).await {
                 Ok(result) => match judge(&result) {
@@ -190,11 +207,21 @@ impl Nodes {
                 Err(PostError::Rejected { status, message }) => {
                     return Err(RunError::Rejected { status, message });
                 }
-                Err(PostError::Failed(reason)) => reason,
+                Err(PostError::Busy(reason) | PostError::Failed(reason)) => reason,
             };
             tracing::warn!(node = url, request_id = %job.request_id, reason, "node failed a job");
         }
         Err(RunError::NoneAnswered(reason))
+    }
+
+    /// The nodes that offer the model, each time beginning with the next.
+    fn order(&self, offers: &Offers, model: &ModelId) -> Vec<usize> {
+        let mut order = offers.nodes_with(model);
+        if !order.is_empty() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % order.len();
+            order.rotate_left(turn);
+        }
+        order
     }
 
     async fn post_job(&self, url: &str, body: axum::body::Bytes) -> Result<JobResult, PostError> {
@@ -207,12 +234,8 @@ impl Nodes {
             .send()
             .await
             .map_err(FetchError::from)?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = read_bounded(response, MAX_ERROR_BYTES)
-                .await
-                .unwrap_or_default();
-            return Err(PostError::from_answer(status, &body));
+        if !response.status().is_success() {
+            return Err(PostError::from_response(response).await);
         }
         let bytes = read_bounded(response, JobResult::MAX_BYTES).await?;
         JobResult::from_bytes(&bytes).map_err(|error| PostError::Failed(error.to_string()))
@@ -223,7 +246,9 @@ impl Nodes {
 enum PostError {
     /// The request is at fault, and would be elsewhere.
     Rejected { status: StatusCode, message: String },
-    /// The node is at fault, or busy: another may do better.
+    /// The node has more to do than it takes on.
+    Busy(String),
+    /// The node is at fault: another may do better.
     Failed(String),
 }
 
@@ -245,6 +270,20 @@ struct NodeErrorDetail {
 }
 
 impl PostError {
+    /// What an answer that is none says.
+    async fn from_response(response: reqwest::Response) -> Self {
+        let status = response.status();
+        let body = read_bounded(response, MAX_ERROR_BYTES).await;
+        Self::from_answer(status, &body.unwrap_or_default())
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Rejected { message, .. } => message,
+            Self::Busy(reason) | Self::Failed(reason) => reason,
+        }
+    }
+
     fn from_answer(status: StatusCode, body: &[u8]) -> Self {
         let message = match serde_json::from_slice::<NodeError>(body) {
             Ok(body) => excerpt(&body.error.message),
@@ -255,6 +294,7 @@ impl PostError {
             | StatusCode::CONFLICT
             | StatusCode::PAYLOAD_TOO_LARGE
             | StatusCode::UNPROCESSABLE_ENTITY => Self::Rejected { status, message },
+            StatusCode::TOO_MANY_REQUESTS => Self::Busy(message),
             _ => Self::Failed(format!("{status}: {message}")),
         }
     }

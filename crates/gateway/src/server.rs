@@ -65,7 +65,7 @@ pub async fn serve(
         SettlementMetrics::register(&mut registry),
     );
     let shared = Arc::new(Shared {
-        service: Service {
+        service: Arc::new(Service {
             nodes: Nodes::new(client, &config.nodes),
             checker: ResultChecker {
                 chain_id: config.chain_id,
@@ -74,8 +74,9 @@ pub async fn serve(
             store,
             queue,
             in_flight: InFlight::default(),
-        },
-        in_flight: Semaphore::new(MAX_IN_FLIGHT),
+        }),
+        identity: config.identity,
+        in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
     });
     let app = RequestMetrics::register(&mut registry).observe(app(shared.clone()));
     let operated = Arc::new(OperatedGateway::new(shared, validators, registry));

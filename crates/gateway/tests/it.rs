@@ -10,3 +10,7 @@ mod description;
 mod fates;
 #[path = "it/network.rs"]
 mod network;
+#[path = "it/speaker.rs"]
+mod speaker;
+#[path = "it/talks.rs"]
+mod talks;

@@ -230,6 +230,7 @@ async fn a_gateway_that_lacks_something_says_what() {
         nodes: nodes.iter().map(|url| (*url).to_owned()).collect(),
         validators: vec!["http://127.0.0.1:1".to_owned()],
         database: directory.path().join("gateway.redb"),
+        identity: None,
         retained_bytes: 1,
     };
     let run = async |config| {

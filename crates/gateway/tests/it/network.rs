@@ -18,6 +18,7 @@ use og_crypto::{
     merkle::{ListTree, list_root},
 };
 use og_gateway::{GatewayConfig, config::DEFAULT_RETAINED_BYTES, serve};
+use og_opengradient::GatewayIdentity;
 use og_types::{
     Canonical as _, Computed, Header, InferenceRequest, InferenceResponse, Job, JobResult, ModelId,
     Opening, Record, RequestId, SignedRecord, Tensor,
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -315,6 +316,19 @@ fn proof(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {
     })
 }
 
+/// The keys of every gateway here: to make them takes a while.
+static IDENTITY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let validity = 0..=4_000_000_000;
+    let names = ["localhost".to_owned()];
+    let identity = GatewayIdentity::generate(&names, &validity, &mut rand::rng()).unwrap();
+    identity.to_bytes().unwrap().to_vec()
+});
+
+/// What the gateways sign with.
+pub(crate) fn identity() -> GatewayIdentity {
+    GatewayIdentity::from_bytes(&IDENTITY).unwrap()
+}
+
 /// A running gateway. Dropping it ends its process rudely; [`stop`](Self::stop) asks it to.
 pub(crate) struct Gateway {
     pub(crate) url: String,
@@ -333,6 +347,7 @@ impl Gateway {
             nodes: owned(nodes),
             validators: owned(validators),
             database: directory.join("gateway.redb"),
+            identity: Some(identity()),
             retained_bytes: DEFAULT_RETAINED_BYTES,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -378,6 +393,20 @@ impl Gateway {
         let response = self.client.post(url).body(body).send().await.unwrap();
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())
+    }
+
+    /// Posts a document with these headers.
+    pub(crate) async fn send(
+        &self,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Response {
+        let mut request = self.client.post(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(body.to_string()).send().await.unwrap()
     }
 
     /// Asks to double two numbers.

@@ -1,0 +1,220 @@
+//! A question to a language model, from the gateway's door to a signed answer, piece by piece.
+
+use crate::{
+    config::MAX_PIECES_WAITING,
+    infer::{Service, now_ms},
+    nodes::{Offers, RunError, StreamError},
+    reply::{Answered, answered},
+};
+use alloy_primitives::Address;
+use og_dialects::{ApiError, Fault};
+use og_types::{
+    Amount, Canonical as _, InferenceRequest, Job, ModelInfo, RequestId, Tier,
+    language::{self, Piece, Question},
+    limits::MAX_PAYLOAD_BYTES,
+};
+use std::sync::Arc;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+/// What comes of a question, with the number of the choice that it is about.
+pub(crate) enum Event {
+    /// More of a choice.
+    Piece(usize, Piece),
+    /// A choice is complete, judged and stored.
+    Done(usize, Box<Answered>),
+    /// A choice cannot be completed.
+    Failed(ApiError),
+}
+
+/// Answers on their way. Dropping it ends the work on them.
+pub(crate) struct Asking {
+    events: mpsc::Receiver<Event>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Asking {
+    /// The next event; `None` when all choices are complete.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        for choice in &self.running {
+            choice.abort();
+        }
+    }
+}
+
+/// Where the pieces of one choice go.
+#[derive(Clone)]
+pub(crate) struct Pieces {
+    choice: usize,
+    events: mpsc::Sender<Event>,
+}
+
+/// Nobody waits for the answer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl Pieces {
+    /// Passes a piece on; waits while the client is slower than the model.
+    ///
+    /// # Errors
+    /// [`Gone`] if the client has left.
+    pub(crate) async fn send(&self, piece: Piece) -> Result<(), Gone> {
+        self.emit(Event::Piece(self.choice, piece)).await
+    }
+
+    async fn emit(&self, event: Event) -> Result<(), Gone> {
+        self.events.send(event).await.map_err(|_| Gone)
+    }
+}
+
+impl Service {
+    /// The language model that a client means by `name`.
+    ///
+    /// # Errors
+    /// [`ApiError`] if no node answers, or none has such a model.
+    pub(crate) async fn language_model(
+        &self,
+        name: &str,
+    ) -> Result<(Arc<Offers>, ModelInfo), ApiError> {
+        let offers = self.nodes.offers().await;
+        if offers.answering() == 0 {
+            let reason = "no inference node answers: try again, or ask the operator";
+            return Err(ApiError::new(Fault::Busy, reason));
+        }
+        let missing = |reason: String| ApiError {
+            fault: Fault::NotFound,
+            message: reason,
+            param: Some("model".to_owned()),
+            code: Some("model_not_found"),
+        };
+        let model = offers.find(name).ok_or_else(|| {
+            missing(format!(
+                "no node offers the model {name:?}: GET /v1/models lists those that are offered"
+            ))
+        })?;
+        if model.description.inputs != language::description().inputs {
+            return Err(missing(format!(
+                "{name:?} is no language model: ask it with POST /v1/infer"
+            )));
+        }
+        Ok((Arc::new(offers), model))
+    }
+
+    /// Has nodes answer `questions`, one for each choice, with seeds that count up from `seed`.
+    ///
+    /// # Errors
+    /// [`ApiError`] if a question is one that no node could take.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        offers: &Arc<Offers>,
+        model: &ModelInfo,
+        questions: &[Question],
+        seed: u64,
+    ) -> Result<Asking, ApiError> {
+        let jobs = questions.iter().zip(0..).map(|(question, choice)| {
+            let request = request(model, question)?;
+            let job = job(&request, seed.wrapping_add(choice))?;
+            Ok((request, job))
+        });
+        let jobs = jobs.collect::<Result<Vec<_>, ApiError>>()?;
+        let (sender, events) = mpsc::channel(MAX_PIECES_WAITING);
+        let running = jobs
+            .into_iter()
+            .enumerate()
+            .map(|(choice, (request, job))| {
+                let pieces = Pieces {
+                    choice,
+                    events: sender.clone(),
+                };
+                let (service, offers) = (self.clone(), offers.clone());
+                tokio::spawn(async move {
+                    let event = match service.answer(&offers, &request, &job, &pieces).await {
+                        Ok(answered) => Event::Done(choice, Box::new(answered)),
+                        Err(error) => Event::Failed(error),
+                    };
+                    // A client that has left hears nothing.
+                    let _ = pieces.emit(event).await;
+                })
+            });
+        let running = running.collect();
+        Ok(Asking { events, running })
+    }
+
+    /// One choice: a node answers, the answer is judged and stored.
+    async fn answer(
+        &self,
+        offers: &Offers,
+        request: &InferenceRequest,
+        job: &Job,
+        pieces: &Pieces,
+    ) -> Result<Answered, ApiError> {
+        let judge = |result: &_| self.checker.check(job, request, result, now_ms());
+        let streamed = self
+            .nodes
+            .stream(offers, &request.model, job, judge, pieces)
+            .await
+            .map_err(stream_error)?;
+        let answered = answered(streamed)
+            .map_err(|error| ApiError::new(Fault::Upstream, error.to_string()))?;
+        self.keep(answered.result.clone())
+            .await
+            .map_err(|error| error.into_dialect())?;
+        Ok(answered)
+    }
+}
+
+/// The request that asks `model` a question.
+fn request(model: &ModelInfo, question: &Question) -> Result<InferenceRequest, ApiError> {
+    let inputs = question.to_tensors();
+    Ok(InferenceRequest {
+        version: 1,
+        model: model.id,
+        inputs: inputs.map_err(|error| ApiError::new(Fault::Request, error.to_string()))?,
+    })
+}
+
+fn job(request: &InferenceRequest, seed: u64) -> Result<Job, ApiError> {
+    let bytes = request.to_bytes();
+    if bytes.len() > MAX_PAYLOAD_BYTES {
+        let reason = format!(
+            "the question takes {} bytes, {MAX_PAYLOAD_BYTES} are allowed: shorten it",
+            bytes.len()
+        );
+        return Err(ApiError::new(Fault::TooLarge, reason));
+    }
+    Ok(Job {
+        version: 1,
+        request_id: RequestId(rand::random()),
+        payer: Address::ZERO,
+        price: Amount(0),
+        tier: Tier::Signed,
+        seed,
+        request: bytes.into(),
+    })
+}
+
+fn stream_error(error: StreamError) -> ApiError {
+    match error {
+        StreamError::Run(RunError::Rejected { status, message }) => {
+            let fault = match status.as_u16() {
+                413 => Fault::TooLarge,
+                _ => Fault::Request,
+            };
+            ApiError::new(fault, message)
+        }
+        StreamError::Run(RunError::Busy(reason)) => ApiError::new(Fault::TooMany, reason),
+        StreamError::Run(RunError::NoneAnswered(reason)) => ApiError::new(
+            Fault::Upstream,
+            format!("no node gave an answer that can be passed on; the last one: {reason}"),
+        ),
+        StreamError::BrokenOff(reason) => {
+            ApiError::new(Fault::Upstream, format!("the answer broke off: {reason}"))
+        }
+        StreamError::Gone => ApiError::new(Fault::Internal, "the client has left"),
+    }
+}

@@ -1,0 +1,109 @@
+//! What stands beside an answer: where its receipt will be, and the proof that OpenGradient's clients look for.
+
+use crate::{dialect::Wanted, infer::now_ms, reply::Answered};
+use alloy_primitives::{B256, hex};
+use og_dialects::{ApiError, Fault, openai::Style};
+use og_opengradient::{
+    FunctionCall, GatewayIdentity, ToolCall,
+    canonical::{self, CanonicalError},
+    hash, tool_calls_output,
+};
+use og_types::{
+    Canonical as _,
+    language::{Finish, Said},
+};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Map, Value, json};
+
+/// Fields beside those of the format.
+pub(crate) type Extra = Map<String, Value>;
+
+/// The fields beside an answer whose choices are `done`.
+///
+/// # Errors
+/// [`ApiError`] if the request cannot be signed as OpenGradient's clients sign theirs.
+pub(crate) fn extra(
+    identity: Option<&GatewayIdentity>,
+    wanted: &Wanted,
+    body: &[u8],
+    done: &[Answered],
+) -> Result<Extra, ApiError> {
+    let mut extra = Map::new();
+    let receipts: Vec<_> = done.iter().map(receipt).collect();
+    let receipt = match <[Value; 1]>::try_from(receipts) {
+        Ok([only]) => only,
+        Err(several) => Value::Array(several),
+    };
+    extra.insert("og_receipt".to_owned(), receipt);
+    if let (Some(identity), [only]) = (identity, done)
+        && let Some(request_hash) = signed_request(wanted, body)?
+    {
+        let output_hash = hash::output_hash(&output(&only.said));
+        let fields = identity
+            .signing
+            .attest(request_hash, output_hash, now_ms() / 1000);
+        let fields = fields.map_err(|error| ApiError::new(Fault::Internal, error.to_string()))?;
+        if let Ok(Value::Object(fields)) = serde_json::to_value(&fields) {
+            extra.extend(fields);
+        }
+    }
+    Ok(extra)
+}
+
+/// Where the receipt of a choice will be, and what is known until then.
+fn receipt(choice: &Answered) -> Value {
+    let signed = &choice.result.record;
+    let record = &signed.record;
+    let mut receipt = json!({
+        "request_id": record.request_id,
+        "receipt_url": format!("/v1/receipts/{}", record.request_id),
+        "model": record.model,
+        "tier": record.tier,
+        "computed": record.computed,
+        "node": record.node,
+        "seed": record.seed,
+        "record": hex::encode_prefixed(signed.to_bytes()),
+    });
+    if let (Some(host), Some(fields)) = (&choice.relayed_from, receipt.as_object_mut()) {
+        fields.insert("relayed_from".to_owned(), json!(host));
+    }
+    receipt
+}
+
+/// The hash of the request as OpenGradient's clients compute it; `None` if it would not say what was done.
+///
+/// What they hash has a temperature always, 0 if the request has none, which OpenAI's clients mean otherwise.
+fn signed_request(wanted: &Wanted, body: &[u8]) -> Result<Option<B256>, ApiError> {
+    #[derive(Deserialize)]
+    struct Given {
+        temperature: Option<IgnoredAny>,
+    }
+    let is_said = |style| {
+        style == Style::OpenGradient
+            || serde_json::from_slice::<Given>(body).is_ok_and(|given| given.temperature.is_some())
+    };
+    let canonical: Result<Vec<u8>, CanonicalError> = match wanted {
+        Wanted::Chat(_, style) if is_said(*style) => canonical::chat_request(body),
+        Wanted::Completions(_, style) if is_said(*style) => canonical::completion_request(body),
+        _ => return Ok(None),
+    };
+    match canonical {
+        Ok(bytes) => Ok(Some(hash::request_hash(&bytes))),
+        Err(error) => Err(ApiError::new(Fault::Request, error.to_string())),
+    }
+}
+
+/// What OpenGradient's clients take for the answer: its text, or its calls if it ends with them.
+fn output(said: &Said) -> String {
+    if said.finish != Finish::ToolCalls || said.tool_calls.is_empty() {
+        return said.text.clone();
+    }
+    let calls = said.tool_calls.iter().map(|call| {
+        let function = FunctionCall {
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+        };
+        ToolCall::new(call.id.clone(), function)
+    });
+    tool_calls_output(&calls.collect::<Vec<_>>())
+}

@@ -1,0 +1,172 @@
+//! A job whose answer comes in pieces.
+
+use super::{Nodes, Offers, PostError, RunError};
+use crate::{
+    ask::{Gone, Pieces},
+    check::ResultError,
+    config::{JOB_TIMEOUT, MAX_ATTEMPTS, PIECE_TIMEOUT},
+    http::{FetchError, excerpt},
+    reply::Streamed,
+};
+use axum::{
+    body::Bytes,
+    http::{
+        StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
+};
+use og_types::{
+    Canonical as _, InferenceResponse, Job, JobEvent, JobEvents, JobFailure, JobResult, ModelId,
+    language::Said,
+};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The media type of a job's events (RFC 8742).
+const CBOR_SEQUENCE: &str = "application/cbor-seq";
+
+/// Why there is no answer in pieces.
+#[derive(Debug)]
+pub(crate) enum StreamError {
+    /// No node began to answer.
+    Run(RunError),
+    /// A node failed after pieces of its answer were passed on; why.
+    BrokenOff(String),
+    /// The client has left.
+    Gone,
+}
+
+/// What one node's answer came to.
+enum Outcome {
+    Whole(Box<JobResult>, Said),
+    /// It failed; whether pieces of it were passed on already.
+    Failed(PostError, bool),
+    Gone,
+}
+
+impl Nodes {
+    /// Hands `job` to the nodes that offer the model, one after another, until one begins to answer; passes pieces on as
+    /// they come. What was begun is not begun again elsewhere: the client has seen it.
+    ///
+    /// # Errors
+    /// [`StreamError`] says whose fault it is.
+    pub(crate) async fn stream(
+        &self,
+        offers: &Offers,
+        model: &ModelId,
+        job: &Job,
+        judge: impl Fn(&JobResult) -> Result<InferenceResponse, ResultError>,
+        pieces: &Pieces,
+    ) -> Result<Streamed, StreamError> {
+        let body = Bytes::from(job.to_bytes());
+        let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
+        for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
+            let url = &self.nodes[index].url;
+            let (error, begun) = match self.post(url, body.clone(), pieces).await {
+                Outcome::Gone => return Err(StreamError::Gone),
+                Outcome::Failed(error, begun) => (error, begun),
+                Outcome::Whole(result, said) => match judge(&result) {
+                    Ok(response) => {
+                        return Ok(Streamed {
+                            pieces: said,
+                            result: *result,
+                            response,
+                        });
+                    }
+                    Err(error) => (PostError::Failed(error.to_string()), has_begun(&said)),
+                },
+            };
+            tracing::warn!(node = url, request_id = %job.request_id, reason = error.reason(), "node failed a job");
+            last = match error {
+                PostError::Rejected { status, message } => {
+                    return Err(StreamError::Run(RunError::Rejected { status, message }));
+                }
+                PostError::Failed(reason) if begun => return Err(StreamError::BrokenOff(reason)),
+                PostError::Busy(reason) => RunError::Busy(reason),
+                PostError::Failed(reason) => RunError::NoneAnswered(reason),
+            };
+        }
+        Err(StreamError::Run(last))
+    }
+
+    async fn post(&self, url: &str, body: Bytes, pieces: &Pieces) -> Outcome {
+        let mut said = Said::empty();
+        let deadline = Instant::now() + JOB_TIMEOUT;
+        let read = self.read(url, body, pieces, &mut said);
+        let late = || PostError::Failed(format!("no answer in {} s", JOB_TIMEOUT.as_secs()));
+        match timeout_at(deadline, read).await {
+            Ok(Ok(Ok(result))) => Outcome::Whole(Box::new(result), said),
+            Ok(Ok(Err(Gone))) => Outcome::Gone,
+            Ok(Err(error)) => Outcome::Failed(error, has_begun(&said)),
+            Err(_) => Outcome::Failed(late(), has_begun(&said)),
+        }
+    }
+
+    /// Reads a node's events to the last.
+    async fn read(
+        &self,
+        url: &str,
+        body: Bytes,
+        pieces: &Pieces,
+        said: &mut Said,
+    ) -> Result<Result<JobResult, Gone>, PostError> {
+        let mut response = self
+            .client
+            .post(format!("{url}/v1/jobs"))
+            .header(CONTENT_TYPE, "application/cbor")
+            .header(ACCEPT, CBOR_SEQUENCE)
+            .body(body)
+            .send()
+            .await
+            .map_err(FetchError::from)?;
+        if !response.status().is_success() {
+            return Err(PostError::from_response(response).await);
+        }
+        let mut events = JobEvents::default();
+        let malformed = |error: og_types::DecodeError| PostError::Failed(error.to_string());
+        loop {
+            let chunk = timeout(PIECE_TIMEOUT, response.chunk()).await;
+            let chunk = chunk.map_err(|_| {
+                PostError::Failed(format!("silent for {} s", PIECE_TIMEOUT.as_secs()))
+            })?;
+            let chunk = chunk.map_err(FetchError::from)?;
+            let chunk = chunk.ok_or_else(|| {
+                PostError::Failed("the answer was cut off before its end".to_owned())
+            })?;
+            events.push(&chunk).map_err(malformed)?;
+            while let Some(event) = events.next_event().map_err(malformed)? {
+                match event {
+                    JobEvent::Piece(piece) => {
+                        let added = said.add(&piece);
+                        added.map_err(|error| PostError::Failed(error.to_string()))?;
+                        if pieces.send(piece).await.is_err() {
+                            return Ok(Err(Gone));
+                        }
+                    }
+                    JobEvent::Result(result) => return Ok(Ok(*result)),
+                    JobEvent::Failed(failure) => return Err(PostError::from(&failure)),
+                }
+            }
+        }
+    }
+}
+
+/// Whether the client has seen something.
+fn has_begun(said: &Said) -> bool {
+    *said != Said::empty()
+}
+
+impl From<&JobFailure> for PostError {
+    fn from(failure: &JobFailure) -> Self {
+        let message = excerpt(&failure.message);
+        let rejected = |status| Self::Rejected {
+            status,
+            message: message.clone(),
+        };
+        match failure.code.as_str() {
+            "bad_request" | "bad_input" => rejected(StatusCode::BAD_REQUEST),
+            "request_id_used" => rejected(StatusCode::CONFLICT),
+            "busy" => Self::Busy(message),
+            code => Self::Failed(format!("{}: {message}", excerpt(code))),
+        }
+    }
+}

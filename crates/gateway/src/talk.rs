@@ -1,0 +1,234 @@
+//! Talking to language models over HTTP: a body in one of the published formats, an answer in the same, whole or in frames.
+
+use crate::{
+    api::{Shared, read_body},
+    ask::{Asking, Event},
+    dialect::{Dialect, Wanted, style},
+    error::ApiError as HttpError,
+    extra::{Extra, extra},
+    infer::now_ms,
+    reply::Answered,
+};
+use alloy_primitives::hex;
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::Request,
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use og_dialects::{ApiError, Fault, Head, Usage};
+use og_types::{Canonical as _, language::Said};
+use std::{convert::Infallible, sync::Arc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// Holds the signed record of an answer that is not streamed, its canonical bytes in hexadecimal.
+const RECORD_HEADER: HeaderName = HeaderName::from_static("og-record");
+/// Says where the receipt of such an answer will be.
+const RECEIPT_HEADER: HeaderName = HeaderName::from_static("og-receipt");
+/// Seconds after which a client that was told to come back should do so.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+/// Frames of one answer that wait for its client; then the model waits.
+const MAX_FRAMES_WAITING: usize = 16;
+
+/// Answers a request in `dialect`.
+pub(crate) async fn talk(shared: Arc<Shared>, dialect: Dialect, request: Request) -> Response {
+    let answered = async {
+        let talk = Talk::begin(shared, dialect, request).await?;
+        match talk.wanted.stream() {
+            true => talk.stream().await,
+            false => talk.whole().await,
+        }
+    };
+    let answered: Result<_, ApiError> = answered.await;
+    answered.unwrap_or_else(|error| refusal(dialect, &error))
+}
+
+/// An error before anything was said.
+fn refusal(dialect: Dialect, error: &ApiError) -> Response {
+    let status = StatusCode::from_u16(error.fault.status());
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(dialect.error(error))).into_response();
+    if matches!(error.fault, Fault::TooMany | Fault::Busy) {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+    }
+    response
+}
+
+/// A request that is being answered.
+struct Talk {
+    shared: Arc<Shared>,
+    /// What was asked, as bytes and read.
+    body: Bytes,
+    wanted: Wanted,
+    head: Head,
+    asking: Asking,
+    choices: Choices,
+    /// Its place among the requests in progress.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Talk {
+    /// Reads a request and has nodes begin to answer it.
+    async fn begin(
+        shared: Arc<Shared>,
+        dialect: Dialect,
+        request: Request,
+    ) -> Result<Self, ApiError> {
+        let place = shared.place().map_err(HttpError::into_dialect)?;
+        let style = style(request.headers());
+        let body = read_body(request).await.map_err(HttpError::into_dialect)?;
+        let wanted = dialect.parse(&body, style)?;
+        let (offers, model) = shared.service.language_model(wanted.model()).await?;
+        let questions = wanted.questions();
+        let seed = wanted.seed().unwrap_or_else(rand::random);
+        let asking = shared.service.ask(&offers, &model, &questions, seed)?;
+        let id: [u8; 16] = rand::random();
+        Ok(Self {
+            head: Head {
+                id: format!("{}{}", dialect.id_prefix(), hex::encode(id)),
+                created: now_ms() / 1000,
+                model: wanted.model().to_owned(),
+            },
+            choices: Choices(questions.iter().map(|_| None).collect()),
+            shared,
+            body,
+            wanted,
+            asking,
+            _place: place,
+        })
+    }
+
+    /// Waits for all choices and answers at once.
+    async fn whole(mut self) -> Result<Response, ApiError> {
+        while let Some(event) = self.asking.next().await {
+            match event {
+                Event::Piece(..) => {}
+                Event::Done(choice, answered) => self.choices.put(choice, *answered),
+                Event::Failed(error) => return Err(error),
+            }
+        }
+        let done = self.choices.finish()?;
+        let extra = extra(
+            self.shared.identity.as_ref(),
+            &self.wanted,
+            &self.body,
+            &done,
+        )?;
+        let body = self
+            .wanted
+            .whole(&self.head, &said(&done), usage(&done), extra)?;
+        let mut response = Json(body).into_response();
+        if let [only] = &done[..] {
+            let record = &only.result.record;
+            let receipt = format!("/v1/receipts/{}", record.record.request_id);
+            for (name, text) in [
+                (RECORD_HEADER, hex::encode(record.to_bytes())),
+                (RECEIPT_HEADER, receipt),
+            ] {
+                // Hexadecimal digits and a path of ours are always fit for a header.
+                if let Ok(value) = HeaderValue::from_str(&text) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+        }
+        Ok(response)
+    }
+
+    /// Answers in frames. What fails before the first piece is an error with a status of its own.
+    async fn stream(mut self) -> Result<Response, ApiError> {
+        let first = match self.asking.next().await {
+            Some(Event::Failed(error)) => return Err(error),
+            first => first,
+        };
+        let (frames, sent) = mpsc::channel(MAX_FRAMES_WAITING);
+        tokio::spawn(self.write(first, frames));
+        let body = stream::unfold(sent, async |mut sent| {
+            let frame: String = sent.recv().await?;
+            Some((Ok::<_, Infallible>(Bytes::from(frame)), sent))
+        });
+        let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, NO_CACHE)];
+        Ok((headers, Body::from_stream(body)).into_response())
+    }
+
+    /// Writes frames until the answer is complete or its client has left.
+    async fn write(mut self, first: Option<Event>, out: mpsc::Sender<String>) {
+        let mut frames = self.wanted.frames(self.head.clone());
+        let mut event = first;
+        while let Some(now) = event {
+            let text = match now {
+                Event::Piece(choice, piece) => frames
+                    .pieces(choice, &[piece])
+                    .map_err(|error| ApiError::new(Fault::Upstream, error.to_string())),
+                Event::Done(choice, answered) => {
+                    self.choices.put(choice, *answered);
+                    Ok(String::new())
+                }
+                Event::Failed(error) => Err(error),
+            };
+            let is_last = text.is_err();
+            let text = text.unwrap_or_else(|error| frames.error(&error));
+            if (!text.is_empty() && out.send(text).await.is_err()) || is_last {
+                return;
+            }
+            event = tokio::select! {
+                event = self.asking.next() => event,
+                () = out.closed() => return,
+            };
+        }
+        let last = match self.finish() {
+            Ok((said, usage, extra)) => frames.end(&said, usage, extra),
+            Err(error) => frames.error(&error),
+        };
+        // A client that has left does not see the end.
+        let _ = out.send(last).await;
+    }
+
+    /// What the last frame says.
+    fn finish(self) -> Result<(Vec<Said>, Option<Usage>, Extra), ApiError> {
+        let done = self.choices.finish()?;
+        let extra = extra(
+            self.shared.identity.as_ref(),
+            &self.wanted,
+            &self.body,
+            &done,
+        )?;
+        Ok((said(&done), usage(&done), extra))
+    }
+}
+
+/// The choices of an answer that are complete.
+struct Choices(Vec<Option<Answered>>);
+
+impl Choices {
+    fn put(&mut self, choice: usize, answered: Answered) {
+        if let Some(place) = self.0.get_mut(choice) {
+            *place = Some(answered);
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Answered>, ApiError> {
+        let broken = || ApiError::new(Fault::Internal, "the answer broke off: try again");
+        let choices = self.0.into_iter();
+        choices.map(|choice| choice.ok_or_else(broken)).collect()
+    }
+}
+
+/// Tokens of all choices; the prompt counts once. `None` if one of them is unknown.
+fn usage(done: &[Answered]) -> Option<Usage> {
+    let answer_tokens = done.iter().map(|choice| choice.answer_tokens);
+    Some(Usage {
+        prompt_tokens: done.first()?.prompt_tokens?,
+        answer_tokens: answer_tokens.sum::<Option<u32>>()?,
+    })
+}
+
+fn said(done: &[Answered]) -> Vec<Said> {
+    done.iter().map(|choice| choice.said.clone()).collect()
+}

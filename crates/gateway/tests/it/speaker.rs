@@ -1,0 +1,217 @@
+//! A node with a language model in miniature, which says what it is told to and signs it.
+
+use crate::network::{CHAIN_ID, GENESIS, now_ms};
+use alloy_primitives::{Address, B256};
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use og_crypto::{NodeKey, commit_input, commit_output};
+use og_types::{
+    Canonical as _, Computed, InferenceRequest, InferenceResponse, Job, JobEvent, JobFailure,
+    JobResult, ModelDescription, ModelId, ModelInfo, Opening, Record, count_elements,
+    language::{self, Piece, Question, Reply, Said},
+};
+use serde_json::json;
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::net::TcpListener;
+
+/// How a speaker answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Manner {
+    /// These pieces, then the whole.
+    Says(Vec<Piece>),
+    /// One piece, and another whole.
+    Lies,
+    /// One piece, then nothing more: the connection ends.
+    BreaksOff,
+    /// One piece, then it waits for ever.
+    Stalls,
+    /// No piece, and a failure of this code.
+    Fails(&'static str),
+}
+
+/// A node that speaks.
+pub(crate) struct Speaker {
+    pub(crate) url: String,
+    /// What it was asked, with the seed.
+    pub(crate) asked: Arc<Mutex<Vec<(Question, u64)>>>,
+    /// Held by each answer that is being given.
+    pub(crate) answering: Arc<()>,
+}
+
+struct Speaking {
+    key: NodeKey,
+    manner: Manner,
+    asked: Arc<Mutex<Vec<(Question, u64)>>>,
+    answering: Arc<()>,
+}
+
+impl Speaker {
+    pub(crate) async fn start(seed: u8, manner: Manner) -> Self {
+        let (asked, answering) = (Arc::default(), Arc::new(()));
+        let state = Arc::new(Speaking {
+            key: NodeKey::from_seed([seed; 32]),
+            manner,
+            asked: Arc::clone(&asked),
+            answering: answering.clone(),
+        });
+        let router = Router::new()
+            .route("/v1/models", get(async || Json(models())))
+            .route("/v1/jobs", post(job))
+            .with_state(state);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            asked,
+            answering,
+        }
+    }
+
+    /// Waits until it answers nobody any more.
+    pub(crate) async fn is_free(&self) {
+        for _ in 0..200 {
+            // Ours, and the router's.
+            if Arc::strong_count(&self.answering) == 2 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the node still answers after 5 s");
+    }
+}
+
+fn models() -> Vec<ModelInfo> {
+    let model = |id, name: &str, description: ModelDescription| ModelInfo {
+        id: ModelId([id; 32]),
+        name: name.to_owned(),
+        computed: Computed::Exact,
+        description,
+    };
+    let other = ModelDescription {
+        inputs: vec![],
+        outputs: vec![],
+    };
+    vec![
+        model(5, "gpt-5", language::description()),
+        model(6, "deaf", other),
+    ]
+}
+
+async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {
+    let job = Job::from_bytes(&body).unwrap();
+    let request = InferenceRequest::from_bytes(&job.request).unwrap();
+    let question = Question::from_tensors(&request.inputs).unwrap();
+    speaker.asked.lock().unwrap().push((question, job.seed));
+    let hello = || Piece::Text("Hello".to_owned());
+    let (pieces, last) = match &speaker.manner {
+        Manner::Says(pieces) => (
+            pieces.clone(),
+            Some(result(&speaker.key, &job, &request, pieces)),
+        ),
+        Manner::Lies => {
+            let other = [Piece::Text("Good bye".to_owned())];
+            (
+                vec![hello()],
+                Some(result(&speaker.key, &job, &request, &other)),
+            )
+        }
+        Manner::BreaksOff | Manner::Stalls => (vec![hello()], None),
+        Manner::Fails(code) => {
+            let failure = JobFailure {
+                code: (*code).to_owned(),
+                message: "the node says no".to_owned(),
+            };
+            (vec![], Some(JobEvent::Failed(failure)))
+        }
+    };
+    let stalls = matches!(speaker.manner, Manner::Stalls);
+    let events = pieces.into_iter().map(JobEvent::Piece).chain(last);
+    let bytes: Vec<_> = events.map(|event| event.to_bytes()).collect();
+    let held = speaker.answering.clone();
+    let body = futures::stream::unfold((bytes.into_iter(), held), move |mut state| async move {
+        match state.0.next() {
+            Some(bytes) => Some((Ok::<_, Infallible>(bytes), state)),
+            None if stalls => std::future::pending().await,
+            None => None,
+        }
+    });
+    (StatusCode::OK, Body::from_stream(body)).into_response()
+}
+
+fn result(key: &NodeKey, job: &Job, request: &InferenceRequest, pieces: &[Piece]) -> JobEvent {
+    let mut said = Said::empty();
+    for piece in pieces {
+        said.add(piece).unwrap();
+    }
+    if !said.tool_calls.is_empty() {
+        said.finish = language::Finish::ToolCalls;
+    }
+    let reply = Reply {
+        said,
+        prompt_tokens: vec![1, 2, 3],
+        tokens: vec![4, 5],
+        trace_root: [7; 32],
+    };
+    let outputs = reply.to_tensors().unwrap();
+    let units = |tensors| u32::try_from(count_elements(tensors).unwrap()).unwrap();
+    let (input_units, output_units) = (units(&request.inputs), units(&outputs));
+    let salt = B256::repeat_byte(9);
+    let response = InferenceResponse {
+        version: 1,
+        outputs,
+    }
+    .to_bytes();
+    let now_ms = now_ms();
+    let record = Record {
+        version: 1,
+        chain_id: CHAIN_ID,
+        request_id: job.request_id,
+        payer: job.payer,
+        payee: Address::repeat_byte(1),
+        price: job.price,
+        model: request.model,
+        tier: job.tier,
+        computed: Computed::Exact,
+        valid_from_ms: now_ms - 1_000,
+        valid_until_ms: now_ms + 60_000,
+        input_commitment: commit_input(&salt, &job.request),
+        output_commitment: commit_output(&salt, &response),
+        seed: job.seed,
+        input_units,
+        output_units,
+        started_at_ms: now_ms,
+        finished_at_ms: now_ms,
+        node: key.id(),
+        evidence: None,
+    };
+    JobEvent::Result(Box::new(JobResult {
+        version: 1,
+        record: key.sign(&GENESIS, record),
+        opening: Opening {
+            salt,
+            request: job.request.clone(),
+            response: response.into(),
+        },
+        evidence: None,
+    }))
+}
+
+/// A body that asks for a greeting, with these fields beside.
+pub(crate) fn greeting(fields: &serde_json::Value) -> serde_json::Value {
+    let mut body = json!({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}]});
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}

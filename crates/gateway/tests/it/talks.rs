@@ -1,0 +1,288 @@
+//! Conversations: each published format, whole and in frames, signed, and what happens when a node fails.
+
+use crate::{
+    network::{GENESIS, Gateway, Policy, Validator},
+    speaker::{Manner, Speaker, greeting},
+};
+use alloy_primitives::Bytes;
+use og_crypto::RecordVerifier;
+use og_opengradient::{TeeFields, canonical};
+use og_types::{
+    Canonical as _, SignedRecord,
+    language::{ONE, Piece},
+};
+use serde_json::{Value, json};
+
+fn hello() -> Manner {
+    let text = |text: &str| Piece::Text(text.to_owned());
+    Manner::Says(vec![text("Hel"), text("lo "), text("there")])
+}
+
+struct Setting {
+    gateway: Gateway,
+    speakers: Vec<Speaker>,
+    _validator: Validator,
+    _directory: tempfile::TempDir,
+}
+
+async fn setting(manners: &[Manner]) -> Setting {
+    let directory = tempfile::tempdir().unwrap();
+    let validator = Validator::start(Policy::Admits).await;
+    let mut speakers = vec![];
+    for (seed, manner) in (1..).zip(manners) {
+        speakers.push(Speaker::start(seed, manner.clone()).await);
+    }
+    let urls: Vec<_> = speakers
+        .iter()
+        .map(|speaker| speaker.url.as_str())
+        .collect();
+    let gateway = Gateway::start(directory.path(), &urls, &[&validator.url]).await;
+    Setting {
+        gateway,
+        speakers,
+        _validator: validator,
+        _directory: directory,
+    }
+}
+
+/// The documents in a stream's `data:` lines, without the mark of its end.
+fn frames(text: &str) -> Vec<Value> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .filter(|data| *data != "[DONE]")
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_conversation_is_answered_with_a_signed_record_and_a_receipt() {
+    let setting = setting(&[hello()]).await;
+    let response = setting
+        .gateway
+        .send("/v1/chat/completions", &greeting(&json!({"seed": 7})), &[])
+        .await;
+    assert_eq!(response.status(), 200);
+    let record_header = response.headers()["og-record"].to_str().unwrap().to_owned();
+    let receipt_header = response.headers()["og-receipt"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], "Hello there");
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    assert_eq!(
+        answer["usage"],
+        json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
+    );
+    let receipt = &answer["og_receipt"];
+    assert_eq!(receipt["receipt_url"], receipt_header.as_str());
+    let bytes: Bytes = serde_json::from_value(receipt["record"].clone()).unwrap();
+    assert_eq!(alloy_primitives::hex::encode(&bytes), record_header);
+    let signed = SignedRecord::from_bytes(&bytes).unwrap();
+    assert!(RecordVerifier::new(&GENESIS).verify(&signed));
+    assert_eq!(signed.record.seed, 7);
+    assert_eq!(setting.gateway.receipt(receipt).await.status(), 200);
+    let asked = setting.speakers[0].asked.lock().unwrap();
+    assert_eq!((asked[0].0.temperature, asked[0].1), (ONE, 7));
+}
+
+#[tokio::test]
+async fn each_format_streams_the_same_words_and_ends_with_the_record() {
+    let setting = setting(&[hello()]).await;
+    let text = json!({"model": "gpt-5", "prompt": "Hi", "stream": true});
+    let item = json!({"model": "gpt-5", "input": "Hi", "stream": true});
+    for (path, body, way) in [
+        (
+            "/v1/chat/completions",
+            greeting(&json!({"stream": true})),
+            "/choices/0/delta/content",
+        ),
+        ("/v1/completions", text, "/choices/0/text"),
+        ("/v1/responses", item, "/delta"),
+        (
+            "/v1/messages",
+            greeting(&json!({"stream": true, "max_tokens": 9})),
+            "/delta/text",
+        ),
+    ] {
+        let response = setting.gateway.send(path, &body, &[]).await;
+        assert_eq!(
+            response.headers()["content-type"],
+            "text/event-stream; charset=utf-8"
+        );
+        let text = response.text().await.unwrap();
+        let frames = frames(&text);
+        let said = frames
+            .iter()
+            .filter_map(|frame| frame.pointer(way)?.as_str());
+        assert_eq!(said.collect::<String>(), "Hello there", "{path}");
+        let with_receipt = frames
+            .iter()
+            .filter(|frame| frame.to_string().contains("og_receipt"));
+        assert_eq!(with_receipt.count(), 1, "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn opengradients_clients_get_a_proof_that_they_can_check_and_one_last_frame() {
+    let setting = setting(&[hello()]).await;
+    let body = greeting(&json!({"model": "openai/gpt-5", "stream": true}));
+    let theirs = [("x-settlement-type", "private")];
+    let response = setting
+        .gateway
+        .send("/v1/chat/completions", &body, &theirs)
+        .await;
+    let frames = frames(&response.text().await.unwrap());
+    let last = frames.last().unwrap();
+    assert_eq!(last["choices"][0]["finish_reason"], "stop");
+    assert_eq!(last["usage"]["completion_tokens"], 2);
+    let proof: TeeFields = serde_json::from_value(last.clone()).unwrap();
+    let request = canonical::chat_request(body.to_string().as_bytes()).unwrap();
+    let key = crate::network::identity().signing;
+    proof
+        .check(key.public_key(), &request, "Hello there")
+        .unwrap();
+    let asked = setting.speakers[0].asked.lock().unwrap();
+    assert_eq!(asked[0].0.temperature, 0, "what is signed is what was done");
+}
+
+#[tokio::test]
+async fn openais_clients_get_the_proof_only_where_it_says_what_was_done() {
+    let setting = setting(&[hello()]).await;
+    for (fields, is_signed) in [(json!({}), false), (json!({"temperature": 0.5}), true)] {
+        let response = setting
+            .gateway
+            .send("/v1/chat/completions", &greeting(&fields), &[])
+            .await;
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(answer.get("tee_signature").is_some(), is_signed);
+    }
+}
+
+#[tokio::test]
+async fn choices_have_records_and_seeds_of_their_own() {
+    let setting = setting(&[hello()]).await;
+    let body = greeting(&json!({"n": 3, "seed": 40}));
+    let response = setting
+        .gateway
+        .send("/v1/chat/completions", &body, &[])
+        .await;
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["choices"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["og_receipt"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["usage"]["completion_tokens"], 6);
+    let asked = setting.speakers[0].asked.lock().unwrap();
+    let mut seeds: Vec<_> = asked.iter().map(|(_, seed)| *seed).collect();
+    seeds.sort_unstable();
+    assert_eq!(seeds, [40, 41, 42]);
+}
+
+#[tokio::test]
+async fn calls_of_tools_reach_the_client() {
+    let call = Piece::Call {
+        id: "call_0".to_owned(),
+        name: "look".to_owned(),
+    };
+    let arguments = Piece::Arguments("{\"at\": 1}".to_owned());
+    let setting = setting(&[Manner::Says(vec![call, arguments])]).await;
+    let tool =
+        json!({"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}});
+    let body = greeting(&json!({"tools": [tool]}));
+    let response = setting
+        .gateway
+        .send("/v1/chat/completions", &body, &[])
+        .await;
+    let answer: Value = response.json().await.unwrap();
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(
+        choice["message"]["tool_calls"][0]["function"]["name"],
+        "look"
+    );
+    assert_eq!(
+        setting.speakers[0].asked.lock().unwrap()[0].0.tools[0].name,
+        "look"
+    );
+}
+
+#[tokio::test]
+async fn another_node_answers_as_long_as_nothing_was_said() {
+    let setting = setting(&[
+        Manner::Fails("model_failed"),
+        Manner::Fails("busy"),
+        hello(),
+    ])
+    .await;
+    for _ in 0..3 {
+        let response = setting
+            .gateway
+            .send("/v1/chat/completions", &greeting(&json!({})), &[])
+            .await;
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(
+            answer["choices"][0]["message"]["content"], "Hello there",
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_and_fails_is_an_error_and_no_answer() {
+    for manner in [Manner::Lies, Manner::BreaksOff] {
+        let setting = setting(&[manner.clone(), hello()]).await;
+        let mut failed = 0;
+        for _ in 0..2 {
+            let body = greeting(&json!({"stream": true}));
+            let response = setting
+                .gateway
+                .send("/v1/chat/completions", &body, &[])
+                .await;
+            let text = response.text().await.unwrap();
+            if !text.contains("og_receipt") {
+                failed += 1;
+                assert!(
+                    text.contains("broke off") || text.contains("do not make up"),
+                    "{text}"
+                );
+                assert!(!text.contains("[DONE]"));
+            }
+        }
+        assert_eq!(failed, 1, "{manner:?}");
+    }
+}
+
+#[tokio::test]
+async fn errors_have_the_status_and_the_shape_of_the_format() {
+    let setting = setting(&[Manner::Fails("bad_input")]).await;
+    for (body, status, param) in [
+        (greeting(&json!({"model": "gpt-6"})), 404, json!("model")),
+        (greeting(&json!({"model": "deaf"})), 404, json!("model")),
+        (greeting(&json!({"colour": "red"})), 400, json!("colour")),
+        (greeting(&json!({})), 400, Value::Null),
+    ] {
+        let response = setting
+            .gateway
+            .send("/v1/chat/completions", &body, &[])
+            .await;
+        assert_eq!(response.status(), status);
+        let error: Value = response.json().await.unwrap();
+        assert_eq!(error["error"]["param"], param, "{error}");
+    }
+    let body = greeting(&json!({"max_tokens": 9, "colour": "red"}));
+    let response = setting.gateway.send("/v1/messages", &body, &[]).await;
+    let error: Value = response.json().await.unwrap();
+    assert_eq!(error["type"], "error", "{error}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_work_for_it() {
+    let setting = setting(&[Manner::Stalls]).await;
+    let body = greeting(&json!({"stream": true}));
+    let mut response = setting
+        .gateway
+        .send("/v1/chat/completions", &body, &[])
+        .await;
+    assert!(response.chunk().await.unwrap().is_some());
+    drop(response);
+    setting.speakers[0].is_free().await;
+}
