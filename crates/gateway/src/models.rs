@@ -16,11 +16,17 @@ pub(crate) struct ModelsBody {
 /// A model that at least one node offers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OfferedModel {
-    /// Content hash of the model's file; names it everywhere.
+    /// Name by which the nodes know it: what requests say.
+    pub id: String,
+    /// Always `model`.
+    pub object: &'static str,
+    /// Always 0: nodes do not say since when they have it.
+    pub created: u64,
+    /// Always `og`: whose it is, nobody checks.
+    pub owned_by: &'static str,
+    /// Content hash of the model's file, which names it everywhere; requests may say it instead of the name.
     #[schema(value_type = String)]
-    pub id: ModelId,
-    /// Name by which the nodes know it.
-    pub name: String,
+    pub hash: ModelId,
     /// How it computes its answers: `exact`, `float` or `relayed`.
     #[schema(value_type = String)]
     pub computed: Computed,
@@ -48,8 +54,11 @@ impl OfferedModel {
     pub(crate) fn new(info: &ModelInfo, nodes: usize) -> Self {
         let tensors = |list: &[TensorDescription]| list.iter().map(OfferedTensor::new).collect();
         Self {
-            id: info.id,
-            name: info.name.clone(),
+            id: info.name.clone(),
+            object: "model",
+            created: 0,
+            owned_by: "og",
+            hash: info.id,
             computed: info.computed,
             inputs: tensors(&info.description.inputs),
             outputs: tensors(&info.description.outputs),

@@ -213,6 +213,9 @@ pub struct GatewayConfig {
     pub data_dir: PathBuf,
     /// Where clients connect to.
     pub listen: SocketAddr,
+    /// Key file of what OpenGradient's clients know this gateway by; without it answers carry no `tee_*` fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PathBuf>,
     /// Inference nodes, for example `http://127.0.0.1:8845`.
     pub nodes: Vec<String>,
     /// JSON-RPC of validators, for example `http://127.0.0.1:8545`; the next one is asked when one fails.
@@ -404,7 +407,10 @@ impl NodeConfig {
             .into_iter()
             .chain(config.upstream_keys.values_mut())
             .collect(),
-            Self::Gateway(config) => vec![&mut config.genesis, &mut config.data_dir],
+            Self::Gateway(config) => [&mut config.genesis, &mut config.data_dir]
+                .into_iter()
+                .chain(config.identity.as_mut())
+                .collect(),
         };
         for path in paths {
             *path = folder.join(&*path);

@@ -1,6 +1,8 @@
 //! The gateway role: requests in, receipts out.
 
-use crate::{NodeError, config::GatewayConfig, data_dir::DataDir, network};
+use crate::{
+    NodeError, config::GatewayConfig, data_dir::DataDir, keys::read_gateway_identity, network,
+};
 use og_crypto::genesis_hash;
 use og_gateway::{ServeError, config::DEFAULT_RETAINED_BYTES};
 use tokio::net::TcpListener;
@@ -23,12 +25,14 @@ pub(crate) fn run(config: &GatewayConfig) -> Result<(), NodeError> {
     let operators = crate::bind("operators", config.operator_listen)?;
     let database = data.join("gateway.redb");
     crate::refuse_empty(&database, STORE_ADVICE)?;
+    let identity = config.identity.as_deref().map(read_gateway_identity);
     let gateway = og_gateway::GatewayConfig {
         chain_id: genesis.chain_id,
         genesis_hash,
         nodes: config.nodes.clone(),
         validators: config.rpc.clone(),
         database: database.clone(),
+        identity: identity.transpose()?,
         retained_bytes: DEFAULT_RETAINED_BYTES,
     };
     info!(listen = %config.listen, operators = %config.operator_listen, "gateway is up");

@@ -4,15 +4,20 @@ use alloy_primitives::{Address, B256, hex};
 use alloy_signer_local::PrivateKeySigner;
 use og_crypto::{ConsensusKey, NodeKey, SeatKey};
 use og_engine::UpstreamKey;
+use og_opengradient::GatewayIdentity;
 use rand::CryptoRng;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Write as _},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
-/// Longest key file that is read, in bytes: 64 digits, or what another service gives out as its key.
-const MAX_KEY_FILE_BYTES: u64 = 4096;
+/// Longest key file that is read, in bytes: a gateway's identity is the longest.
+const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
+/// When the certificate of a gateway's identity holds, in seconds of Unix time: until the year 2100. Whoever trusts it found
+/// it in a registry, from which it can be taken.
+const IDENTITY_VALIDITY: RangeInclusive<i64> = 0..=4_102_444_800;
 /// What our own keys look like.
 const HEXADECIMAL: &str = "32 bytes in hexadecimal are expected";
 
@@ -85,6 +90,42 @@ pub fn create_node_key(path: &Path, rng: &mut impl CryptoRng) -> Result<NodeKey,
     rng.fill_bytes(&mut seed);
     write_secret(path, &hex::encode(seed))?;
     Ok(NodeKey::from_seed(seed))
+}
+
+/// Draws the identity by which OpenGradient's clients know a gateway (an RSA key, a self-signed certificate for `name`, a key
+/// that requests are sealed for) and writes it to `path`.
+///
+/// # Errors
+/// [`KeyFileError`] if the file exists or cannot be written, or the keys cannot be made.
+pub fn create_gateway_identity(
+    path: &Path,
+    name: String,
+    rng: &mut impl CryptoRng,
+) -> Result<GatewayIdentity, KeyFileError> {
+    let failed = |error: og_opengradient::KeyError| KeyFileError::Write {
+        path: path.to_owned(),
+        source: io::Error::other(error),
+    };
+    let identity = GatewayIdentity::generate(&[name], &IDENTITY_VALIDITY, rng).map_err(failed)?;
+    let bytes = identity.to_bytes().map_err(failed)?;
+    write_secret(path, &hex::encode(&*bytes))?;
+    Ok(identity)
+}
+
+/// Reads a gateway's identity.
+///
+/// # Errors
+/// [`KeyFileError`] if the file cannot be read or holds something else.
+pub fn read_gateway_identity(path: &Path) -> Result<GatewayIdentity, KeyFileError> {
+    read_key(
+        path,
+        "gateway identity",
+        "what `og network init` writes is expected",
+        |text| {
+            let bytes = hex::decode(text.trim()).ok()?;
+            GatewayIdentity::from_bytes(&bytes).ok()
+        },
+    )
 }
 
 /// Draws the key of an account (secp256k1) and writes it to `path`.

@@ -7,7 +7,7 @@
 //! D/validator-0/      config.toml, seat.key, consensus.key, account.key, data/; faucet.key where
 //!                     there is a faucet
 //! D/inference-0/      config.toml, node.key, account.key, models/, data/
-//! D/gateway/          config.toml, data/
+//! D/gateway/          config.toml, identity.key, data/
 //! ```
 
 use crate::{

@@ -4,7 +4,7 @@ use super::{body, http};
 use crate::failure::failure;
 use anyhow::Context as _;
 use og_node::network::Endpoints;
-use og_types::{ModelId, ModelInfo, NodeId, RequestId};
+use og_types::{Computed, ModelDescription, ModelId, ModelInfo, NodeId, RequestId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{
@@ -45,11 +45,37 @@ pub(crate) struct Gateway {
 
 /// A model that a gateway offers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "ListedModel")]
 pub(crate) struct OfferedModel {
     #[serde(flatten)]
     pub(crate) info: ModelInfo,
     /// Number of nodes that offer it.
     pub(crate) nodes: usize,
+}
+
+/// A model as a gateway lists it: its name is what OpenAI's clients call its id.
+#[derive(Deserialize)]
+struct ListedModel {
+    id: String,
+    hash: ModelId,
+    computed: Computed,
+    #[serde(flatten)]
+    description: ModelDescription,
+    nodes: usize,
+}
+
+impl From<ListedModel> for OfferedModel {
+    fn from(listed: ListedModel) -> Self {
+        Self {
+            info: ModelInfo {
+                id: listed.hash,
+                name: listed.id,
+                computed: listed.computed,
+                description: listed.description,
+            },
+            nodes: listed.nodes,
+        }
+    }
 }
 
 /// A model's answer.

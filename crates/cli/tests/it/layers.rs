@@ -31,7 +31,16 @@ const ALLOWED: [(&str, &[&str]); 21] = [
         "og-inference",
         &["og-types", "og-crypto", "og-engine", "og-http"],
     ),
-    ("og-gateway", &["og-types", "og-crypto", "og-http"]),
+    (
+        "og-gateway",
+        &[
+            "og-types",
+            "og-crypto",
+            "og-dialects",
+            "og-opengradient",
+            "og-http",
+        ],
+    ),
     ("og-relay", &["og-http", "og-opengradient"]),
     ("og-rpc", &["og-types", "og-crypto", "og-chain", "og-http"]),
     (
@@ -49,6 +58,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "og-http",
             "og-inference",
             "og-gateway",
+            "og-opengradient",
             "og-rpc",
             "og-consensus",
         ],

@@ -160,7 +160,9 @@ async fn models_and_readiness_follow_the_nodes() {
         Gateway::start(directory.path(), &[&node.url, &twin.url], &[&validator.url]).await;
     let list: Value = gateway.get("/v1/models").await.json().await.unwrap();
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
-    assert_eq!(list["data"][0]["id"], json!(MODEL));
+    assert_eq!(list["data"][0]["id"], "double");
+    assert_eq!(list["data"][0]["object"], "model");
+    assert_eq!(list["data"][0]["hash"], json!(MODEL));
     assert_eq!(list["data"][0]["nodes"], 2);
     assert_eq!(
         list["data"][0]["inputs"],

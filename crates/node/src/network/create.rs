@@ -10,9 +10,9 @@ use crate::{
     },
     keys,
 };
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use og_chain::{
-    contracts::{TeeRegistryGenesis, predeploys, tee_registry},
+    contracts::{GenesisTee, TeeRegistryGenesis, predeploys, tee_registry},
     registry::{REGISTRY, predeploy},
 };
 use og_crypto::{SeatKey, validators::genesis_validator};
@@ -42,6 +42,7 @@ pub const MAX_ACCOUNTS: u16 = 1000;
 
 const P2P_PORT_OFFSET: u16 = 100;
 const GATEWAY_PORT_OFFSET: u16 = 200;
+const GATEWAY_TLS_PORT_OFFSET: u16 = 250;
 const INFERENCE_PORT_OFFSET: u16 = 300;
 /// From the port where a node serves others to the one where it serves its operator.
 const OPERATOR_PORT_OFFSET: u16 = 400;
@@ -49,6 +50,7 @@ const TOKENS_PER_ACCOUNT: u64 = 10_000;
 /// Enough for years of what a faucet's limits allow.
 const TOKENS_OF_FAUCET: u64 = 10_000_000_000;
 const FAUCET_KEY: &str = "faucet.key";
+const IDENTITY_FILE: &str = "identity.key";
 const UNITS_PER_TOKEN: u64 = 1_000_000_000_000_000_000;
 
 /// What a new network is to look like.
@@ -73,7 +75,7 @@ pub struct NetworkPlan {
     /// Number of funded accounts for development; each gets 10,000 tokens.
     pub accounts: u16,
     /// First port B: validator i serves JSON-RPC at B+i and peers at B+100+i, the gateway listens
-    /// at B+200, inference node j at B+300+j, and each serves its operator 400 above that.
+    /// at B+200 and with TLS at B+250, inference node j at B+300+j, and each serves its operator 400 above that.
     pub base_port: u16,
     /// Where the nodes run, in turn; the gateway runs on the first.
     pub hosts: Vec<IpAddr>,
@@ -158,6 +160,7 @@ impl NetworkPlan {
         ports(0, self.validators)
             .chain(ports(P2P_PORT_OFFSET, self.validators))
             .chain(ports(GATEWAY_PORT_OFFSET, 1))
+            .chain(ports(GATEWAY_TLS_PORT_OFFSET, 1))
             .chain(ports(INFERENCE_PORT_OFFSET, self.inference))
             .chain(ports(OPERATOR_PORT_OFFSET, self.validators))
             .chain(ports(GATEWAY_PORT_OFFSET + OPERATOR_PORT_OFFSET, 1))
@@ -299,7 +302,7 @@ impl Builder<'_> {
         for index in 0..self.plan.inference {
             nodes.push(self.inference(index, rng)?);
         }
-        self.gateway()?;
+        let tee = self.gateway(&nodes, rng)?;
         let accounts = self.accounts(rng);
         self.json_secret("accounts.json", &accounts)?;
         self.json("endpoints.json", &self.plan.endpoints())?;
@@ -307,7 +310,7 @@ impl Builder<'_> {
             .iter()
             .map(|account| (account.address, TOKENS_PER_ACCOUNT))
             .chain(faucet.map(|address| (address, TOKENS_OF_FAUCET)));
-        self.json("genesis.json", &self.genesis(&seats, &nodes, funded)?)
+        self.json("genesis.json", &self.genesis(&seats, &nodes, tee, funded)?)
     }
 
     fn validator_keys(
@@ -399,19 +402,37 @@ impl Builder<'_> {
         Ok(InferenceSeat { id, payee })
     }
 
-    fn gateway(&self) -> Result<(), NetworkError> {
-        self.folder("gateway")?;
+    /// The gateway, and what OpenGradient's clients find of it in the registry.
+    fn gateway(
+        &self,
+        nodes: &[InferenceSeat],
+        rng: &mut impl CryptoRng,
+    ) -> Result<GenesisTee, NetworkError> {
+        let folder = self.folder("gateway")?;
+        let address = self.plan.address(GATEWAY_TLS_PORT_OFFSET, 0);
+        let path = folder.join(IDENTITY_FILE);
+        let identity = keys::create_gateway_identity(&path, address.ip().to_string(), rng)?;
         let config = GatewayConfig {
             genesis: "../genesis.json".into(),
             data_dir: "data".into(),
             listen: NetworkPlan::listen(self.plan.address(GATEWAY_PORT_OFFSET, 0)),
+            identity: Some(IDENTITY_FILE.into()),
             nodes: self.plan.inference_urls(),
             rpc: self.plan.rpc_urls(),
             operator_listen: self.plan.operator_listen(GATEWAY_PORT_OFFSET, 0),
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
         };
-        self.config("gateway", &NodeConfig::Gateway(config))
+        self.config("gateway", &NodeConfig::Gateway(config))?;
+        let payee = nodes.first().map_or(Address::ZERO, |node| node.payee);
+        Ok(GenesisTee {
+            owner: payee,
+            payment_address: payee,
+            endpoint: format!("https://{address}"),
+            public_key: identity.signing.public_key().to_vec(),
+            tls_certificate: identity.tls.certificate().to_vec(),
+            ohttp_public_key: B256::from(identity.ohttp.config().public_key),
+        })
     }
 
     fn accounts(&self, rng: &mut impl CryptoRng) -> Vec<Account> {
@@ -430,6 +451,7 @@ impl Builder<'_> {
         &self,
         seats: &[ValidatorSeat],
         nodes: &[InferenceSeat],
+        tee: GenesisTee,
         funded: impl Iterator<Item = (Address, u64)>,
     ) -> Result<Genesis, NetworkError> {
         let mut validators: Vec<_> = seats.iter().map(|seat| seat.genesis.clone()).collect();
@@ -445,7 +467,13 @@ impl Builder<'_> {
             .collect();
         let supply = alloc.values().map(|account| account.balance).sum();
         alloc.extend(predeploys(self.plan.chain_id, supply)?);
-        alloc.extend([tee_registry(self.plan.chain_id, &self.tee_registry())?]);
+        let tees = TeeRegistryGenesis {
+            // Whoever registers itself brings no evidence: that is for networks for development.
+            self_registration: self.plan.development,
+            tees: vec![tee],
+            ..TeeRegistryGenesis::default()
+        };
+        alloc.extend([tee_registry(self.plan.chain_id, &tees)?]);
         alloc.insert(REGISTRY, registry(nodes));
         Ok(Genesis {
             version: 1,
@@ -458,14 +486,6 @@ impl Builder<'_> {
             validators,
             alloc,
         })
-    }
-
-    /// Gateways whose evidence is simulated may register themselves on networks for development.
-    fn tee_registry(&self) -> TeeRegistryGenesis {
-        TeeRegistryGenesis {
-            self_registration: self.plan.development,
-            ..TeeRegistryGenesis::default()
-        }
     }
 
     fn folder(&self, name: &str) -> Result<PathBuf, NetworkError> {
