@@ -8,11 +8,18 @@ use og_crypto::{
 };
 use og_types::{
     BlockHash, Canonical, DecodeError, Header, Inclusion, SignedRecord, canonical_struct,
+    cbor::read_array,
     limits::{
         MAX_BLOCK_BYTES, MAX_RECORDS_PER_BLOCK, MAX_TRANSACTION_BYTES, MAX_TRANSACTIONS_PER_BLOCK,
     },
 };
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+/// How many parts a block has.
+const PARTS: usize = 3;
 
 /// The parts of a block in the order in which it is encoded.
 #[derive(Debug)]
@@ -116,6 +123,21 @@ impl Block {
         Self::from_parts(parts, bytes, records_tree)
     }
 
+    /// [`new`](Self::new) of transactions that are decoded already, for the header's chain: nobody recovers their senders again.
+    pub fn from_decoded(
+        header: Header,
+        transactions: Vec<Transaction>,
+        records: Vec<SignedRecord>,
+    ) -> Self {
+        let raw = transactions
+            .iter()
+            .map(|transaction| transaction.raw().clone());
+        let block = Self::new(header, raw.collect(), records);
+        // Nobody else has the block yet, so nothing is set.
+        let _ = block.0.decoded.set(Ok(transactions));
+        block
+    }
+
     /// Decodes a block and checks that the body is what the header commits to.
     ///
     /// # Errors
@@ -143,6 +165,17 @@ impl Block {
         }
         let bytes = Bytes::copy_from_slice(bytes);
         Ok(Self::from_parts(parts, bytes, records_tree))
+    }
+
+    /// The header of an encoded block, whose body is neither read nor checked: for blocks that were checked when they were
+    /// stored.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes do not begin as a block does.
+    pub fn read_header(bytes: &[u8]) -> Result<Header, DecodeError> {
+        let mut decoder = minicbor::Decoder::new(bytes);
+        read_array(&mut decoder, PARTS)?;
+        Header::read(&mut decoder).map_err(|error| error.within("header"))
     }
 
     fn from_parts(parts: Parts, bytes: Bytes, records_tree: ListTree) -> Self {
@@ -187,6 +220,24 @@ impl Block {
         self.0.records_tree.prove(position)
     }
 
+    /// Whether the transactions are decoded already.
+    pub fn is_decoded(&self) -> bool {
+        self.0.decoded.get().is_some()
+    }
+
+    /// Decodes the transactions as [`decoded_transactions`](Self::decoded_transactions) does, but for those that are among
+    /// `known`, which were decoded for this chain before: recovering their senders is most of the work.
+    pub fn decode_knowing(&self, known: Vec<Transaction>) {
+        let mut known: BTreeMap<Bytes, Transaction> = known
+            .into_iter()
+            .map(|transaction| (transaction.raw().clone(), transaction))
+            .collect();
+        self.0.decoded.get_or_init(|| {
+            let known = self.transactions().iter().map(|raw| known.remove(raw));
+            decode(self.transactions(), known.collect(), self.header().chain_id)
+        });
+    }
+
     /// The transactions decoded, with their senders. The first call uses all cores; it must not
     /// come from one of rayon's own threads, which could be given this very work a second time.
     ///
@@ -196,17 +247,37 @@ impl Block {
         self.0
             .decoded
             .get_or_init(|| {
-                Transaction::decode_all(self.transactions(), self.header().chain_id)
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, decoded)| {
-                        decoded.map_err(|error| BlockTransactionError { index, error })
-                    })
-                    .collect()
+                let unknown = vec![None; self.transactions().len()];
+                decode(self.transactions(), unknown, self.header().chain_id)
             })
             .as_deref()
             .map_err(Clone::clone)
     }
+}
+
+/// Decodes transactions that are not `known`, one of these for each.
+fn decode(
+    raws: &[Bytes],
+    known: Vec<Option<Transaction>>,
+    chain_id: u64,
+) -> Result<Vec<Transaction>, BlockTransactionError> {
+    let unknown: Vec<Bytes> = raws
+        .iter()
+        .zip(&known)
+        .filter(|(_, known)| known.is_none())
+        .map(|(raw, _)| raw.clone())
+        .collect();
+    let mut decoded = Transaction::decode_all(&unknown, chain_id).into_iter();
+    let in_order = known.into_iter().enumerate();
+    in_order
+        .filter_map(|(index, known)| match known {
+            Some(transaction) => Some(Ok(transaction)),
+            None => {
+                let decoded = decoded.next()?;
+                Some(decoded.map_err(|error| BlockTransactionError { index, error }))
+            }
+        })
+        .collect()
 }
 
 /// Blocks are equal if their bytes are.

@@ -14,7 +14,7 @@ use crate::{
     transaction::Transaction,
     view::{StateError, View},
 };
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256};
 use og_crypto::block_hash;
 use og_types::{
     Canonical as _, Header, SignedRecord,
@@ -45,7 +45,7 @@ pub struct Candidates {
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The transactions that were taken.
-    pub transactions: Vec<Bytes>,
+    pub transactions: Vec<Transaction>,
     /// The records that were taken.
     pub records: Vec<SignedRecord>,
     /// What they do.
@@ -72,7 +72,7 @@ impl Built {
             state_operations_size: commitment.operations_size,
             ..draft(rules, parent, slot)
         };
-        Block::new(header, self.transactions, self.records)
+        Block::from_decoded(header, self.transactions, self.records)
     }
 }
 
@@ -167,7 +167,7 @@ fn assemble(
 /// The transactions that were taken, and those that were found invalid.
 #[derive(Default)]
 struct Taken {
-    transactions: Vec<Bytes>,
+    transactions: Vec<Transaction>,
     receipts: Vec<TransactionReceipt>,
     gas_used: u64,
     invalid: Vec<B256>,
@@ -194,7 +194,7 @@ fn take_transactions(
         };
         match runner.run(transaction) {
             Ok(()) => {
-                taken.transactions.push(transaction.raw().clone());
+                taken.transactions.push(transaction.clone());
                 *bytes_left = left;
             }
             Err(TransactionRunError::Run(RunError::State(error))) => ignore_missing(Err(error))?,

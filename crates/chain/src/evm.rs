@@ -6,7 +6,7 @@ use crate::{
     transaction::EVM_FORK,
     view::{StateError, View},
 };
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, U256};
 use og_crypto::keccak256;
 use og_types::Header;
 use revm::{
@@ -47,7 +47,7 @@ impl Database for View<'_> {
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
-        self.code_by_hash_ref(code_hash)
+        self.keep_code(code_hash)
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
@@ -74,12 +74,7 @@ impl DatabaseRef for View<'_> {
     }
 
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StateError> {
-        if code_hash == KECCAK256_EMPTY {
-            return Ok(Bytecode::default());
-        }
-        let key = Key::code(code_hash);
-        let code = self.get(key)?.ok_or(StateError::Corrupt(key))?;
-        Bytecode::new_raw_checked(code).map_err(|_| StateError::Corrupt(key))
+        self.code(code_hash)
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {

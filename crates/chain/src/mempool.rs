@@ -4,11 +4,13 @@
 //! the state: the caller brings the sender's account.
 
 mod eviction;
+mod included;
 mod order;
 mod records;
 mod refusal;
 mod transactions;
 
+pub use included::Included;
 pub use records::AddRecordError;
 pub use refusal::AddTransactionError;
 
@@ -17,7 +19,6 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use og_types::{RequestId, SignedRecord};
-use std::collections::BTreeSet;
 
 /// Most transactions that wait.
 pub const MAX_POOL_TRANSACTIONS: usize = 8192;
@@ -100,28 +101,26 @@ impl Mempool {
         self.records.add(record)
     }
 
-    /// What the next block could take: transactions by tip, each sender's in the order of its
+    /// What the next block could take, `included` left out: transactions by tip, each sender's in the order of its
     /// nonces; records first come, first served. At most as many as a block may have.
-    pub fn candidates(&self, base_fee_per_gas: u64, block_ms: u64) -> Candidates {
+    pub fn candidates(
+        &self,
+        base_fee_per_gas: u64,
+        block_ms: u64,
+        included: &Included,
+    ) -> Candidates {
         Candidates {
-            transactions: self.transactions.candidates(base_fee_per_gas),
-            records: self.records.candidates(block_ms),
+            transactions: self.transactions.candidates(base_fee_per_gas, included),
+            records: self.records.candidates(block_ms, included),
         }
     }
 
-    /// Whether a block on `parent` at this time could take something that is not in `parent`.
-    pub fn has_work(&self, parent: &Block, block_ms: u64) -> bool {
-        let settled: BTreeSet<_> = parent
-            .records()
-            .iter()
-            .map(|signed| signed.record.request_id)
-            .collect();
-        let included = parent.decoded_transactions().unwrap_or_default();
-        let included: BTreeSet<_> = included.iter().map(Transaction::hash).collect();
+    /// Whether a block with this base fee, at this time, could take something besides what is `included`.
+    pub fn has_work(&self, base_fee_per_gas: u64, block_ms: u64, included: &Included) -> bool {
         let mut records = self.records.admissible(block_ms);
-        let mut transactions = self.transactions.payable(next_base_fee(parent.header()));
-        records.any(|signed| !settled.contains(&signed.record.request_id))
-            || transactions.any(|transaction| !included.contains(&transaction.hash()))
+        let mut transactions = self.transactions.payable(base_fee_per_gas);
+        records.any(|signed| !included.has_record(signed))
+            || transactions.any(|transaction| !included.has_transaction(transaction))
     }
 
     /// Forgets what a finalized block took, settled or let expire.

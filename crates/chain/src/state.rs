@@ -15,6 +15,8 @@ const DOMAIN: &[u8] = b"_OG_STATE_V1";
 
 /// Largest value in the state, in bytes: a contract's code.
 pub const MAX_VALUE_BYTES: usize = MAX_CODE_BYTES;
+/// What a key of a [`Cache`] takes besides its value: hash, value's handle, its share of the tree.
+const CACHED_KEY_BYTES: usize = 96;
 /// Past block hashes that the state remembers, as the EVM's `BLOCKHASH` can ask for.
 pub const BLOCK_HASH_RING: u64 = 256;
 
@@ -92,30 +94,49 @@ pub trait Source: std::fmt::Debug {
     fn read(&self, key: &Key) -> Option<Option<Value>>;
 }
 
-/// What has been read of the parent's state so far; `None` for a key that is known to be absent.
+/// What is known of one state; `None` for a key that is known to be absent.
 #[derive(Clone, Debug, Default)]
-pub struct Cache(BTreeMap<Key, Option<Value>>);
+pub struct Cache {
+    values: BTreeMap<Key, Option<Value>>,
+    /// Bytes of the values.
+    bytes: usize,
+}
 
 impl Source for Cache {
     fn read(&self, key: &Key) -> Option<Option<Value>> {
-        self.0.get(key).cloned()
+        self.values.get(key).cloned()
     }
 }
 
 impl Cache {
-    /// Remembers what the database answered for `key`.
+    /// Remembers what stands under `key`.
     pub fn insert(&mut self, key: Key, value: Option<Value>) {
-        self.0.insert(key, value);
+        let length = |value: &Option<Value>| value.as_ref().map_or(0, |value| value.len());
+        self.bytes = self.bytes.saturating_add(length(&value));
+        if let Some(old) = self.values.insert(key, value) {
+            self.bytes = self.bytes.saturating_sub(length(&old));
+        }
     }
 
-    /// Number of keys that have been read.
+    /// Whether `key` is known.
+    pub fn knows(&self, key: &Key) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// What it takes in memory, about, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let keys = self.values.len().saturating_mul(CACHED_KEY_BYTES);
+        self.bytes.saturating_add(keys)
+    }
+
+    /// Number of keys that are known.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
-    /// Whether nothing has been read.
+    /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 }
 

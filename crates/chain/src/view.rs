@@ -1,7 +1,8 @@
 //! The state as seen while a block runs: the parent's state, and what the block changed so far.
 
 use crate::state::{Account, Attempt, BLOCK_HASH_RING, Key, Source, Value};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use revm::bytecode::Bytecode;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +30,8 @@ pub struct View<'a> {
     /// The newest block whose hash the parent's state has, where a simulation may ask for others.
     newest_hash: Option<u64>,
     missing: RefCell<BTreeSet<Key>>,
+    /// Code that ran already, made ready to run: each transaction asks for it anew.
+    codes: BTreeMap<B256, Bytecode>,
 }
 
 /// The writes of a block: each key once, sorted, `None` deletes.
@@ -51,6 +54,7 @@ impl<'a> View<'a> {
             cleared: BTreeSet::new(),
             newest_hash: None,
             missing: RefCell::new(BTreeSet::new()),
+            codes: BTreeMap::new(),
         }
     }
 
@@ -62,6 +66,7 @@ impl<'a> View<'a> {
             cleared: BTreeSet::new(),
             newest_hash: None,
             missing: RefCell::new(BTreeSet::new()),
+            codes: BTreeMap::new(),
         }
     }
 
@@ -120,6 +125,26 @@ impl<'a> View<'a> {
     /// Knows no hash of a block newer than `height`: without this, what stands in its place is taken for it.
     pub(crate) const fn limit_block_hashes(&mut self, height: u64) {
         self.newest_hash = Some(height);
+    }
+
+    /// A contract's code, ready to run.
+    pub(crate) fn code(&self, code_hash: B256) -> Result<Bytecode, StateError> {
+        if code_hash == KECCAK256_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.codes.get(&code_hash) {
+            return Ok(code.clone());
+        }
+        let key = Key::code(code_hash);
+        let code = self.get(key)?.ok_or(StateError::Corrupt(key))?;
+        Bytecode::new_raw_checked(code).map_err(|_| StateError::Corrupt(key))
+    }
+
+    /// [`code`](Self::code), kept for the next time.
+    pub(crate) fn keep_code(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
+        let code = self.code(code_hash)?;
+        self.codes.entry(code_hash).or_insert_with(|| code.clone());
+        Ok(code)
     }
 
     /// The hash of the block at `height`, if it is one of the last.

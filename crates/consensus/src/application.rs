@@ -1,6 +1,9 @@
 //! Proposing and verifying blocks: the chain's rules, run against the database.
 
-use crate::{block::ConsensusBlock, pool::Pool, schemes::ConsensusScheme, throttle::EmptyFrom};
+use crate::{
+    block::ConsensusBlock, pool::Pool, schemes::ConsensusScheme, throttle::EmptyFrom,
+    warm::WarmState,
+};
 use commonware_consensus::{marshal::ancestry::Ancestry, simplex::types::Context};
 use commonware_cryptography::{ed25519::PublicKey, keccak256::Digest};
 use commonware_glue::stateful::{self, Finality, Input, Proposed, db::DatabaseSet};
@@ -10,8 +13,10 @@ use commonware_storage::Context as StorageContext;
 use futures::StreamExt as _;
 use og_chain::{
     Attempt, Block, BlockError, Built, Candidates, Effects, Executed, Rules, Slot, StateCommitment,
-    build, execute, fees::next_base_fee, prefetch_block, prefetch_candidates,
+    build, execute, fees::next_base_fee, mempool::Included, prefetch_block, prefetch_candidates,
+    state::Cache,
 };
+use og_crypto::block_hash;
 use og_state::{Batch, Databases, Merkleized, StateError, commitment, merkleize, resolve};
 use og_types::{BlockHash, Header, ValidatorId};
 use parking_lot::Mutex;
@@ -39,6 +44,7 @@ pub struct Application<O> {
     pool: Pool,
     observer: O,
     undecided: Undecided,
+    warm: WarmState,
 }
 
 impl<O> std::fmt::Debug for Application<O> {
@@ -51,7 +57,7 @@ impl<O> std::fmt::Debug for Application<O> {
 #[derive(Clone, Debug, Default)]
 pub struct Undecided(Arc<Mutex<ByBlock>>);
 
-type ByBlock = BTreeMap<(u64, BlockHash), Effects>;
+type ByBlock = BTreeMap<(u64, BlockHash), Arc<Effects>>;
 
 impl Undecided {
     /// Blocks that were executed and are not final yet.
@@ -59,17 +65,48 @@ impl Undecided {
         self.0.lock().len()
     }
 
-    fn keep(&self, header: &Header, hash: BlockHash, effects: Effects) {
-        self.0.lock().insert((header.height, hash), effects);
+    /// What `parent` and those of its ancestors have taken that are not final yet. They come after it in `ancestry`.
+    pub(crate) async fn included(
+        &self,
+        parent: &Block,
+        mut ancestry: impl Ancestry<ConsensusBlock>,
+        pool: &Pool,
+    ) -> Included {
+        let mut included = Included::default();
+        pool.decode(parent);
+        included.add(parent);
+        let mut child = parent.header().clone();
+        while self.has(child.height.saturating_sub(1), child.parent)
+            && let Some(ancestor) = ancestry.next().await
+        {
+            let block = ancestor.inner().block();
+            pool.decode(block);
+            included.add(block);
+            child = block.header().clone();
+        }
+        included
     }
 
-    /// What a block did that is final; what its competitors did is dropped.
-    fn take(&self, header: &Header, hash: BlockHash) -> Option<Effects> {
+    fn has(&self, height: u64, hash: BlockHash) -> bool {
+        self.0.lock().contains_key(&(height, hash))
+    }
+
+    fn keep(&self, header: &Header, hash: BlockHash, effects: Effects) {
+        self.0
+            .lock()
+            .insert((header.height, hash), Arc::new(effects));
+    }
+
+    /// What a block did.
+    fn get(&self, header: &Header, hash: BlockHash) -> Option<Arc<Effects>> {
+        self.0.lock().get(&(header.height, hash)).cloned()
+    }
+
+    /// Forgets a block that is final, and its competitors.
+    fn forget(&self, header: &Header) {
         let mut kept = self.0.lock();
-        let found = kept.remove(&(header.height, hash));
         let above = (header.height.saturating_add(1), BlockHash::default());
         *kept = kept.split_off(&above);
-        found
     }
 }
 
@@ -82,6 +119,7 @@ impl<O: Observer> Application<O> {
             pool,
             observer,
             undecided: Undecided::default(),
+            warm: WarmState::default(),
         }
     }
 
@@ -96,8 +134,10 @@ impl<O: Observer> Application<O> {
         runtime: &E,
         empty_from: EmptyFrom,
         parent: &Header,
+        included: &Included,
         context: &Context<Digest, PublicKey>,
         batch: &Batch<E>,
+        cache: &mut Cache,
     ) -> Result<Option<(Slot, Built)>, StateError>
     where
         E: Clock + StorageContext + Spawner,
@@ -108,10 +148,12 @@ impl<O: Observer> Application<O> {
             let slot = self.slot(parent, context, now_ms(runtime));
             let candidates = self
                 .pool
-                .with(|pool| pool.candidates(next_base_fee(parent), slot.timestamp_ms));
+                .with(|pool| pool.candidates(next_base_fee(parent), slot.timestamp_ms, included));
             let nothing = candidates.transactions.is_empty() && candidates.records.is_empty();
             if may_be_empty || !nothing {
-                let built = self.build_once(parent, &slot, &candidates, batch).await?;
+                let built = self
+                    .build_once(parent, &slot, &candidates, batch, cache)
+                    .await?;
                 match built {
                     Some(built) if may_be_empty || !is_empty(&built) => {
                         return Ok(Some((slot, built)));
@@ -133,12 +175,13 @@ impl<O: Observer> Application<O> {
         slot: &Slot,
         candidates: &Candidates,
         batch: &Batch<E>,
+        cache: &mut Cache,
     ) -> Result<Option<Built>, StateError>
     where
         E: StorageContext + Spawner,
     {
         let wanted = prefetch_candidates(&self.rules, parent, slot, candidates);
-        let built = resolve::<E, _, _>(batch, wanted, |cache| {
+        let built = resolve::<E, _, _>(batch, cache, wanted, |cache| {
             match build(&self.rules, parent, slot, candidates, cache) {
                 Ok(Attempt::Done(built)) => Attempt::Done(Ok(built)),
                 Ok(Attempt::Missing(keys)) => Attempt::Missing(keys),
@@ -179,12 +222,14 @@ impl<O: Observer> Application<O> {
         parent: &Header,
         block: &Block,
         batch: Batch<E>,
+        cache: &mut Cache,
     ) -> Result<Option<(Merkleized<E>, Executed)>, StateError>
     where
         E: StorageContext + Spawner,
     {
+        self.pool.decode(block);
         let wanted = prefetch_block(&self.rules, parent, block);
-        let result = resolve::<E, _, _>(&batch, wanted, |cache| {
+        let result = resolve::<E, _, _>(&batch, cache, wanted, |cache| {
             match execute(&self.rules, parent, block, cache) {
                 Ok(Attempt::Done(executed)) => Attempt::Done(Ok(executed)),
                 Ok(Attempt::Missing(keys)) => Attempt::Missing(keys),
@@ -233,20 +278,30 @@ where
     async fn propose(
         &mut self,
         (runtime, context): (E, Self::Context),
-        ancestry: impl Ancestry<ConsensusBlock>,
+        mut ancestry: impl Ancestry<ConsensusBlock>,
         batch: Batch<E>,
         input: Input<EmptyFrom, ()>,
     ) -> Option<Proposed<Self, E>> {
-        let mut ancestry = Box::pin(ancestry);
         let parent = ancestry.next().await?;
-        let parent = parent.inner().block().header();
-        let (slot, built) = unless_fatal(
-            self.build(&runtime, input.upstream, parent, &context, &batch)
-                .await,
-        )??;
+        let parent = parent.inner().block();
+        let included = self.undecided.included(parent, ancestry, &self.pool).await;
+        let parent = parent.header();
+        let mut cache = self.warm.take(&block_hash(parent));
+        let built = self
+            .build(
+                &runtime,
+                input.upstream,
+                parent,
+                &included,
+                &context,
+                &batch,
+                &mut cache,
+            )
+            .await;
+        let (slot, built) = unless_fatal(built)??;
         let effects = built.executed.clone().into();
-        let writes = &built.executed.changes.writes;
-        let merkleized = unless_fatal(merkleize::<E>(batch, writes).await)?;
+        let writes = built.executed.changes.writes.clone();
+        let merkleized = unless_fatal(merkleize::<E>(batch, &writes).await)?;
         let block = built.into_block(&self.rules, parent, &slot, &commitment::<E>(&merkleized));
         debug!(
             height = block.header().height,
@@ -254,6 +309,7 @@ where
             records = block.records().len(),
             "proposing"
         );
+        self.warm.keep(block.hash(), cache, writes);
         self.undecided.keep(block.header(), block.hash(), effects);
         Some(Proposed {
             block: ConsensusBlock::new(block)?,
@@ -281,7 +337,11 @@ where
             let time = UNIX_EPOCH + Duration::from_millis(block.header().timestamp_ms);
             wait_until(&runtime, time - CLOCK_TOLERANCE).await;
         }
-        let (merkleized, executed) = unless_fatal(self.execute::<E>(parent, block, batch).await)??;
+        let mut cache = self.warm.take(&block_hash(parent));
+        let executed = self.execute::<E>(parent, block, batch, &mut cache).await;
+        let (merkleized, executed) = unless_fatal(executed)??;
+        self.warm
+            .keep(block.hash(), cache, executed.changes.writes.clone());
         self.undecided
             .keep(block.header(), block.hash(), executed.into());
         Some(merkleized)
@@ -304,12 +364,16 @@ where
         _: <Databases<E> as DatabaseSet<E>>::Readers,
     ) {
         let block = block.block();
+        self.pool.decode(block);
         let effects = self
             .undecided
-            .take(block.header(), block.hash())
+            .get(block.header(), block.hash())
             .unwrap_or_default();
         self.observer.finalized(block, &effects).await;
         self.pool.with(|pool| pool.on_finalized(block));
+        // Last: what is neither here nor gone from the pool would be taken for work, and the proposal for that would hold up
+        // the next final block until it has found that there is none.
+        self.undecided.forget(block.header());
     }
 }
 

@@ -26,6 +26,7 @@ pub mod schemes;
 mod startup;
 pub mod throttle;
 pub mod validator;
+mod warm;
 
 pub use application::{Application, Observer, Undecided};
 pub use block::ConsensusBlock;

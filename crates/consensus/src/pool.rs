@@ -1,7 +1,11 @@
 //! The mempool, shared between those who fill it and the proposer who empties it.
 
 use alloy_primitives::B256;
-use og_chain::mempool::{Mempool, MempoolLimits};
+use og_chain::{
+    Block,
+    mempool::{Mempool, MempoolLimits},
+};
+use og_crypto::keccak256;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::{Notify, broadcast};
@@ -49,6 +53,23 @@ impl Pool {
     /// Looks into the mempool, or takes out of it.
     pub fn with<T>(&self, look: impl FnOnce(&mut Mempool) -> T) -> T {
         look(&mut self.inner.mempool.lock())
+    }
+
+    /// Decodes a block's transactions: those that wait here need no recovery of their senders again.
+    pub fn decode(&self, block: &Block) {
+        if block.is_decoded() {
+            return;
+        }
+        let hashes: Vec<B256> = block
+            .transactions()
+            .iter()
+            .map(|raw| keccak256(&[raw]))
+            .collect();
+        let known = self.with(|mempool| {
+            let waiting = hashes.iter().filter_map(|hash| mempool.transaction(hash));
+            waiting.cloned().collect()
+        });
+        block.decode_knowing(known);
     }
 
     /// Puts something in and wakes the proposer.

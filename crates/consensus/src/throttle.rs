@@ -1,11 +1,12 @@
 //! Waiting for work before a block is proposed: this is where empty blocks are throttled.
 
-use crate::{block::ConsensusBlock, pool::Pool};
+use crate::{application::Undecided, block::ConsensusBlock, pool::Pool};
 use commonware_consensus::{Application, Epochable, marshal::ancestry::Ancestry};
 use commonware_cryptography::Digested;
 use commonware_macros::select;
 use commonware_runtime::Clock;
 use futures::StreamExt as _;
+use og_chain::{Mempool, fees::next_base_fee};
 use std::time::{Duration, SystemTime};
 
 /// When a proposal may be an empty block.
@@ -21,15 +22,22 @@ pub struct EmptyFrom(pub SystemTime);
 pub struct Throttle<A> {
     inner: A,
     pool: Pool,
+    undecided: Undecided,
     empty_block_interval: Duration,
 }
 
 impl<A> Throttle<A> {
-    /// Proposals of `inner`, from what waits in `pool`.
-    pub const fn new(inner: A, pool: Pool, empty_block_interval: Duration) -> Self {
+    /// Proposals of `inner`, from what waits in `pool` and no block of `undecided` has taken.
+    pub const fn new(
+        inner: A,
+        pool: Pool,
+        undecided: Undecided,
+        empty_block_interval: Duration,
+    ) -> Self {
         Self {
             inner,
             pool,
+            undecided,
             empty_block_interval,
         }
     }
@@ -52,8 +60,11 @@ where
         ancestry: impl Ancestry<ConsensusBlock>,
         (): (),
     ) -> Option<Digested<ConsensusBlock>> {
-        let parent = ancestry.clone().next().await?;
+        let mut ancestors = ancestry.clone();
+        let parent = ancestors.next().await?;
         let parent = parent.inner().block();
+        let base_fee_per_gas = next_base_fee(parent.header());
+        let included = self.undecided.included(parent, ancestors, &self.pool).await;
         let mut empty_from = runtime.current();
         // The first block carries the genesis accounts and never waits.
         if parent.header().height > 0 {
@@ -61,10 +72,9 @@ where
         }
         while runtime.current() < empty_from {
             let changed = self.pool.changed();
-            // What an ancestor before the parent has taken, and this node has not applied yet,
-            // counts as work: the builder sees to that.
             let now_ms = crate::application::now_ms(&runtime);
-            if self.pool.with(|pool| pool.has_work(parent, now_ms)) {
+            let has_work = |pool: &mut Mempool| pool.has_work(base_fee_per_gas, now_ms, &included);
+            if self.pool.with(has_work) {
                 break;
             }
             select! {

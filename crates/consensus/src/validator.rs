@@ -294,6 +294,7 @@ where
             Throttle::new(
                 state.clone(),
                 config.pool.clone(),
+                undecided.clone(),
                 config.timing.empty_block_interval,
             ),
             marshal.clone(),

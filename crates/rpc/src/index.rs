@@ -12,7 +12,7 @@ use og_chain::{
     receipts::TransactionReceipt,
 };
 use og_types::{
-    BlockHash, Canonical as _, DecodeError, SignedRecord, limits::MAX_FINALIZATION_BYTES,
+    BlockHash, Canonical as _, DecodeError, Header, SignedRecord, limits::MAX_FINALIZATION_BYTES,
 };
 use redb::{
     Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition,
@@ -258,6 +258,18 @@ impl Index {
         }
     }
 
+    /// The header of the block at `height`; `None` above the newest.
+    ///
+    /// # Errors
+    /// [`IndexError::Pruned`], [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn header(&self, height: u64) -> Result<Option<Header>, IndexError> {
+        let transaction = self.database.begin_read()?;
+        match oldest(&transaction)? {
+            Some(oldest) if height < oldest => Err(IndexError::Pruned { height, oldest }),
+            _ => self.header_at(&transaction, height),
+        }
+    }
+
     /// The block with this hash; `None` if there is none in the whole chain up to now.
     ///
     /// # Errors
@@ -346,6 +358,23 @@ impl Index {
             return Ok(None);
         };
         self.decode(height, bytes.value()).map(Some)
+    }
+
+    /// The header of the block at `height`: a hundredth of the work that a full block is.
+    fn header_at(
+        &self,
+        transaction: &ReadTransaction,
+        height: u64,
+    ) -> Result<Option<Header>, IndexError> {
+        if let Some(block) = self.recent.get(height) {
+            return Ok(Some(block.header().clone()));
+        }
+        let blocks = transaction.open_table(BLOCKS)?;
+        let Some(bytes) = blocks.get(height)? else {
+            return Ok(None);
+        };
+        let header = Block::read_header(bytes.value()).map_err(|error| damaged(height, &error))?;
+        Ok(Some(header))
     }
 
     /// The block that was stored at `height` as `bytes`.

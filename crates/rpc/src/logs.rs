@@ -23,6 +23,7 @@ use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
 };
+use og_crypto::block_hash;
 use std::{ops::RangeInclusive, sync::Arc, time::Instant};
 
 /// Most logs of one answer.
@@ -257,8 +258,8 @@ pub(crate) fn query(filter: &Filter) -> RpcResult<LogQuery> {
 fn hashes(index: &Index, heights: RangeInclusive<u64>) -> Result<Vec<B256>, IndexError> {
     let mut hashes = Vec::new();
     for height in heights {
-        if let Some(block) = index.block(height)? {
-            hashes.push(B256::from(block.hash().0));
+        if let Some(header) = index.header(height)? {
+            hashes.push(B256::from(block_hash(&header).0));
         }
     }
     Ok(hashes)

@@ -91,12 +91,13 @@ pub async fn prove_latest<E: Context + Spawner>(
 
 /// Runs `function` on the state that `batch` builds on until it has all that it reads.
 ///
-/// `prefetch` names what it will surely read.
+/// `prefetch` names what it will surely read, and `cache` holds what is known of that state already; what is read is added to it.
 ///
 /// # Errors
 /// [`StateError`]; what `function` itself returns, an error too, is inside `Ok`.
 pub async fn resolve<E, T, F>(
     batch: &Batch<E>,
+    cache: &mut Cache,
     prefetch: Vec<Key>,
     mut function: F,
 ) -> Result<T, StateError>
@@ -104,14 +105,14 @@ where
     E: Context + Spawner,
     F: FnMut(&Cache) -> Attempt<T> + Send,
 {
-    let mut cache = Cache::default();
     let mut wanted = prefetch;
+    wanted.retain(|key| !cache.knows(key));
     for _ in 0..MAX_ROUNDS {
         let values = read_many::<E>(batch, &wanted).await?;
         for (key, value) in wanted.drain(..).zip(values) {
             cache.insert(key, value);
         }
-        match function(&cache) {
+        match function(cache) {
             Attempt::Done(result) => return Ok(result),
             Attempt::Missing(keys) => wanted = keys,
         }

@@ -1,18 +1,26 @@
 //! Which waiting transactions a block takes, and in which order.
 
+use super::included::Included;
 use super::transactions::{Pool, Waiting};
 use crate::transaction::Transaction;
 use og_types::limits::MAX_TRANSACTIONS_PER_BLOCK;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 impl Pool {
-    /// What a block with this base fee could take: the best tip first, each sender's in the order
+    /// What a block with this base fee could take that is not `included`: the best tip first, each sender's in the order
     /// of its nonces.
-    pub(super) fn candidates(&self, base_fee_per_gas: u64) -> Vec<Transaction> {
+    pub(super) fn candidates(
+        &self,
+        base_fee_per_gas: u64,
+        included: &Included,
+    ) -> Vec<Transaction> {
         let mut chains: Vec<_> = self
             .senders
             .values()
-            .map(|sender| sender.chain().peekable())
+            .map(|sender| {
+                let is_left = |waiting: &&Waiting| !included.has_transaction(&waiting.transaction);
+                sender.chain().filter(is_left).peekable()
+            })
             .collect();
         // The next of each sender, the best tip on top, of equals the earliest.
         let rank = |waiting: &Waiting| {

@@ -1,5 +1,6 @@
 //! Records that wait: first come, first served, one for each request.
 
+use super::included::Included;
 use og_types::{RequestId, SignedRecord, limits::MAX_RECORDS_PER_BLOCK};
 use std::collections::BTreeMap;
 
@@ -45,8 +46,9 @@ impl Pool {
         Ok(())
     }
 
-    pub(super) fn candidates(&self, block_ms: u64) -> Vec<SignedRecord> {
+    pub(super) fn candidates(&self, block_ms: u64, included: &Included) -> Vec<SignedRecord> {
         self.admissible(block_ms)
+            .filter(|signed| !included.has_record(signed))
             .take(MAX_RECORDS_PER_BLOCK)
             .cloned()
             .collect()

@@ -93,7 +93,33 @@ fn a_replacement_pays_ten_percent_more_in_both_fees() {
     pool.add_transaction(new.clone(), &rich(0), NOW_MS).unwrap();
     assert_eq!(pool.transaction_count(), 1);
     assert!(pool.transaction(&old.hash()).is_none());
-    assert_eq!(pool.candidates(BASE_FEE, NOW_MS).transactions, [new]);
+    assert_eq!(
+        pool.candidates(BASE_FEE, NOW_MS, &Included::default())
+            .transactions,
+        [new]
+    );
+}
+
+#[test]
+fn what_a_block_took_that_is_not_final_is_left_out_and_what_follows_is_not() {
+    let mut pool = small(10, 4);
+    let sent: Vec<_> = (0..3).map(|nonce| priced(0, nonce, 100, 10)).collect();
+    for transaction in &sent {
+        pool.add_transaction(transaction.clone(), &rich(0), NOW_MS)
+            .unwrap();
+    }
+    let signed = sign_record(record(1, NOW_MS));
+    pool.add_record(signed.clone()).unwrap();
+    let header = og_types::Header::default();
+    let block = Block::from_decoded(header.clone(), sent[..2].to_vec(), vec![signed]);
+    let mut included = Included::default();
+    included.add(&block);
+    let next = pool.candidates(BASE_FEE, NOW_MS, &included);
+    assert_eq!(next.transactions, sent[2..]);
+    assert!(next.records.is_empty());
+    assert!(pool.has_work(BASE_FEE, NOW_MS, &included));
+    included.add(&Block::from_decoded(header, sent[2..].to_vec(), vec![]));
+    assert!(!pool.has_work(BASE_FEE, NOW_MS, &included));
 }
 
 #[test]
@@ -114,7 +140,7 @@ fn a_full_pool_trades_its_cheapest_tail_for_a_better_tip_or_stays() {
     pool.add_transaction(priced(2, 0, 100, 6), &rich(0), NOW_MS)
         .unwrap();
     let senders: Vec<_> = pool
-        .candidates(BASE_FEE, NOW_MS)
+        .candidates(BASE_FEE, NOW_MS, &Included::default())
         .transactions
         .iter()
         .map(Transaction::sender)
@@ -174,7 +200,10 @@ fn what_no_block_can_take_keeps_nobody_out_of_a_full_pool() {
 fn a_gap_of_nonces_waits_until_it_is_filled() {
     let mut pool = small(10, 4);
     let all: Vec<_> = (0..3).map(|nonce| priced(0, nonce, 10, 1)).collect();
-    let take = |pool: &Mempool| pool.candidates(BASE_FEE, NOW_MS).transactions;
+    let take = |pool: &Mempool| {
+        pool.candidates(BASE_FEE, NOW_MS, &Included::default())
+            .transactions
+    };
     for (nonce, ready) in [(2, &all[..0]), (0, &all[..1]), (1, &all[..])] {
         pool.add_transaction(all[nonce].clone(), &rich(0), NOW_MS)
             .unwrap();
@@ -221,7 +250,7 @@ fn the_default_pool_takes_transactions_and_records() {
     pool.add_transaction(priced(0, 0, 10, 1), &rich(0), NOW_MS)
         .unwrap();
     pool.add_record(sign_record(record(0, NOW_MS))).unwrap();
-    let candidates = pool.candidates(BASE_FEE, NOW_MS);
+    let candidates = pool.candidates(BASE_FEE, NOW_MS, &Included::default());
     assert_eq!(
         (candidates.transactions.len(), candidates.records.len()),
         (1, 1)
@@ -276,7 +305,11 @@ fn records_wait_in_line_once_each_and_leave_when_settled_or_over() {
         Err(AddRecordError::Full(3))
     );
     // The third is not valid yet at this time.
-    assert_eq!(pool.candidates(BASE_FEE, NOW_MS + 1).records, signed[..2]);
+    assert_eq!(
+        pool.candidates(BASE_FEE, NOW_MS + 1, &Included::default())
+            .records,
+        signed[..2]
+    );
     let mut header = rules().genesis_block(&Default::default()).header().clone();
     header.timestamp_ms = signed[0].record.valid_until_ms;
     pool.on_finalized(&Block::new(header, Vec::new(), vec![signed[1].clone()]));
@@ -328,7 +361,7 @@ proptest! {
                     prop_assert_eq!(pool.transaction(&hash).is_some(), added.is_ok() || before);
                 }
                 Action::Finalize { count } => {
-                    let mut taken = pool.candidates(BASE_FEE, NOW_MS).transactions;
+                    let mut taken = pool.candidates(BASE_FEE, NOW_MS, &Included::default()).transactions;
                     taken.truncate(count);
                     for transaction in &taken {
                         nonces.insert(transaction.sender(), transaction.nonce() + 1);
@@ -346,13 +379,13 @@ proptest! {
             check_books(&pool)?;
         }
         let hashes: Vec<_> = pool
-            .candidates(0, NOW_MS)
+            .candidates(0, NOW_MS, &Included::default())
             .transactions
             .iter()
             .map(Transaction::hash)
             .collect();
         pool.remove_transactions(&hashes);
-        prop_assert!(pool.candidates(0, NOW_MS).transactions.is_empty());
+        prop_assert!(pool.candidates(0, NOW_MS, &Included::default()).transactions.is_empty());
         prop_assert!(pool.transaction_count() > 0 || pool.transaction_bytes() == 0);
     }
 }
@@ -374,7 +407,9 @@ fn check_books(pool: &Mempool) -> Result<(), TestCaseError> {
 /// Candidates cover the base fee, follow each sender's nonces without a gap, and whenever two
 /// senders compete the better tip goes first.
 fn check_order(pool: &Mempool, nonces: &BTreeMap<Address, u64>) -> Result<(), TestCaseError> {
-    let taken = pool.candidates(BASE_FEE, NOW_MS).transactions;
+    let taken = pool
+        .candidates(BASE_FEE, NOW_MS, &Included::default())
+        .transactions;
     let mut next = nonces.clone();
     for transaction in &taken {
         let expected = next.entry(transaction.sender()).or_default();

@@ -78,6 +78,37 @@ fn transactions_decoded_together_are_what_they_are_alone() {
 }
 
 #[test]
+fn a_header_is_read_alone_and_only_from_what_begins_as_a_block() {
+    let bytes = EXAMPLE.bytes();
+    assert_eq!(Block::read_header(bytes).unwrap(), *EXAMPLE.header());
+    let header = EXAMPLE.header().to_bytes();
+    assert!(Block::read_header(&header).is_err());
+    for length in 0..=header.len() {
+        assert!(Block::read_header(&bytes[..length]).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn transactions_that_are_known_are_taken_as_they_are_in_their_places() {
+    let sent: Vec<_> = (0..5)
+        .map(|nonce| transfer((nonce % 2) as u8, nonce, Address::ZERO, 1))
+        .collect();
+    let raws: Vec<_> = sent.iter().map(|sent| sent.raw().clone()).collect();
+    let block = |raws| Block::new(EXAMPLE.header().clone(), raws, Vec::new());
+    let stranger = transfer(1, 9, Address::ZERO, 1);
+    let known = vec![sent[3].clone(), stranger, sent[1].clone()];
+    let whole = block(raws.clone());
+    whole.decode_knowing(known.clone());
+    assert!(whole.is_decoded());
+    assert_eq!(whole.decoded_transactions().unwrap(), sent);
+    let mut spoilt = raws;
+    spoilt[4] = Bytes::from_static(&[3]);
+    let spoilt = block(spoilt);
+    spoilt.decode_knowing(known);
+    assert_eq!(spoilt.decoded_transactions().unwrap_err().index, 4);
+}
+
+#[test]
 fn a_body_that_is_not_the_headers_is_rejected() {
     let header = EXAMPLE.header();
     let bytes = |transactions: Vec<_>, records: Vec<_>| {

@@ -2,7 +2,8 @@
 
 use crate::index::{Index, IndexError};
 use alloy_rpc_types_eth::FeeHistory;
-use og_chain::{Block, TransactionReceipt, fees::next_base_fee};
+use og_chain::{TransactionReceipt, fees::next_base_fee};
+use og_types::Header;
 
 /// The history of the `count` blocks up to `newest`, fewer where older ones are not kept.
 pub(super) fn history(
@@ -19,10 +20,9 @@ pub(super) fn history(
         ..FeeHistory::default()
     };
     for height in first..=newest {
-        let Some(block) = index.block(height)? else {
+        let Some(header) = index.header(height)? else {
             break;
         };
-        let header = block.header();
         history
             .base_fee_per_gas
             .push(header.base_fee_per_gas.into());
@@ -30,18 +30,18 @@ pub(super) fn history(
             .gas_used_ratio
             .push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
         if let Some(rewards) = &mut history.reward {
-            rewards.push(tips(&block, &index.receipts(height)?, percentiles));
+            rewards.push(tips(&header, &index.receipts(height)?, percentiles));
         }
         if height == newest {
-            history.base_fee_per_gas.push(next_base_fee(header).into());
+            history.base_fee_per_gas.push(next_base_fee(&header).into());
         }
     }
     Ok(history)
 }
 
 /// The tips that were paid at most for each percentile of a block's gas; zeros of an empty block.
-fn tips(block: &Block, receipts: &[TransactionReceipt], percentiles: &[f64]) -> Vec<u128> {
-    let base_fee = u128::from(block.header().base_fee_per_gas);
+fn tips(header: &Header, receipts: &[TransactionReceipt], percentiles: &[f64]) -> Vec<u128> {
+    let base_fee = u128::from(header.base_fee_per_gas);
     let mut paid: Vec<(u128, u64)> = receipts
         .iter()
         .map(|receipt| {
@@ -51,7 +51,7 @@ fn tips(block: &Block, receipts: &[TransactionReceipt], percentiles: &[f64]) -> 
         .collect();
     paid.sort_unstable();
     let of = |percentile: &f64| {
-        let wanted = block.header().gas_used as f64 * percentile / 100.0;
+        let wanted = header.gas_used as f64 * percentile / 100.0;
         let mut gas = 0.0;
         let reached = paid.iter().find(|(_, used)| {
             gas += *used as f64;

@@ -3,6 +3,7 @@
 use super::{Index, IndexError, RECEIPTS, damaged, oldest, receipts_at};
 use alloy_primitives::{Address, B256};
 use og_chain::receipts::{Log, TransactionReceipt};
+use og_crypto::block_hash;
 use og_types::{BlockHash, Canonical as _, Header};
 use redb::{
     ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _,
@@ -118,12 +119,12 @@ impl Index {
             if logs.is_empty() {
                 continue;
             }
-            let Some(block) = self.block_at(&transaction, height)? else {
+            let Some(header) = self.header_at(&transaction, height)? else {
                 return Err(missing(height));
             };
             found.push(FoundLogs {
-                header: block.header().clone(),
-                hash: block.hash(),
+                hash: block_hash(&header),
+                header,
                 logs,
             });
         }

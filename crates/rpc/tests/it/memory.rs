@@ -7,7 +7,8 @@ use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use og_chain::{
     Account, Attempt, Built, Cache, Candidates, Effects, Key, Mempool, Rules, Slot,
-    StateCommitment, Transaction, Value, build, fees::next_base_fee, records, registry,
+    StateCommitment, Transaction, Value, build, fees::next_base_fee, mempool::Included, records,
+    registry,
 };
 use og_crypto::{ConsensusKey, NodeKey, SeatKey, validators::genesis_validator};
 use og_rpc::{
@@ -145,7 +146,11 @@ impl Memory {
             timestamp_ms: parent.timestamp_ms + BLOCK_MS,
         };
         let mut pool = self.0.pool.lock().unwrap();
-        let candidates = pool.candidates(next_base_fee(&parent), slot.timestamp_ms);
+        let candidates = pool.candidates(
+            next_base_fee(&parent),
+            slot.timestamp_ms,
+            &Included::default(),
+        );
         let built = self.build(&parent, &slot, &candidates);
         let writes = built.executed.changes.writes.clone();
         let effects = built.executed.clone().into();
