@@ -4,8 +4,12 @@ use crate::{
     config::{BODY_TIMEOUT, MAX_BODY_BYTES},
     dialect::Dialect,
     error::{ApiError, ErrorBody},
+    identity::{
+        __path_health, __path_ohttp_config, __path_signing_key, health, ohttp_config, signing_key,
+    },
     infer::{InferAnswer, InferRequest, Service, store_error},
     models::{ModelsBody, OfferedModel},
+    sealed::{__path_sealed, sealed},
     settle::blocking,
     store::Answer,
     talk::talk,
@@ -102,6 +106,10 @@ fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(completions))
         .routes(routes!(responses))
         .routes(routes!(messages))
+        .routes(routes!(sealed))
+        .routes(routes!(ohttp_config))
+        .routes(routes!(signing_key))
+        .routes(routes!(health))
 }
 
 /// The interface's OpenAPI description.

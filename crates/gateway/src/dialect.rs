@@ -71,16 +71,6 @@ impl Dialect {
             Self::Messages => error.anthropic(),
         }
     }
-
-    /// What the ids of answers begin with.
-    pub(crate) const fn id_prefix(self) -> &'static str {
-        match self {
-            Self::Chat => "chatcmpl-",
-            Self::Completions => "cmpl-",
-            Self::Responses => "resp_",
-            Self::Messages => "msg_",
-        }
-    }
 }
 
 impl Wanted {
@@ -91,6 +81,16 @@ impl Wanted {
             Self::Completions(request, _) => &request.model,
             Self::Responses(request) => &request.model,
             Self::Messages(request) => &request.model,
+        }
+    }
+
+    /// What the ids of answers begin with.
+    pub(crate) const fn id_prefix(&self) -> &'static str {
+        match self {
+            Self::Chat(..) => "chatcmpl-",
+            Self::Completions(..) => "cmpl-",
+            Self::Responses(_) => "resp_",
+            Self::Messages(_) => "msg_",
         }
     }
 

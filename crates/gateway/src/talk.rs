@@ -23,6 +23,7 @@ use axum::{
 use futures::stream;
 use og_dialects::{ApiError, Fault, Head, Usage};
 use og_types::{Canonical as _, language::Said};
+use serde_json::Value;
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -40,10 +41,14 @@ const MAX_FRAMES_WAITING: usize = 16;
 /// Answers a request in `dialect`.
 pub(crate) async fn talk(shared: Arc<Shared>, dialect: Dialect, request: Request) -> Response {
     let answered = async {
-        let talk = Talk::begin(shared, dialect, request).await?;
-        match talk.wanted.stream() {
-            true => talk.stream().await,
-            false => talk.whole().await,
+        let place = shared.place().map_err(HttpError::into_dialect)?;
+        let style = style(request.headers());
+        let body = read_body(request).await.map_err(HttpError::into_dialect)?;
+        let wanted = dialect.parse(&body, style)?;
+        let talk = Talk::begin(shared, wanted, body, place).await?;
+        match talk.wants_stream() {
+            true => talk.stream().await.map(Frames::into_response),
+            false => talk.whole().await.map(Whole::into_response),
         }
     };
     let answered: Result<_, ApiError> = answered.await;
@@ -61,12 +66,54 @@ fn refusal(dialect: Dialect, error: &ApiError) -> Response {
     response
 }
 
+/// An answer that is complete.
+pub(crate) struct Whole {
+    pub(crate) body: Value,
+    /// The record, and where its receipt will be, if there is one choice.
+    record: Option<(String, String)>,
+}
+
+impl IntoResponse for Whole {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.body).into_response();
+        let (record, receipt) = self.record.unzip();
+        for (name, text) in [(RECORD_HEADER, record), (RECEIPT_HEADER, receipt)] {
+            // Hexadecimal digits and a path of ours are always fit for a header.
+            if let Some(Ok(value)) = text.map(|text| HeaderValue::from_str(&text)) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// The frames of an answer, as they come.
+pub(crate) struct Frames(mpsc::Receiver<String>);
+
+impl Frames {
+    /// The next frames; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        self.0.recv().await
+    }
+}
+
+impl IntoResponse for Frames {
+    fn into_response(self) -> Response {
+        let body = stream::unfold(self, async |mut frames| {
+            let frame = frames.next().await?;
+            Some((Ok::<_, Infallible>(Bytes::from(frame)), frames))
+        });
+        let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, NO_CACHE)];
+        (headers, Body::from_stream(body)).into_response()
+    }
+}
+
 /// A request that is being answered.
-struct Talk {
+pub(crate) struct Talk {
     shared: Arc<Shared>,
-    /// What was asked, as bytes and read.
-    body: Bytes,
     wanted: Wanted,
+    /// The request as its client hashes it.
+    body: Bytes,
     head: Head,
     asking: Asking,
     choices: Choices,
@@ -75,16 +122,16 @@ struct Talk {
 }
 
 impl Talk {
-    /// Reads a request and has nodes begin to answer it.
-    async fn begin(
+    /// Has nodes begin to answer what is `wanted`; `body` is the request as its client hashes it.
+    ///
+    /// # Errors
+    /// [`ApiError`] if it cannot be answered.
+    pub(crate) async fn begin(
         shared: Arc<Shared>,
-        dialect: Dialect,
-        request: Request,
+        wanted: Wanted,
+        body: Bytes,
+        place: OwnedSemaphorePermit,
     ) -> Result<Self, ApiError> {
-        let place = shared.place().map_err(HttpError::into_dialect)?;
-        let style = style(request.headers());
-        let body = read_body(request).await.map_err(HttpError::into_dialect)?;
-        let wanted = dialect.parse(&body, style)?;
         let (offers, model) = shared.service.language_model(wanted.model()).await?;
         let questions = wanted.questions();
         let seed = wanted.seed().unwrap_or_else(rand::random);
@@ -92,7 +139,7 @@ impl Talk {
         let id: [u8; 16] = rand::random();
         Ok(Self {
             head: Head {
-                id: format!("{}{}", dialect.id_prefix(), hex::encode(id)),
+                id: format!("{}{}", wanted.id_prefix(), hex::encode(id)),
                 created: now_ms() / 1000,
                 model: wanted.model().to_owned(),
             },
@@ -105,8 +152,16 @@ impl Talk {
         })
     }
 
-    /// Waits for all choices and answers at once.
-    async fn whole(mut self) -> Result<Response, ApiError> {
+    /// Whether the client wants frames.
+    pub(crate) fn wants_stream(&self) -> bool {
+        self.wanted.stream()
+    }
+
+    /// Waits for all choices.
+    ///
+    /// # Errors
+    /// [`ApiError`] of the first that cannot be completed.
+    pub(crate) async fn whole(mut self) -> Result<Whole, ApiError> {
         while let Some(event) = self.asking.next().await {
             match event {
                 Event::Piece(..) => {}
@@ -124,37 +179,26 @@ impl Talk {
         let body = self
             .wanted
             .whole(&self.head, &said(&done), usage(&done), extra)?;
-        let mut response = Json(body).into_response();
-        if let [only] = &done[..] {
+        let record = <&[Answered; 1]>::try_from(&done[..]).ok().map(|[only]| {
             let record = &only.result.record;
             let receipt = format!("/v1/receipts/{}", record.record.request_id);
-            for (name, text) in [
-                (RECORD_HEADER, hex::encode(record.to_bytes())),
-                (RECEIPT_HEADER, receipt),
-            ] {
-                // Hexadecimal digits and a path of ours are always fit for a header.
-                if let Ok(value) = HeaderValue::from_str(&text) {
-                    response.headers_mut().insert(name, value);
-                }
-            }
-        }
-        Ok(response)
+            (hex::encode(record.to_bytes()), receipt)
+        });
+        Ok(Whole { body, record })
     }
 
-    /// Answers in frames. What fails before the first piece is an error with a status of its own.
-    async fn stream(mut self) -> Result<Response, ApiError> {
+    /// The answer in frames. What fails before the first piece is an error of its own.
+    ///
+    /// # Errors
+    /// [`ApiError`] if nothing was said.
+    pub(crate) async fn stream(mut self) -> Result<Frames, ApiError> {
         let first = match self.asking.next().await {
             Some(Event::Failed(error)) => return Err(error),
             first => first,
         };
         let (frames, sent) = mpsc::channel(MAX_FRAMES_WAITING);
         tokio::spawn(self.write(first, frames));
-        let body = stream::unfold(sent, async |mut sent| {
-            let frame: String = sent.recv().await?;
-            Some((Ok::<_, Infallible>(Bytes::from(frame)), sent))
-        });
-        let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, NO_CACHE)];
-        Ok((headers, Body::from_stream(body)).into_response())
+        Ok(Frames(sent))
     }
 
     /// Writes frames until the answer is complete or its client has left.

@@ -409,6 +409,13 @@ impl Gateway {
         request.body(body.to_string()).send().await.unwrap()
     }
 
+    /// Posts a sealed request.
+    pub(crate) async fn post_sealed(&self, sealed: Vec<u8>, chunked: bool) -> reqwest::Response {
+        let request = self.client.post(format!("{}/v1/ohttp", self.url));
+        let request = request.header("x-ohttp-stream", chunked.to_string());
+        request.body(sealed).send().await.unwrap()
+    }
+
     /// Asks to double two numbers.
     pub(crate) async fn infer(&self) -> (u16, Value) {
         let question = json!({"model": "double", "inputs": {"x": [[1.5, -2]]}});

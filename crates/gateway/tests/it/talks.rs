@@ -6,7 +6,7 @@ use crate::{
 };
 use alloy_primitives::Bytes;
 use og_crypto::RecordVerifier;
-use og_opengradient::{TeeFields, canonical};
+use og_opengradient::{TeeFields, canonical, ohttp};
 use og_types::{
     Canonical as _, SignedRecord,
     language::{ONE, Piece},
@@ -285,4 +285,87 @@ async fn a_client_that_leaves_ends_the_work_for_it() {
     assert!(response.chunk().await.unwrap().is_some());
     drop(response);
     setting.speakers[0].is_free().await;
+}
+
+#[tokio::test]
+async fn a_sealed_conversation_is_answered_sealed_whole_and_in_chunks() {
+    let setting = setting(&[hello()]).await;
+    let identity = crate::network::identity();
+    let config = identity.ohttp.config();
+    // What is signed is what the client wrote, labels that are no part of the question left out.
+    let parameters = json!({"type": "object", "maxProperties": 1e22});
+    let tool = json!({"type": "function", "function": {"name": "look", "parameters": parameters}});
+    let body = greeting(&json!({"tools": [tool], "user": "me", "request_id": "17"}));
+    let request = canonical::chat_request(body.to_string().as_bytes()).unwrap();
+    let seal = || {
+        let bytes = body.to_string().into_bytes();
+        ohttp::seal_request(&config, &bytes, &mut rand::rng()).unwrap()
+    };
+    let check = |answer: &Value| {
+        let proof: TeeFields = serde_json::from_value(answer.clone()).unwrap();
+        proof
+            .check(identity.signing.public_key(), &request, "Hello there")
+            .unwrap();
+    };
+
+    let (sealed, opener) = seal();
+    let response = setting.gateway.post_sealed(sealed, false).await;
+    assert_eq!(response.headers()["content-type"], "message/ohttp-res");
+    let opened = opener.open(&response.bytes().await.unwrap()).unwrap();
+    check(&serde_json::from_slice(&opened).unwrap());
+
+    let (sealed, opener) = seal();
+    let response = setting.gateway.post_sealed(sealed, true).await;
+    let mut chunks = opener.open_chunks();
+    let mut opened = chunks
+        .push(&response.bytes().await.unwrap())
+        .unwrap()
+        .concat();
+    opened.extend(chunks.finish().unwrap());
+    let text = String::from_utf8(opened).unwrap();
+    check(frames(&text).last().unwrap());
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+}
+
+#[tokio::test]
+async fn what_fails_inside_a_sealed_request_is_told_sealed() {
+    let setting = setting(&[hello()]).await;
+    let config = crate::network::identity().ohttp.config();
+    let body = greeting(&json!({"endpoint": "web_search"})).to_string();
+    for chunked in [false, true] {
+        let sealed = ohttp::seal_request(&config, body.as_bytes(), &mut rand::rng());
+        let (sealed, opener) = sealed.unwrap();
+        let response = setting.gateway.post_sealed(sealed, chunked).await;
+        assert_eq!(response.status(), 200);
+        let bytes = response.bytes().await.unwrap();
+        let opened = if chunked {
+            let mut chunks = opener.open_chunks();
+            let opened = chunks.push(&bytes).unwrap().concat();
+            chunks.finish().unwrap();
+            opened
+        } else {
+            opener.open(&bytes).unwrap()
+        };
+        assert!(String::from_utf8(opened).unwrap().contains("web_search"));
+    }
+    let response = setting
+        .gateway
+        .post_sealed(b"no request".to_vec(), false)
+        .await;
+    assert_eq!(response.status(), 400);
+}
+
+#[tokio::test]
+async fn the_keys_are_told() {
+    let setting = setting(&[hello()]).await;
+    let identity = crate::network::identity();
+    let keys = setting.gateway.get("/signing-key").await;
+    let keys: Value = keys.json().await.unwrap();
+    assert_eq!(keys["tee_id"], identity.signing.tee_id().to_string());
+    assert_eq!(keys["evidence"], "simulated");
+    let config = setting.gateway.get("/v1/ohttp/config").await;
+    let config: Value = config.json().await.unwrap();
+    assert_eq!(config["public_key"], keys["hpke"]["public_key"]);
+    let health: Value = setting.gateway.get("/health").await.json().await.unwrap();
+    assert_eq!(health["tee_enabled"], true);
 }

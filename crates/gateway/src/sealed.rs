@@ -1,0 +1,138 @@
+//! Sealed requests (OHTTP): a conversation that whoever carries it cannot look into.
+//!
+//! What is inside is what `/v1/chat/completions` takes and gives. Failures of it are sealed as well: a relay learns how long
+//! answers are, and nothing else.
+
+use crate::{
+    api::{Shared, read_body},
+    dialect::Dialect,
+    error::ApiError as HttpError,
+    talk::{Frames, Talk},
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use og_dialects::{ApiError, Fault, openai::Style};
+use og_opengradient::ohttp::{ChunkSealer, OhttpError, Responder};
+use serde_json::{Map, Value, json};
+use std::{convert::Infallible, sync::Arc};
+
+const WHOLE: &str = "message/ohttp-res";
+const CHUNKED: &str = "message/ohttp-chunked-res";
+/// Says that the answer is wanted in chunks, as [`ACCEPT`] also does.
+const STREAM_HEADER: &str = "x-ohttp-stream";
+/// What relays and clients put into a request for themselves: no part of the question.
+const LABELS: [&str; 4] = ["user", "metadata", "x-request-id", "request_id"];
+
+/// Ask a model through a relay.
+#[utoipa::path(
+    post, path = "/v1/ohttp", request_body(content = Vec<u8>, content_type = "message/ohttp-req"),
+    responses(
+        (status = 200, description = "The sealed answer, whole or in chunks.", content(
+            (Vec<u8> = "message/ohttp-res"),
+            (Vec<u8> = "message/ohttp-chunked-res"),
+        )),
+        (status = 400, description = "The request cannot be opened.", body = crate::error::ErrorBody),
+        (status = 404, description = "This gateway has no key for sealed requests.", body = crate::error::ErrorBody),
+        (status = 429, description = "Too many requests in progress.", body = crate::error::ErrorBody),
+    )
+)]
+pub(crate) async fn sealed(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let place = shared.place()?;
+    let chunked = wants_chunks(request.headers());
+    let body = read_body(request).await?;
+    let identity = shared.identity()?;
+    let (inner, responder) = identity.ohttp.open(&body).map_err(|error| cannot(&error))?;
+    let talk = async {
+        let question = question(&inner, chunked)?;
+        let wanted = Dialect::Chat.parse(&question, Style::OpenGradient)?;
+        Talk::begin(shared.clone(), wanted, inner.into(), place).await
+    };
+    let talk = talk.await;
+    if !chunked {
+        let answer = match talk {
+            Ok(talk) => talk.whole().await.map(|whole| whole.body),
+            Err(error) => Err(error),
+        };
+        let answer = answer.unwrap_or_else(|error| failure(&error));
+        let sealed = responder.seal(rand::random(), answer.to_string().as_bytes());
+        let sealed = sealed.map_err(|error| HttpError::internal(&error))?;
+        return Ok(([(CONTENT_TYPE, WHOLE)], sealed).into_response());
+    }
+    let frames = match talk {
+        Ok(talk) => talk.stream().await,
+        Err(error) => Err(error),
+    };
+    chunks(frames, responder).map_err(|error| HttpError::internal(&error))
+}
+
+fn wants_chunks(headers: &HeaderMap) -> bool {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|header| header == value);
+    says(STREAM_HEADER, "true") || says(ACCEPT.as_str(), CHUNKED)
+}
+
+fn cannot(error: &OhttpError) -> HttpError {
+    HttpError::new(StatusCode::BAD_REQUEST, "not_opened", error.to_string())
+}
+
+/// The question inside, without what is not part of it.
+fn question(inner: &[u8], chunked: bool) -> Result<Vec<u8>, ApiError> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(inner)
+        .map_err(|error| ApiError::new(Fault::Request, format!("the sealed request: {error}")))?;
+    for label in LABELS {
+        fields.remove(label);
+    }
+    if let Some(endpoint) = fields.remove("endpoint") {
+        let reason = format!("is {endpoint}: this gateway answers conversations only");
+        return Err(ApiError::invalid("endpoint", reason));
+    }
+    fields.insert("stream".to_owned(), Value::Bool(chunked));
+    Ok(Value::Object(fields).to_string().into_bytes())
+}
+
+/// A failure, as clients find it in place of an answer.
+fn failure(error: &ApiError) -> Value {
+    json!({"status": error.fault.status(), "body": error.opengradient()})
+}
+
+/// The frames of an answer, each sealed as it comes.
+fn chunks(frames: Result<Frames, ApiError>, responder: Responder) -> Result<Response, OhttpError> {
+    let (nonce, sealer) = responder.seal_chunks(rand::random())?;
+    let (failed, frames) = match frames {
+        Ok(frames) => (None, Some(frames)),
+        Err(error) => (Some(format!("data: {}\n\n", error.opengradient())), None),
+    };
+    let begin = (Some(nonce), failed, frames, Some(sealer));
+    let body = stream::unfold(begin, async |(nonce, failed, mut frames, sealer)| {
+        let mut sealer: ChunkSealer = sealer?;
+        if let Some(nonce) = nonce {
+            return Some((Ok(nonce), (None, failed, frames, Some(sealer))));
+        }
+        let next = match (failed, &mut frames) {
+            (Some(failed), _) => Some(failed),
+            (None, Some(frames)) => frames.next().await,
+            (None, None) => None,
+        };
+        let (sealed, sealer) = match next {
+            Some(text) => (sealer.seal(text.as_bytes()), Some(sealer)),
+            None => (sealer.finish(&[]), None),
+        };
+        // A stream that cannot be sealed ends here; that its last chunk is missing tells the client.
+        Some((
+            Ok::<_, Infallible>(sealed.ok()?),
+            (None, None, frames, sealer),
+        ))
+    });
+    let headers = [(CONTENT_TYPE, CHUNKED), (CACHE_CONTROL, "no-cache")];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
