@@ -10,7 +10,7 @@ use crate::{
     records::{self, RecordError},
     rules::Rules,
     runner::{Runner, TransactionRunError},
-    state::{Attempt, Cache, StateCommitment},
+    state::{Attempt, Source, StateCommitment},
     transaction::Transaction,
     view::{StateError, View},
 };
@@ -95,7 +95,7 @@ fn draft(rules: &Rules, parent: &Header, slot: &Slot) -> Header {
     }
 }
 
-/// Makes a block on top of `parent`, whose state `cache` reads, from what is valid and fits.
+/// Makes a block on top of `parent`, whose state `source` reads, from what is valid and fits.
 ///
 /// # Errors
 /// [`BlockError::Header`] if nothing can be proposed in this slot, [`BlockError::State`] if the
@@ -105,11 +105,11 @@ pub fn build(
     parent: &Header,
     slot: &Slot,
     candidates: &Candidates,
-    cache: &Cache,
+    source: &dyn Source,
 ) -> Result<Attempt<Built>, BlockError> {
     let fee_recipient = rules.check_slot(parent, slot)?;
     let header = draft(rules, parent, slot);
-    let attempt = assemble(rules, &header, fee_recipient, candidates, cache)?;
+    let attempt = assemble(rules, &header, fee_recipient, candidates, source)?;
     let Attempt::Done(built) = &attempt else {
         return Ok(attempt);
     };
@@ -127,7 +127,7 @@ pub fn build(
             .cloned()
             .collect(),
     };
-    assemble(rules, &header, fee_recipient, &signed, cache)
+    assemble(rules, &header, fee_recipient, &signed, source)
 }
 
 /// Runs the candidates and keeps what runs; everything but the records' signatures is checked.
@@ -136,9 +136,9 @@ fn assemble(
     header: &Header,
     fee_recipient: Address,
     candidates: &Candidates,
-    cache: &Cache,
+    source: &dyn Source,
 ) -> Result<Attempt<Built>, BlockError> {
-    let mut view = start(rules, header, cache);
+    let mut view = start(rules, header, source);
     ignore_missing(prologue(header, &mut view))?;
     let mut bytes_left = MAX_BLOCK_BYTES.saturating_sub(BLOCK_OVERHEAD_BYTES);
     let runner = Runner::new(rules, header, fee_recipient, &mut view);

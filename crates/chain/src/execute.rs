@@ -10,7 +10,7 @@ use crate::{
     records::{self, RecordError},
     rules::Rules,
     runner::{Runner, TransactionRunError},
-    state::{Attempt, Cache, Key, Source},
+    state::{Attempt, Key, Source},
     transaction::Transaction,
     view::{Changes, StateError, View, Writes},
 };
@@ -110,7 +110,7 @@ impl From<Executed> for Effects {
     }
 }
 
-/// Checks `block` on top of `parent`, whose state `cache` reads, and says what it does.
+/// Checks `block` on top of `parent`, whose state `source` reads, and says what it does.
 ///
 /// # Errors
 /// [`BlockError`] if any part of the block is invalid, which any other validator finds as well.
@@ -119,13 +119,13 @@ pub fn execute(
     rules: &Rules,
     parent: &Header,
     block: &Block,
-    cache: &Cache,
+    source: &dyn Source,
 ) -> Result<Attempt<Executed>, BlockError> {
     let header = block.header();
     rules.check_header(parent, header)?;
     check_size(block)?;
     let transactions = block.decoded_transactions()?;
-    let mut view = start(rules, header, cache);
+    let mut view = start(rules, header, source);
     let run = run_block(rules, block, transactions, &mut view);
     // After a miss the state is not the real one, and an error found on it means nothing.
     if let Some(keys) = view.missing() {

@@ -2,9 +2,8 @@
 //!
 //! Pure: no clock, no I/O, no randomness. A block is a function of its parent's header and state;
 //! [`execute`](execute()) checks one, [`build`](build()) makes one, and both make the same writes.
-//! The database is asynchronous and the EVM is not, so state is read through a [`Cache`]: what it
-//! does not hold comes back as [`Attempt::Missing`], is fetched by the caller, and the computation
-//! runs again. Roots of the state are the caller's to check: the database computes them.
+//! State is read through a [`Source`]. A [`Cache`] is one: what it does not hold comes back as
+//! [`Attempt::Missing`], to be fetched by the caller, who runs the computation again. Roots of the state are the caller's to check: the database computes them.
 //!
 //! Reading order: [`state`], [`block`], [`rules`], [`header`], [`transaction`], [`execute`](mod@execute),
 //! [`records`], [`registry`], [`contracts`], [`precompile`], [`mempool`].

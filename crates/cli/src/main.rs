@@ -15,6 +15,10 @@ use commands::Command;
 use output::Output;
 use std::process::ExitCode;
 
+/// Blocks and conversations are many small pieces of memory that come and go on all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A network that answers with receipts: ask a model, keep the proof of who answered what.
 #[derive(Debug, Parser)]
 #[command(name = "og", version, after_help = EXAMPLES)]

@@ -12,12 +12,15 @@ use commonware_runtime::{Clock, Spawner};
 use commonware_storage::Context as StorageContext;
 use futures::StreamExt as _;
 use og_chain::{
-    Attempt, Block, BlockError, Built, Candidates, Effects, Executed, Rules, Slot, StateCommitment,
-    build, execute, fees::next_base_fee, mempool::Included, prefetch_block, prefetch_candidates,
-    state::Cache,
+    Block, BlockError, Built, Candidates, Effects, Executed, Rules, Slot, StateCommitment, build,
+    execute,
+    fees::next_base_fee,
+    mempool::Included,
+    prefetch_block, prefetch_candidates,
+    state::{Cache, Source},
 };
 use og_crypto::block_hash;
-use og_state::{Batch, Databases, Merkleized, StateError, commitment, merkleize, resolve};
+use og_state::{Batch, Databases, Merkleized, StateError, commitment, merkleize};
 use og_types::{BlockHash, Header, ValidatorId};
 use parking_lot::Mutex;
 use std::{
@@ -137,8 +140,8 @@ impl<O: Observer> Application<O> {
         included: &Included,
         context: &Context<Digest, PublicKey>,
         batch: &Batch<E>,
-        cache: &mut Cache,
-    ) -> Result<Option<(Slot, Built)>, StateError>
+        mut known: Cache,
+    ) -> Result<Option<(Slot, Built, Cache)>, StateError>
     where
         E: Clock + StorageContext + Spawner,
     {
@@ -151,12 +154,13 @@ impl<O: Observer> Application<O> {
                 .with(|pool| pool.candidates(next_base_fee(parent), slot.timestamp_ms, included));
             let nothing = candidates.transactions.is_empty() && candidates.records.is_empty();
             if may_be_empty || !nothing {
-                let built = self
-                    .build_once(parent, &slot, &candidates, batch, cache)
+                let built;
+                (built, known) = self
+                    .build_once(parent, &slot, candidates, batch, known)
                     .await?;
                 match built {
                     Some(built) if may_be_empty || !is_empty(&built) => {
-                        return Ok(Some((slot, built)));
+                        return Ok(Some((slot, built, known)));
                     }
                     None => return Ok(None),
                     Some(_) => {}
@@ -173,32 +177,29 @@ impl<O: Observer> Application<O> {
         &self,
         parent: &Header,
         slot: &Slot,
-        candidates: &Candidates,
+        candidates: Candidates,
         batch: &Batch<E>,
-        cache: &mut Cache,
-    ) -> Result<Option<Built>, StateError>
+        known: Cache,
+    ) -> Result<(Option<Built>, Cache), StateError>
     where
         E: StorageContext + Spawner,
     {
-        let wanted = prefetch_candidates(&self.rules, parent, slot, candidates);
-        let built = resolve::<E, _, _>(batch, cache, wanted, |cache| {
-            match build(&self.rules, parent, slot, candidates, cache) {
-                Ok(Attempt::Done(built)) => Attempt::Done(Ok(built)),
-                Ok(Attempt::Missing(keys)) => Attempt::Missing(keys),
-                Err(error) => Attempt::Done(Err(error)),
-            }
-        })
-        .await?;
+        let wanted = prefetch_candidates(&self.rules, parent, slot, &candidates);
+        let (rules, parent, slot) = (Arc::clone(&self.rules), parent.clone(), slot.clone());
+        let height = parent.height;
+        let building =
+            move |source: &dyn Source| build(&rules, &parent, &slot, &candidates, source);
+        let (built, known) = og_state::run::<E, _, _, _>(batch, known, wanted, building).await?;
         match built {
             Ok(built) => {
                 self.pool
                     .with(|pool| pool.remove_transactions(&built.invalid));
-                Ok(Some(built))
+                Ok((Some(built), known))
             }
             Err(BlockError::State(error)) => Err(StateError::Corrupt(error)),
             Err(error) => {
-                error!(%error, height = parent.height, "cannot build a block");
-                Ok(None)
+                error!(%error, height, "cannot build a block");
+                Ok((None, known))
             }
         }
     }
@@ -222,21 +223,16 @@ impl<O: Observer> Application<O> {
         parent: &Header,
         block: &Block,
         batch: Batch<E>,
-        cache: &mut Cache,
-    ) -> Result<Option<(Merkleized<E>, Executed)>, StateError>
+        known: Cache,
+    ) -> Result<Option<(Merkleized<E>, Executed, Cache)>, StateError>
     where
         E: StorageContext + Spawner,
     {
         self.pool.decode(block);
         let wanted = prefetch_block(&self.rules, parent, block);
-        let result = resolve::<E, _, _>(&batch, cache, wanted, |cache| {
-            match execute(&self.rules, parent, block, cache) {
-                Ok(Attempt::Done(executed)) => Attempt::Done(Ok(executed)),
-                Ok(Attempt::Missing(keys)) => Attempt::Missing(keys),
-                Err(error) => Attempt::Done(Err(error)),
-            }
-        })
-        .await?;
+        let (rules, parent, copy) = (Arc::clone(&self.rules), parent.clone(), block.clone());
+        let executing = move |source: &dyn Source| execute(&rules, &parent, &copy, source);
+        let (result, known) = og_state::run::<E, _, _, _>(&batch, known, wanted, executing).await?;
         let executed = match result {
             Ok(executed) => executed,
             Err(BlockError::State(error)) => return Err(StateError::Corrupt(error)),
@@ -250,7 +246,7 @@ impl<O: Observer> Application<O> {
             warn!(height = block.header().height, block = %block.hash(), "block with another state root");
             return Ok(None);
         }
-        Ok(Some((merkleized, executed)))
+        Ok(Some((merkleized, executed, known)))
     }
 }
 
@@ -286,7 +282,7 @@ where
         let parent = parent.inner().block();
         let included = self.undecided.included(parent, ancestry, &self.pool).await;
         let parent = parent.header();
-        let mut cache = self.warm.take(&block_hash(parent));
+        let known = self.warm.take(&block_hash(parent));
         let built = self
             .build(
                 &runtime,
@@ -295,13 +291,13 @@ where
                 &included,
                 &context,
                 &batch,
-                &mut cache,
+                known,
             )
             .await;
-        let (slot, built) = unless_fatal(built)??;
+        let (slot, built, known) = unless_fatal(built)?;
         let effects = built.executed.clone().into();
         let writes = built.executed.changes.writes.clone();
-        let merkleized = unless_fatal(merkleize::<E>(batch, &writes).await)?;
+        let merkleized = unless_fatal(merkleize::<E>(batch, &writes).await);
         let block = built.into_block(&self.rules, parent, &slot, &commitment::<E>(&merkleized));
         debug!(
             height = block.header().height,
@@ -309,7 +305,7 @@ where
             records = block.records().len(),
             "proposing"
         );
-        self.warm.keep(block.hash(), cache, writes);
+        self.warm.keep(block.hash(), known, writes);
         self.undecided.keep(block.header(), block.hash(), effects);
         Some(Proposed {
             block: ConsensusBlock::new(block)?,
@@ -337,11 +333,11 @@ where
             let time = UNIX_EPOCH + Duration::from_millis(block.header().timestamp_ms);
             wait_until(&runtime, time - CLOCK_TOLERANCE).await;
         }
-        let mut cache = self.warm.take(&block_hash(parent));
-        let executed = self.execute::<E>(parent, block, batch, &mut cache).await;
-        let (merkleized, executed) = unless_fatal(executed)??;
+        let known = self.warm.take(&block_hash(parent));
+        let executed = self.execute::<E>(parent, block, batch, known).await;
+        let (merkleized, executed, known) = unless_fatal(executed)?;
         self.warm
-            .keep(block.hash(), cache, executed.changes.writes.clone());
+            .keep(block.hash(), known, executed.changes.writes.clone());
         self.undecided
             .keep(block.header(), block.hash(), executed.into());
         Some(merkleized)
@@ -404,18 +400,11 @@ async fn wait_until(clock: &impl Clock, time: SystemTime) {
     }
 }
 
-/// The value of a database operation, or `None` after saying why the node has to stop.
+/// The value of a database operation.
 ///
 /// # Panics
 /// On a failure of the database: to go on with a broken one could sign something wrong. The
 /// stateful machine does the same.
-fn unless_fatal<T>(result: Result<T, StateError>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(StateError::Rounds(rounds)) => {
-            error!(rounds, "execution did not finish");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
+fn unless_fatal<T>(result: Result<T, StateError>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -1,19 +1,12 @@
-//! Running the chain's pure functions against the database.
-//!
-//! Those functions read synchronously from a cache and name what they miss; the database reads
-//! asynchronously. So: run, fetch what was missing, run again. The result depends on the state
-//! alone, not on how often it ran.
+//! Reading the database: keys by themselves, and proofs of what they have.
 
 use crate::database::{Batch, Databases, stored_key};
 use alloy_primitives::B256;
 use commonware_codec::Encode as _;
 use commonware_runtime::Spawner;
 use commonware_storage::{Context, mmr, qmdb};
-use og_chain::state::{Attempt, Cache, Key, Value};
+use og_chain::state::{Key, Value};
 use og_types::StateEntry;
-
-/// Rounds of fetching before giving up: more than any block can need, since each round adds a key.
-const MAX_ROUNDS: usize = 100_000;
 
 /// A failure of the database, not of the block.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +17,14 @@ pub enum StateError {
     /// A value is not of the form that its key demands; the node must stop.
     #[error(transparent)]
     Corrupt(#[from] og_chain::StateError),
-    /// A function keeps asking for keys that it was given.
-    #[error("execution asked for state {0} times without finishing")]
-    Rounds(usize),
+    /// No thread could be started; the node must stop and be restarted.
+    #[error(
+        "no thread to execute blocks on: {0}; raise the limit of threads, then restart the node"
+    )]
+    Thread(#[from] std::io::Error),
+    /// A function gave up on a key that was not read for it.
+    #[error("a read of the state was not answered")]
+    Unanswered,
 }
 
 /// Reads `keys` from the state that `batch` builds on.
@@ -87,35 +85,4 @@ pub async fn prove_latest<E: Context + Spawner>(
         });
     }
     Ok((database.root().0.into(), entries))
-}
-
-/// Runs `function` on the state that `batch` builds on until it has all that it reads.
-///
-/// `prefetch` names what it will surely read, and `cache` holds what is known of that state already; what is read is added to it.
-///
-/// # Errors
-/// [`StateError`]; what `function` itself returns, an error too, is inside `Ok`.
-pub async fn resolve<E, T, F>(
-    batch: &Batch<E>,
-    cache: &mut Cache,
-    prefetch: Vec<Key>,
-    mut function: F,
-) -> Result<T, StateError>
-where
-    E: Context + Spawner,
-    F: FnMut(&Cache) -> Attempt<T> + Send,
-{
-    let mut wanted = prefetch;
-    wanted.retain(|key| !cache.knows(key));
-    for _ in 0..MAX_ROUNDS {
-        let values = read_many::<E>(batch, &wanted).await?;
-        for (key, value) in wanted.drain(..).zip(values) {
-            cache.insert(key, value);
-        }
-        match function(cache) {
-            Attempt::Done(result) => return Ok(result),
-            Attempt::Missing(keys) => wanted = keys,
-        }
-    }
-    Err(StateError::Rounds(MAX_ROUNDS))
 }

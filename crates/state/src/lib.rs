@@ -8,13 +8,15 @@
 
 mod access;
 mod database;
+mod run;
 mod sync;
 
-pub use access::{StateError, prove_latest, read_latest, read_many, resolve};
+pub use access::{StateError, prove_latest, read_latest, read_many};
 pub use database::{
     Batch, Database, DatabaseConfig, Databases, Merkleized, Operation, commitment, database_config,
     empty_commitment, is_empty, merkleize, sync_target,
 };
+pub use run::run;
 pub use sync::{
     MAX_OPERATIONS, PeerConfig, Request, Response, StatePeers, decode_response, max_payload_bytes,
 };

@@ -1,5 +1,6 @@
 //! Whole validators, wired as in production, on a simulated network and disk.
 
+mod cold;
 mod disk;
 mod gossip;
 mod journal;

@@ -49,14 +49,22 @@ pub(crate) fn payer(index: u8) -> PrivateKeySigner {
 
 /// A raw transfer of nothing by `signer`.
 pub(crate) fn transfer(signer: &PrivateKeySigner, nonce: u64) -> Bytes {
-    let transaction = TxEip1559 {
-        chain_id: CHAIN_ID,
+    let transfer = TxEip1559 {
         nonce,
         gas_limit: 21_000,
-        max_fee_per_gas: 100_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
         to: Address::ZERO.into(),
         ..TxEip1559::default()
+    };
+    sign(signer, transfer)
+}
+
+/// A raw transaction by `signer` that pays enough.
+pub(crate) fn sign(signer: &PrivateKeySigner, transaction: TxEip1559) -> Bytes {
+    let transaction = TxEip1559 {
+        chain_id: CHAIN_ID,
+        max_fee_per_gas: 100_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        ..transaction
     };
     let signature = signer
         .sign_hash_sync(&transaction.signature_hash())

@@ -1,0 +1,113 @@
+//! Running the chain's pure functions against the database.
+//!
+//! Those functions read synchronously, the database asynchronously. So a function runs on a thread of its own, and whoever
+//! waits for it reads what it asks for. The two never run at the same time: what comes out depends on the state alone, also in
+//! a simulation.
+
+use crate::{
+    access::{StateError, read_many},
+    database::Batch,
+};
+use commonware_runtime::Spawner;
+use commonware_storage::Context;
+use og_chain::state::{Attempt, Cache, Key, Source, Value};
+use std::{cell::RefCell, panic, sync::mpsc, thread};
+
+/// What comes from the thread.
+enum Step<T> {
+    /// It waits for the value of a key.
+    Asks(Key),
+    /// It is done; with what was read on the way.
+    Done(T, Cache),
+}
+
+/// The state, as the function reads it: what is known already, and whom to ask for the rest.
+struct Asking<T> {
+    known: RefCell<Cache>,
+    questions: mpsc::Sender<Step<T>>,
+    answers: mpsc::Receiver<Option<Value>>,
+}
+
+impl<T> std::fmt::Debug for Asking<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asking").finish_non_exhaustive()
+    }
+}
+
+impl<T> Source for Asking<T> {
+    fn read(&self, key: &Key) -> Option<Option<Value>> {
+        if let Some(value) = self.known.borrow().read(key) {
+            return Some(value);
+        }
+        // It fails when nobody waits for the function any more: it then finds nothing, and ends.
+        self.questions.send(Step::Asks(*key)).ok()?;
+        let value = self.answers.recv().ok()?;
+        self.known.borrow_mut().insert(*key, value.clone());
+        Some(value)
+    }
+}
+
+/// Runs `function` on the state that `batch` builds on. Gives what it gives, and what is known of that state then.
+///
+/// `known` is what is known of the state already, and `prefetch` names what the function will surely read: all of that is read
+/// at once, the rest one by one.
+///
+/// # Errors
+/// [`StateError`]; what `function` itself returns, an error too, is inside `Ok`.
+pub async fn run<E, T, Fault, F>(
+    batch: &Batch<E>,
+    mut known: Cache,
+    mut prefetch: Vec<Key>,
+    function: F,
+) -> Result<(Result<T, Fault>, Cache), StateError>
+where
+    E: Context + Spawner,
+    F: FnOnce(&dyn Source) -> Result<Attempt<T>, Fault> + Send + 'static,
+    T: Send + 'static,
+    Fault: Send + 'static,
+{
+    prefetch.retain(|key| !known.knows(key));
+    let values = read_many::<E>(batch, &prefetch).await?;
+    for (key, value) in prefetch.into_iter().zip(values) {
+        known.insert(key, value);
+    }
+    let (questions, asked) = mpsc::channel();
+    let (answer, answers) = mpsc::channel();
+    let running = thread::Builder::new()
+        .name("execution".to_owned())
+        .spawn(move || {
+            let source = Asking {
+                known: RefCell::new(known),
+                questions,
+                answers,
+            };
+            let result = function(&source);
+            let Asking {
+                known, questions, ..
+            } = source;
+            // It fails when nobody waits any more.
+            let _ = questions.send(Step::Done(result, known.into_inner()));
+        })?;
+    loop {
+        // This holds up the runtime's thread for as long as running the function on it would.
+        match asked.recv() {
+            Ok(Step::Asks(key)) => {
+                let value = read_many::<E>(batch, &[key]).await?.pop().flatten();
+                // The thread waits for it, or has panicked, which the next turn finds.
+                let _ = answer.send(value);
+            }
+            Ok(Step::Done(result, known)) => {
+                let result = match result {
+                    Ok(Attempt::Done(result)) => Ok(result),
+                    Ok(Attempt::Missing(_)) => return Err(StateError::Unanswered),
+                    Err(error) => Err(error),
+                };
+                return Ok((result, known));
+            }
+            Err(mpsc::RecvError) => match running.join() {
+                Err(reason) => panic::resume_unwind(reason),
+                Ok(()) => return Err(StateError::Unanswered),
+            },
+        }
+    }
+}
