@@ -27,7 +27,7 @@ pub use model::{Model, ModelError};
 pub use ready::Ready;
 pub use request::{
     Answer, Embedding, EmbeddingRequest, Event, FinishReason, Finished, GenerateError, Pooling,
-    Request, StreamFault, Usage,
+    Probabilities, Request, StreamFault, Usage,
 };
 pub use scheduler::SchedulerSettings;
 pub use tensors::{ExactTensors, TensorsError};

@@ -1,41 +1,57 @@
 //! Language models as backends: a question in tensors becomes a prompt, the answer becomes tensors again.
 
+mod calls;
+mod constraint;
+mod prompt;
+mod reading;
+
 use crate::{
     backend::{Backend, Pieces, Run, RunError},
     exact::{
-        Event, FinishReason, GenerateError, Generator, GeneratorSettings, ModelError, Ready,
-        Request, SchedulerSettings, Settings,
+        Event, GenerateError, Generator, GeneratorSettings, ModelError, Ready, Request,
+        SchedulerSettings, Settings,
     },
     processors::compute,
     programs::RunSettings,
 };
-use og_program::sample::Sampling;
-use og_text::{ChatTemplate, Conversation, Tokenizer};
+use calls::{CallForm, CallReader};
+use constraint::{constraint, offered, refused};
+use og_program::{file::TextAssets, sample::Sampling};
+use og_text::{ChatTemplate, GrammarError, GrammarFactory, Tokenizer};
 use og_types::{
     Computed, ModelDescription, Tensor,
-    language::{
-        self, Finish, Format, MAX_ANSWER_TOKENS, Message, Piece, Prompt, Question, Reply, Said,
-    },
+    language::{self, Format, Prompt, Question, Reply},
 };
-use serde_json::{Value, json};
+use reading::Reading;
 use std::sync::{Arc, OnceLock};
 
 /// Bytes that keys and values of all conversations with one model take, at most.
 const CACHE_BYTES: usize = 1 << 30;
 /// Requests that wait for one model, at most.
 const MOST_WAITING: usize = 256;
+/// Tokens of an answer whose question sets no limit, if the model's context has room for so many.
+pub const UNLIMITED_ANSWER_TOKENS: usize = 4096;
 
 /// A language model that answers questions.
 pub struct LanguageModel {
     ready: Arc<Ready>,
     tokenizer: Arc<Tokenizer>,
-    template: Option<ChatTemplate>,
+    template: Option<Template>,
     begin: Option<u32>,
     ends: Vec<u32>,
     description: ModelDescription,
     settings: GeneratorSettings,
     /// Started by the first question, so that models nobody asks take no thread.
     generator: OnceLock<Result<Generator, String>>,
+    /// Made for the first question that needs one.
+    grammars: OnceLock<Result<GrammarFactory, GrammarError>>,
+}
+
+/// A chat template, and what its text says of the model.
+struct Template {
+    compiled: ChatTemplate,
+    source: String,
+    calls: Option<CallForm>,
 }
 
 impl LanguageModel {
@@ -44,24 +60,32 @@ impl LanguageModel {
     /// # Errors
     /// [`ModelError::Text`] if it has none, or they cannot be used.
     pub fn new(ready: Arc<Ready>, settings: RunSettings) -> Result<Self, ModelError> {
+        let assets = ready.model().text().cloned();
+        let assets = assets.ok_or_else(|| ModelError::Text("it has no tokenizer".to_owned()))?;
+        Self::with_assets(ready, assets, settings)
+    }
+
+    fn with_assets(
+        ready: Arc<Ready>,
+        assets: TextAssets,
+        settings: RunSettings,
+    ) -> Result<Self, ModelError> {
         let unusable = |reason: String| ModelError::Text(reason);
-        let assets = ready
-            .model()
-            .text()
-            .ok_or_else(|| unusable("it has no tokenizer".to_owned()))?;
         let tokenizer = Tokenizer::from_json(&assets.tokenizer)
             .map_err(|error| unusable(format!("tokenizer: {error}")))?;
-        let template = assets
-            .chat_template
-            .as_ref()
-            .map(|source| ChatTemplate::new(source, &assets.special))
-            .transpose()
-            .map_err(|error| unusable(format!("chat template: {error}")))?;
+        let template = assets.chat_template.map(|source| -> Result<_, ModelError> {
+            let compiled = ChatTemplate::new(&source, &assets.special);
+            Ok(Template {
+                compiled: compiled.map_err(|error| unusable(format!("chat template: {error}")))?,
+                calls: CallForm::of(&source),
+                source,
+            })
+        });
         Ok(Self {
             tokenizer: Arc::new(tokenizer),
-            template,
+            template: template.transpose()?,
             begin: assets.begin,
-            ends: assets.ends.clone(),
+            ends: assets.ends,
             description: language::description(),
             settings: GeneratorSettings {
                 executor: Settings {
@@ -73,33 +97,9 @@ impl LanguageModel {
                 most_waiting: MOST_WAITING,
             },
             generator: OnceLock::new(),
+            grammars: OnceLock::new(),
             ready,
         })
-    }
-
-    /// The tokens of a prompt as the model sees it.
-    ///
-    /// # Errors
-    /// [`RunError::Refused`] if the model has no chat template, or its template or tokenizer refuses the prompt.
-    pub fn prompt_tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, RunError> {
-        match prompt {
-            Prompt::Text(text) => {
-                let tokens = self.tokenizer.encode(text, false);
-                let tokens =
-                    tokens.map_err(|error| RunError::Refused(format!("prompt: {error}")))?;
-                Ok(self.begin.into_iter().chain(tokens).collect())
-            }
-            Prompt::Messages(messages) => {
-                let template = self.template.as_ref().ok_or_else(|| {
-                    RunError::Refused(
-                        "prompt: the model has no chat template: give a text instead".to_owned(),
-                    )
-                })?;
-                template
-                    .encode(&self.tokenizer, &conversation(messages)?)
-                    .map_err(|error| RunError::Refused(format!("prompt: {error}")))
-            }
-        }
     }
 
     /// Answers a question; `pieces` get the answer as it comes.
@@ -113,53 +113,136 @@ impl LanguageModel {
         pieces: Pieces,
     ) -> Result<Reply, RunError> {
         let model = self.clone();
-        let request = compute(move || model.request(question, seed)).await?;
+        let (request, mut reading) = compute(move || model.ask(question, seed)).await?;
         let prompt_tokens = request.prompt.clone();
         let mut answer = self.generator()?.generate(request).map_err(failed)?;
-        let mut said = Said::empty();
         loop {
-            let (text, finished) = match answer.event().await {
-                Some(Event::Token { text, .. }) => (text, None),
-                Some(Event::Finished(finished)) => (finished.rest.clone(), Some(finished)),
+            match answer.event().await {
+                Some(Event::Token {
+                    id,
+                    text,
+                    probabilities,
+                }) => tell(&pieces, reading.token(id, &text, probabilities)).await,
+                Some(Event::Finished(finished)) => {
+                    tell(&pieces, reading.end(&finished.rest, finished.reason)).await;
+                    let root = finished.trace_root.ok_or_else(|| {
+                        RunError::Model("the run was not committed to".to_owned())
+                    })?;
+                    return Ok(Reply {
+                        said: reading.into_said(),
+                        prompt_tokens,
+                        tokens: finished.tokens,
+                        trace_root: root,
+                    });
+                }
                 Some(Event::Failed(error)) => return Err(failed(error)),
                 Some(Event::Embedding(_)) | None => return Err(failed(GenerateError::Stopped)),
-            };
-            if !text.is_empty() {
-                said.text.push_str(&text);
-                pieces.send(Piece::Text(text)).await;
             }
-            let Some(finished) = finished else { continue };
-            said.finish = match finished.reason {
-                FinishReason::Length => Finish::Length,
-                FinishReason::End | FinishReason::Stop(_) | FinishReason::Grammar => Finish::Stop,
-            };
-            return Ok(Reply {
-                said,
-                prompt_tokens,
-                tokens: finished.tokens,
-                trace_root: finished
-                    .trace_root
-                    .ok_or_else(|| RunError::Model("the run was not committed to".to_owned()))?,
-            });
         }
     }
 
-    /// What the generator is asked.
-    fn request(&self, question: Question, seed: u64) -> Result<Request, RunError> {
-        if let Some(setting) = unsupported(&question) {
-            let refusal = format!("{setting}: this model cannot do that");
-            return Err(RunError::Refused(refusal));
-        }
-        let prompt_tokens = self.prompt_tokens(&question.prompt)?;
-        let most_tokens = question.max_tokens.unwrap_or(MAX_ANSWER_TOKENS);
-        Ok(Request {
-            most_tokens: usize::try_from(most_tokens).unwrap_or(usize::MAX),
+    /// What the generator is asked, and what reads its answer.
+    fn ask(&self, question: Question, seed: u64) -> Result<(Request, Reading), RunError> {
+        let form = self.template.as_ref().and_then(|template| template.calls);
+        let calls = self.call_reader(&question, form)?;
+        let grammar = constraint(&question, form, &self.tokenizer)?
+            .map(|source| {
+                let setting = match question.format {
+                    Format::Text => "tools",
+                    _ => "format",
+                };
+                let compiled = self.grammars()?.compile(&source);
+                compiled.map_err(|error| refused(setting, error))
+            })
+            .transpose()?;
+        let most_tokens = question.max_tokens.map(usize::try_from);
+        let request = Request {
+            most_tokens: most_tokens
+                .map_or(UNLIMITED_ANSWER_TOKENS, |most| most.unwrap_or(usize::MAX)),
             sampling: sampling(&question, seed),
             ends: self.ends.clone(),
-            stops: question.stop,
+            shown: calls
+                .as_ref()
+                .map_or_else(Vec::new, |_| self.call_marks(form)),
+            grammar,
+            logprobs: question
+                .logprobs
+                .and_then(|count| usize::try_from(count).ok()),
             traced: true,
-            ..Request::new(prompt_tokens, 0)
-        })
+            ..Request::new(self.prompt_tokens(&question)?, 0)
+        };
+        let reading = Reading::new(self.tokenizer.clone(), self.ends.clone(), calls);
+        let request = Request {
+            stops: question.stop,
+            ..request
+        };
+        Ok((request, reading))
+    }
+
+    /// The tokens of a question's prompt as the model sees it.
+    fn prompt_tokens(&self, question: &Question) -> Result<Vec<u32>, RunError> {
+        let refused = |error: &dyn std::fmt::Display| refused("prompt", error);
+        match &question.prompt {
+            Prompt::Text(text) => {
+                let tokens = self.tokenizer.encode(text, false);
+                let tokens = tokens.map_err(|error| refused(&error))?;
+                Ok(self.begin.into_iter().chain(tokens).collect())
+            }
+            Prompt::Messages(messages) => {
+                let template = self.template.as_ref().ok_or_else(|| {
+                    refused(&"the model has no chat template: give a text instead")
+                })?;
+                let conversation =
+                    prompt::conversation(&template.source, messages, offered(question))?;
+                let tokens = template.compiled.encode(&self.tokenizer, &conversation);
+                tokens.map_err(|error| refused(&error))
+            }
+        }
+    }
+
+    /// What finds calls in the answer; `None` if no tools are offered.
+    fn call_reader(
+        &self,
+        question: &Question,
+        form: Option<CallForm>,
+    ) -> Result<Option<CallReader>, RunError> {
+        let tools = offered(question);
+        if tools.is_empty() {
+            return Ok(None);
+        }
+        let Prompt::Messages(messages) = &question.prompt else {
+            let reason = "only a conversation can offer tools, and the prompt is a text";
+            return Err(refused("tools", reason));
+        };
+        let unknown = || refused("tools", "the model's chat template knows no calls of tools");
+        let form = form.ok_or_else(unknown)?;
+        let names = tools.iter().map(|tool| tool.name.clone()).collect();
+        let several = question.parallel_tool_calls;
+        let earlier = messages
+            .iter()
+            .map(|message| message.tool_calls.len())
+            .sum();
+        Ok(Some(CallReader::new(form, names, several, earlier)))
+    }
+
+    /// The special tokens among the marks of calls.
+    fn call_marks(&self, form: Option<CallForm>) -> Vec<u32> {
+        let marks = form.map(CallForm::marks);
+        let marks = marks
+            .into_iter()
+            .flat_map(|(open, close)| [Some(open), close]);
+        marks
+            .flatten()
+            .filter_map(|mark| self.tokenizer.id(mark))
+            .collect()
+    }
+
+    fn grammars(&self) -> Result<&GrammarFactory, RunError> {
+        let make = || GrammarFactory::new(&self.tokenizer, &self.ends);
+        let grammars = self.grammars.get_or_init(make);
+        grammars
+            .as_ref()
+            .map_err(|error| RunError::Refused(error.to_string()))
     }
 
     fn generator(&self) -> Result<&Generator, RunError> {
@@ -217,51 +300,23 @@ pub(crate) fn question(
     Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.to_string()))
 }
 
-/// The setting of a question that is not honoured, if there is one.
-fn unsupported(question: &Question) -> Option<&'static str> {
-    let asked = [
-        (question.format != Format::Text, "format"),
-        (!question.tools.is_empty(), "tools"),
-        (question.frequency_penalty != 0, "frequency_penalty"),
-        (question.presence_penalty != 0, "presence_penalty"),
-        (question.logprobs.is_some(), "logprobs"),
-    ];
-    asked
-        .into_iter()
-        .find_map(|(asked, name)| asked.then_some(name))
-}
-
-/// What the template is given. The date is always the same one, so that the same conversation gives the same prompt.
-fn conversation(messages: &[Message]) -> Result<Conversation, RunError> {
-    let messages: Result<_, _> = messages.iter().map(turn).collect();
-    Ok(Conversation {
-        messages: messages?,
-        add_generation_prompt: true,
-        ..Conversation::default()
-    })
-}
-
-/// One turn as templates know it.
-fn turn(message: &Message) -> Result<Value, RunError> {
-    let content = message.content.as_text().ok_or_else(|| {
-        RunError::Refused("prompt: the model reads text, and no pictures".to_owned())
-    })?;
-    if !message.tool_calls.is_empty() || message.tool_call_id.is_some() {
-        return Err(RunError::Refused(
-            "prompt: the model knows no calls of tools".to_owned(),
-        ));
+async fn tell(to: &Pieces, pieces: Vec<language::Piece>) {
+    for piece in pieces {
+        to.send(piece).await;
     }
-    Ok(json!({ "role": message.role, "content": content }))
 }
 
 /// Settings of a question, whose bounds were checked when it was read.
 fn sampling(question: &Question, seed: u64) -> Sampling {
     let setting = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+    let penalty = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
     Sampling {
         temperature: setting(question.temperature),
         top_k: setting(question.top_k),
         top_p: setting(question.top_p),
         repetition_penalty: setting(question.repetition_penalty),
+        frequency_penalty: penalty(question.frequency_penalty),
+        presence_penalty: penalty(question.presence_penalty),
         seed,
     }
 }
@@ -280,3 +335,6 @@ fn failed(error: GenerateError) -> RunError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,7 @@ fn request(number: u64, vocabulary: u64) -> Request {
             top_p: [ONE, ONE * 9 / 10][(number / 8 % 2) as usize],
             repetition_penalty: [ONE, ONE * 11 / 10][(number / 16 % 2) as usize],
             seed: number,
+            ..Sampling::default()
         },
         ends: vec![1],
         traced: true,

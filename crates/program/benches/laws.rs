@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use og_program::{
     file::{check_matrix, describe},
     matrix::{Encoding, Matrix},
-    sample::{ONE, Sampling, choose, log_probability},
+    sample::{Context, ONE, Sampling, choose, log_probability},
     trace::{leaf, root},
     value::Value,
 };
@@ -29,6 +29,10 @@ fn logits(tokens: usize) -> Vec<i16> {
 
 fn sampling(criterion: &mut Criterion) {
     let context: Vec<u32> = (0..1_024).map(|token| token * 13).collect();
+    let seen = Context {
+        prompt: &context,
+        answer: &[],
+    };
     let greedy = Sampling::default();
     let warm = Sampling {
         temperature: ONE * 4 / 5,
@@ -57,7 +61,7 @@ fn sampling(criterion: &mut Criterion) {
             group.bench_function(name, |bencher| {
                 bencher.iter(|| {
                     position += 1;
-                    choose(black_box(&logits), -9, &context, &sampling, position, None)
+                    choose(black_box(&logits), -9, seen, &sampling, position, None)
                 });
             });
         }

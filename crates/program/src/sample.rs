@@ -5,6 +5,7 @@ mod threshold;
 
 use crate::numbers::{align, divide, shift};
 use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
 
 /// How a token is chosen. Fractions are in units of 2^-16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,11 @@ pub struct Sampling {
     /// Positive logits of tokens that were seen are divided by it, others multiplied, in units of 2^-16; 65536
     /// changes nothing. Taken as 1/256 if lower, as 256 if higher.
     pub repetition_penalty: u32,
+    /// What the logit of a token loses for each time that it is in the answer, in units of 2^-16. Taken within
+    /// ± [`PENALTY_LIMIT`].
+    pub frequency_penalty: i32,
+    /// What the logit of a token loses if it is in the answer, in units of 2^-16. Taken within ± [`PENALTY_LIMIT`].
+    pub presence_penalty: i32,
     /// What chance is derived from, with the position.
     pub seed: u64,
 }
@@ -31,6 +37,8 @@ impl Default for Sampling {
             top_k: 0,
             top_p: ONE,
             repetition_penalty: ONE,
+            frequency_penalty: 0,
+            presence_penalty: 0,
             seed: 0,
         }
     }
@@ -38,6 +46,10 @@ impl Default for Sampling {
 
 /// 1 in units of 2^-16.
 pub const ONE: u32 = 1 << 16;
+/// Two, in units of 2^-16: frequency and presence penalties are at most so great.
+pub const PENALTY_LIMIT: i32 = 2 << 16;
+/// Times that a token counts as being in an answer, at most.
+const MOST_TIMES: usize = 1 << 17;
 /// Mixed into the hash that chance is derived from.
 pub const DOMAIN: &[u8] = b"_OG_SAMPLE_V1";
 /// Scaled logits stay within ± this, in units of 2^-16.
@@ -56,6 +68,15 @@ impl TokenMask<'_> {
     }
 }
 
+/// The tokens that penalties are for, in any order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// What the answer goes on from: only repetition is penalised.
+    pub prompt: &'a [u32],
+    /// The answer so far.
+    pub answer: &'a [u32],
+}
+
 /// A token, and how likely the model found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -70,7 +91,7 @@ pub struct Choice {
 pub fn sample(
     logits: &[i16],
     exponent: i32,
-    context: &[u32],
+    context: Context<'_>,
     sampling: &Sampling,
     position: u64,
     allowed: Option<TokenMask<'_>>,
@@ -80,30 +101,33 @@ pub fn sample(
     Some(Choice { token, logprob })
 }
 
-/// Chooses the token after `position` from logits `logits[t] · 2^exponent`. `context` holds the tokens that the penalty is
-/// for, in any order and number. `None` if no token is allowed.
+/// Chooses the token after `position` from logits `logits[t] · 2^exponent`. `None` if no token is allowed.
 pub fn choose(
     logits: &[i16],
     exponent: i32,
-    context: &[u32],
+    context: Context<'_>,
     sampling: &Sampling,
     position: u64,
     allowed: Option<TokenMask<'_>>,
 ) -> Option<u32> {
-    let penalised = sampling.repetition_penalty != ONE && !context.is_empty();
-    if sampling.temperature == 0 && !penalised && allowed.is_none() && (-16..=1).contains(&exponent)
+    let penalties = Penalties::new(sampling);
+    let seen = penalties.seen(context);
+    if sampling.temperature == 0
+        && seen.is_empty()
+        && allowed.is_none()
+        && (-16..=1).contains(&exponent)
     {
         // Most requests: the greatest logit as it stands. (Beyond, logits are rounded or clamped and may become equal.)
         let greatest = logits.iter().copied().max()?;
         return logits.iter().position(|m| *m == greatest).map(|t| t as u32);
     }
-    let seen = if sampling.repetition_penalty == ONE {
-        vec![]
-    } else {
-        ascending(context)
-    };
     let candidates = || {
-        let scaled = Scaled::new(logits, exponent, &seen, sampling.repetition_penalty);
+        let scaled = Scaled {
+            logits: logits.iter().enumerate(),
+            exponent,
+            seen: &seen,
+            penalties,
+        };
         scaled.filter(|(token, _)| allowed.is_none_or(|mask| mask.allows(*token as usize)))
     };
     let greatest = candidates().map(|(_, x)| x).max()?;
@@ -131,12 +155,65 @@ pub fn choose(
     })
 }
 
-/// Tokens in ascending order, each once.
-fn ascending(context: &[u32]) -> Vec<u32> {
-    let mut tokens = context.to_vec();
-    tokens.sort_unstable();
-    tokens.dedup();
-    tokens
+/// Penalties within their bounds.
+#[derive(Clone, Copy)]
+struct Penalties {
+    repetition: i64,
+    frequency: i64,
+    presence: i64,
+}
+
+/// A token that was seen, and how often in the answer.
+#[derive(Clone, Copy)]
+struct Seen {
+    token: u32,
+    times: i64,
+}
+
+impl Penalties {
+    fn new(sampling: &Sampling) -> Self {
+        let within = |penalty: i32| i64::from(penalty.clamp(-PENALTY_LIMIT, PENALTY_LIMIT));
+        Self {
+            repetition: i64::from(sampling.repetition_penalty.clamp(ONE >> 8, ONE << 8)),
+            frequency: within(sampling.frequency_penalty),
+            presence: within(sampling.presence_penalty),
+        }
+    }
+
+    /// The tokens that are penalised, ascending, each once.
+    fn seen(&self, context: Context<'_>) -> Vec<Seen> {
+        let repetition = self.repetition != i64::from(ONE);
+        let prompt = context.prompt.iter().filter(|_| repetition);
+        let answered = repetition || self.frequency != 0 || self.presence != 0;
+        let answer = context.answer.iter().filter(|_| answered);
+        let entry = |times| {
+            move |token: &u32| Seen {
+                token: *token,
+                times,
+            }
+        };
+        let mut seen: Vec<Seen> = prompt.map(entry(0)).chain(answer.map(entry(1))).collect();
+        seen.sort_unstable_by_key(|seen| seen.token);
+        seen.dedup_by(|next, first| {
+            let same = next.token == first.token;
+            first.times += if same { next.times } else { 0 };
+            same
+        });
+        seen
+    }
+
+    /// A logit of a token that was seen so often.
+    fn apply(&self, x: i64, times: i64) -> i64 {
+        let x = if x > 0 {
+            divide(x << 16, self.repetition)
+        } else {
+            shift(x * self.repetition, 16)
+        };
+        match times.min(MOST_TIMES as i64) {
+            0 => x,
+            times => x - (times * self.frequency + self.presence),
+        }
+    }
 }
 
 /// Every token, ascending, with its logit in units of 2^-16, penalised if it was seen.
@@ -144,19 +221,8 @@ struct Scaled<'a> {
     logits: std::iter::Enumerate<std::slice::Iter<'a, i16>>,
     exponent: i32,
     /// Seen tokens that are not reached yet, ascending.
-    seen: &'a [u32],
-    penalty: i64,
-}
-
-impl<'a> Scaled<'a> {
-    fn new(logits: &'a [i16], exponent: i32, seen: &'a [u32], penalty: u32) -> Self {
-        Self {
-            logits: logits.iter().enumerate(),
-            exponent,
-            seen,
-            penalty: i64::from(penalty.clamp(ONE >> 8, ONE << 8)),
-        }
-    }
+    seen: &'a [Seen],
+    penalties: Penalties,
 }
 
 impl Iterator for Scaled<'_> {
@@ -167,16 +233,13 @@ impl Iterator for Scaled<'_> {
         let (token, mantissa) = self.logits.next()?;
         let token = token as u32;
         let x = scale(*mantissa, self.exponent);
-        let Some((_, rest)) = self.seen.split_first().filter(|(next, _)| **next == token) else {
-            return Some((token, x));
-        };
-        self.seen = rest;
-        let x = if x > 0 {
-            divide(x << 16, self.penalty)
-        } else {
-            shift(x * self.penalty, 16)
-        };
-        Some((token, x))
+        match self.seen.split_first() {
+            Some((next, rest)) if next.token == token => {
+                self.seen = rest;
+                Some((token, self.penalties.apply(x, next.times)))
+            }
+            _ => Some((token, x)),
+        }
     }
 }
 
@@ -211,17 +274,51 @@ pub fn chance(seed: u64, position: u64) -> u32 {
 /// The natural logarithm of the probability that the model gives to a token, in units of 2^-16: of the logits as they are, over
 /// all tokens, without temperature, penalty or mask. `i32::MIN` for a token that there is not.
 pub fn log_probability(logits: &[i16], exponent: i32, token: u32) -> i32 {
-    let Some(mantissa) = logits.get(token as usize) else {
-        return i32::MIN;
+    let mantissa = logits.get(token as usize);
+    mantissa.map_or(i32::MIN, |m| Sum::new(logits, exponent).log_probability(*m))
+}
+
+/// The tokens that the model finds likeliest, the likeliest first, the lower first among equals; see [`log_probability`].
+pub fn likeliest(logits: &[i16], exponent: i32, count: usize) -> Vec<Choice> {
+    if count == 0 {
+        return vec![];
+    }
+    let least = threshold::kth_greatest(logits.iter().map(|m| i64::from(*m)), count);
+    let least = least.unwrap_or(i64::MIN);
+    let found = logits.iter().enumerate();
+    let mut found: Vec<_> = found.filter(|(_, m)| i64::from(**m) >= least).collect();
+    found.sort_by_key(|(token, m)| (Reverse(**m), *token));
+    found.truncate(count);
+    let sum = Sum::new(logits, exponent);
+    let choice = |(token, m): (usize, &i16)| Choice {
+        token: token as u32,
+        logprob: sum.log_probability(*m),
     };
-    let greatest = logits.iter().copied().max().unwrap_or(0);
-    let top = scale(greatest, exponent);
-    let sum: i64 = logits
-        .iter()
-        .map(|m| shift(tables::power(top - scale(*m, exponent)), 31))
-        .sum();
-    let logprob = scale(*mantissa, exponent) - top - tables::logarithm(sum);
-    logprob.clamp(i32::MIN.into(), 0) as i32
+    found.into_iter().map(choice).collect()
+}
+
+/// What all logarithms of probability have in common.
+struct Sum {
+    exponent: i32,
+    top: i64,
+    logarithm: i64,
+}
+
+impl Sum {
+    fn new(logits: &[i16], exponent: i32) -> Self {
+        let top = scale(logits.iter().copied().max().unwrap_or(0), exponent);
+        let power = |m: &i16| shift(tables::power(top - scale(*m, exponent)), 31);
+        Self {
+            exponent,
+            top,
+            logarithm: tables::logarithm(logits.iter().map(power).sum()),
+        }
+    }
+
+    fn log_probability(&self, mantissa: i16) -> i32 {
+        let logprob = scale(mantissa, self.exponent) - self.top - self.logarithm;
+        logprob.clamp(i32::MIN.into(), 0) as i32
+    }
 }
 
 #[cfg(test)]

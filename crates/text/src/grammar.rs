@@ -150,7 +150,7 @@ impl GrammarFactory {
                 TopLevelGrammar::from_json_schema(serde_json::json!({ "type": "object" }))
             }
             GrammarSource::JsonSchema(schema) => {
-                check_schema(schema, 0, &mut 0)?;
+                check_schema(schema)?;
                 TopLevelGrammar::from_json_schema(schema.clone())
             }
             GrammarSource::Regex(text) => TopLevelGrammar::from_regex(checked(text)?),
@@ -193,19 +193,27 @@ fn checked(text: &str) -> Result<&str, GrammarError> {
     }
 }
 
-fn check_schema(schema: &Value, depth: usize, bytes: &mut usize) -> Result<(), GrammarError> {
+/// Checks that a schema is not larger or nested deeper than a grammar may be.
+///
+/// # Errors
+/// [`GrammarError::TooLarge`] if it is.
+pub fn check_schema(schema: &Value) -> Result<(), GrammarError> {
+    measure(schema, 0, &mut 0)
+}
+
+fn measure(schema: &Value, depth: usize, bytes: &mut usize) -> Result<(), GrammarError> {
     *bytes += 4;
     match schema {
         Value::String(text) => *bytes += text.len(),
         Value::Array(items) if depth < MAX_DEPTH => {
             items
                 .iter()
-                .try_for_each(|item| check_schema(item, depth + 1, bytes))?;
+                .try_for_each(|item| measure(item, depth + 1, bytes))?;
         }
         Value::Object(fields) if depth < MAX_DEPTH => {
             for (name, field) in fields {
                 *bytes += name.len();
-                check_schema(field, depth + 1, bytes)?;
+                measure(field, depth + 1, bytes)?;
             }
         }
         Value::Array(_) | Value::Object(_) => return Err(GrammarError::TooLarge),

@@ -21,7 +21,7 @@ mod tokenizer;
 
 pub use assets::{Assets, AssetsError};
 pub use chat::{ChatError, Conversation};
-pub use grammar::{Grammar, GrammarError, GrammarFactory, GrammarSource, Mask};
+pub use grammar::{Grammar, GrammarError, GrammarFactory, GrammarSource, Mask, check_schema};
 pub use stream::{Progress, Stream, StreamError, StreamStart};
 pub use template::{ChatTemplate, Moment, TemplateError};
 pub use tokenizer::{EncodeError, Tokenizer, TokenizerError};

@@ -47,6 +47,8 @@ pub struct Stream {
     tokenizer: Arc<Tokenizer>,
     state: DecodeState,
     stops: Vec<String>,
+    /// Special tokens that appear all the same.
+    shown: Vec<u32>,
     /// Bytes that do not yet make a character.
     bytes: Vec<u8>,
     /// Text that may be the beginning of a stop string.
@@ -82,17 +84,26 @@ impl Stream {
             tokenizer,
             state,
             stops,
+            shown: Vec::new(),
             bytes: Vec::new(),
             held: String::new(),
             stopped: None,
         })
     }
 
+    /// The same, with some special tokens as the vocabulary spells them.
+    #[must_use]
+    pub fn showing(mut self, special: &[u32]) -> Self {
+        self.shown = special.to_vec();
+        self
+    }
+
     /// Adds a token. After a stop string nothing is added any more.
     pub fn push(&mut self, id: u32) -> Progress {
         if self.stopped.is_none() {
             let tokenizer = Arc::clone(&self.tokenizer);
-            tokenizer.decode_one(&mut self.state, id, true, &mut self.bytes);
+            let hidden = !self.shown.contains(&id);
+            tokenizer.decode_one(&mut self.state, id, hidden, &mut self.bytes);
             self.take_characters(false);
         }
         self.progress(false)

@@ -1,7 +1,10 @@
 //! What is asked of a generator, and what it answers.
 
 use super::executor::ForwardError;
-use og_program::{sample::Sampling, trace};
+use og_program::{
+    sample::{Choice, Sampling},
+    trace,
+};
 use og_text::{Grammar, GrammarError, StreamError};
 use std::sync::{
     Arc,
@@ -24,8 +27,10 @@ pub struct Request {
     pub stops: Vec<String>,
     /// What the answer must follow.
     pub grammar: Option<Grammar>,
-    /// Whether each token's logarithm of probability is given: [`og_program::sample::log_probability`].
-    pub logprobs: bool,
+    /// Whether each token's logarithm of probability is given, and those of so many others.
+    pub logprobs: Option<usize>,
+    /// Special tokens that stand in the text all the same, as the vocabulary spells them.
+    pub shown: Vec<u32>,
     /// Whether the root of the run is given.
     pub traced: bool,
 }
@@ -40,7 +45,8 @@ impl Request {
             ends: vec![],
             stops: vec![],
             grammar: None,
-            logprobs: false,
+            logprobs: None,
+            shown: vec![],
             traced: false,
         }
     }
@@ -120,6 +126,15 @@ pub struct Finished {
     pub rest: String,
 }
 
+/// How probable a token was, in units of 2^-16: [`og_program::sample::log_probability`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probabilities {
+    /// The one that was chosen.
+    pub chosen: i32,
+    /// The likeliest, perhaps that among them.
+    pub likeliest: Vec<Choice>,
+}
+
 /// What a request gives, in this order: tokens, then one of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -129,8 +144,8 @@ pub enum Event {
         id: u32,
         /// Text that is complete with it; may be empty.
         text: String,
-        /// See [`Request::logprobs`]; in units of 2^-16.
-        logprob: Option<i32>,
+        /// See [`Request::logprobs`].
+        probabilities: Option<Probabilities>,
     },
     /// The answer is complete.
     Finished(Finished),

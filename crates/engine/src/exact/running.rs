@@ -3,11 +3,11 @@
 use super::{
     cache::SequenceId,
     draft::Drafter,
-    request::{Event, FinishReason, Finished, GenerateError, Request, Sink, Usage},
+    request::{Event, FinishReason, Finished, GenerateError, Probabilities, Request, Sink, Usage},
     values::ValueRef,
 };
 use og_program::{
-    sample::{TokenMask, choose, log_probability},
+    sample::{Context, TokenMask, choose, likeliest, log_probability},
     trace::Hash,
 };
 use og_text::Stream;
@@ -95,17 +95,20 @@ impl Running {
             .transpose()?;
         let allowed = mask.as_ref().map(|mask| TokenMask(&mask.words));
         let (mantissas, sampling) = (logits.mantissas, &self.request.sampling);
+        let (prompt, answer) = self.tokens.split_at(self.request.prompt.len());
         let chosen = choose(
             mantissas,
             exponent,
-            &self.tokens,
+            Context { prompt, answer },
             sampling,
             position,
             allowed,
         );
         let id = chosen.ok_or(GenerateError::NoToken)?;
-        let wanted = self.request.logprobs;
-        let logprob = wanted.then(|| log_probability(mantissas, exponent, id));
+        let probabilities = self.request.logprobs.map(|alternatives| Probabilities {
+            chosen: log_probability(mantissas, exponent, id),
+            likeliest: likeliest(mantissas, exponent, alternatives),
+        });
         if let Some(grammar) = &mut self.request.grammar {
             grammar.accept(id)?;
         }
@@ -121,7 +124,11 @@ impl Running {
             self.stopped = progress.stopped;
         }
         self.text.push_str(&text);
-        self.sink.send(Event::Token { id, text, logprob });
+        self.sink.send(Event::Token {
+            id,
+            text,
+            probabilities,
+        });
         Ok(if ended {
             Some(FinishReason::End)
         } else if let Some(stop) = self.stopped {

@@ -200,7 +200,8 @@ impl Scheduler {
                 ))
             };
         };
-        let stream = Stream::new(tokenizer.clone(), StreamStart::Continuation, &request.stops)?;
+        let stream = Stream::new(tokenizer.clone(), StreamStart::Continuation, &request.stops)?
+            .showing(&request.shown);
         Ok(Some(stream))
     }
 

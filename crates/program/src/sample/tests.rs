@@ -7,7 +7,7 @@ use proptest::prelude::*;
 fn by_definition(
     logits: &[i16],
     exponent: i32,
-    context: &[u32],
+    context: Context<'_>,
     sampling: &Sampling,
     position: u64,
     allowed: Option<TokenMask<'_>>,
@@ -23,14 +23,21 @@ fn by_definition(
         x.clamp(-(1 << 32), 1 << 32)
     };
     let penalty = i128::from(sampling.repetition_penalty.clamp(1 << 8, 1 << 24));
+    let within = |penalty: i32| i128::from(penalty.clamp(-(1 << 17), 1 << 17));
     let penalised = |token: usize, x: i128| {
-        if !context.contains(&(token as u32)) {
+        let times = |tokens: &[u32]| tokens.iter().filter(|t| **t as usize == token).count();
+        let answered = times(context.answer) as i128;
+        let x = if times(context.prompt) == 0 && answered == 0 {
             x
         } else if x > 0 {
             (x << 16).div_euclid(penalty)
         } else {
             (x * penalty + (1 << 15)) >> 16
+        };
+        if answered == 0 {
+            return x;
         }
+        x - answered * within(sampling.frequency_penalty) - within(sampling.presence_penalty)
     };
     let mut tokens: Vec<(usize, i128)> = logits
         .iter()
@@ -89,14 +96,17 @@ fn sampling() -> impl Strategy<Value = Sampling> {
         prop_oneof![Just(0), 1_u32..8, any::<u32>()],
         fraction(),
         prop_oneof![Just(ONE), ONE / 2..2 * ONE, any::<u32>()],
+        [(); 2].map(|()| prop_oneof![Just(0), -PENALTY_LIMIT..PENALTY_LIMIT, any::<i32>()]),
         any::<u64>(),
     )
         .prop_map(
-            |(temperature, top_k, top_p, repetition_penalty, seed)| Sampling {
+            |(temperature, top_k, top_p, repetition_penalty, penalties, seed)| Sampling {
                 temperature,
                 top_k,
                 top_p,
                 repetition_penalty,
+                frequency_penalty: penalties[0],
+                presence_penalty: penalties[1],
                 seed,
             },
         )
@@ -114,16 +124,18 @@ proptest! {
             prop::collection::vec(-400_i16..400, 0..40),
         ],
         exponent in prop_oneof![-14_i32..2, any::<i32>().prop_map(|e| e % 1024)],
-        context in prop::collection::vec(0_u32..50, 0..6),
+        prompt in prop::collection::vec(0_u32..50, 0..6),
+        answer in prop::collection::vec(0_u32..50, 0..12),
         sampling in sampling(),
         position in any::<u64>(),
         mask in prop::option::of(prop::collection::vec(any::<u32>(), 0..3)),
     ) {
         let allowed = mask.as_deref().map(TokenMask);
-        let chosen = choose(&logits, exponent, &context, &sampling, position, allowed);
-        let expected = by_definition(&logits, exponent, &context, &sampling, position, allowed);
+        let context = Context { prompt: &prompt, answer: &answer };
+        let chosen = choose(&logits, exponent, context, &sampling, position, allowed);
+        let expected = by_definition(&logits, exponent, context, &sampling, position, allowed);
         prop_assert_eq!(chosen, expected);
-        let sampled = sample(&logits, exponent, &context, &sampling, position, allowed);
+        let sampled = sample(&logits, exponent, context, &sampling, position, allowed);
         prop_assert_eq!(sampled.map(|choice| choice.token), chosen);
         if let (Some(mask), Some(token)) = (allowed, chosen) {
             prop_assert!(mask.allows(token as usize));
@@ -149,7 +161,8 @@ proptest! {
 #[test]
 fn greedy_takes_the_first_of_the_greatest() {
     let greedy = Sampling::default();
-    let choose = |logits: &[i16], exponent| choose(logits, exponent, &[], &greedy, 0, None);
+    let choose =
+        |logits: &[i16], exponent| choose(logits, exponent, Context::default(), &greedy, 0, None);
     assert_eq!(choose(&[3, 9, -4, 9], -8), Some(1));
     // Below 2^-16 logits are rounded, and these become equal.
     assert_eq!(choose(&[8, 9], -20), Some(0));
@@ -169,7 +182,14 @@ fn ties_at_a_threshold_stay() {
                 seed,
                 ..Sampling::default()
             };
-            let token = choose(&[100, 100, 90, 100, 100], -4, &[], &sampling, 0, None);
+            let token = choose(
+                &[100, 100, 90, 100, 100],
+                -4,
+                Context::default(),
+                &sampling,
+                0,
+                None,
+            );
             seen[token.unwrap() as usize] = true;
         }
         assert_eq!(seen, [true, true, false, true, true]);
@@ -182,11 +202,60 @@ fn a_penalty_is_for_seen_tokens_once() {
         repetition_penalty: 2 * ONE,
         ..Sampling::default()
     };
-    let choose = |logits: &[i16], context: &[u32]| choose(logits, -4, context, &sampling, 0, None);
+    let choose = |logits: &[i16], prompt: &[u32]| {
+        let context = Context {
+            prompt,
+            answer: &[],
+        };
+        choose(logits, -4, context, &sampling, 0, None)
+    };
     assert_eq!(choose(&[30, 16, 10], &[0, 0, 0]), Some(1));
     assert_eq!(choose(&[30, 14, 10], &[0, 0, 0]), Some(0));
     assert_eq!(choose(&[-10, -19], &[0]), Some(1));
     assert_eq!(choose(&[-10, -21], &[0, 7]), Some(0));
+}
+
+#[test]
+fn presence_is_paid_for_once_and_frequency_each_time_and_only_in_the_answer() {
+    let choose = |sampling: &Sampling, prompt: &[u32], answer: &[u32]| {
+        // 2 and 1.
+        choose(&[32, 16], -4, Context { prompt, answer }, sampling, 0, None)
+    };
+    let presence = Sampling {
+        presence_penalty: 65_536 + 1,
+        ..Sampling::default()
+    };
+    assert_eq!(choose(&presence, &[0, 0], &[]), Some(0));
+    assert_eq!(choose(&presence, &[], &[0]), Some(1));
+    assert_eq!(choose(&presence, &[], &[0, 1, 0, 0]), Some(0));
+    let frequency = Sampling {
+        frequency_penalty: 65_536 / 2,
+        ..Sampling::default()
+    };
+    assert_eq!(choose(&frequency, &[0, 0, 0], &[0, 0]), Some(0));
+    assert_eq!(choose(&frequency, &[], &[0, 0, 0]), Some(1));
+    let wanted = Sampling {
+        frequency_penalty: -65_536,
+        ..Sampling::default()
+    };
+    assert_eq!(choose(&wanted, &[], &[1, 1]), Some(1));
+}
+
+#[test]
+fn the_likeliest_come_first_and_the_lower_of_equals() {
+    let logits = [5, 9, -3, 9, 7];
+    let tokens = |count| -> Vec<u32> {
+        let found = likeliest(&logits, -4, count);
+        for choice in &found {
+            assert_eq!(choice.logprob, log_probability(&logits, -4, choice.token));
+        }
+        found.into_iter().map(|choice| choice.token).collect()
+    };
+    assert_eq!(tokens(0), [0_u32; 0]);
+    assert_eq!(tokens(1), [1]);
+    assert_eq!(tokens(3), [1, 3, 4]);
+    assert_eq!(tokens(9), [1, 3, 4, 0, 2]);
+    assert_eq!(likeliest(&[], -4, 2), []);
 }
 
 #[test]
@@ -210,7 +279,7 @@ fn tokens_come_as_often_as_they_should() {
             seed: 5,
             ..Sampling::default()
         };
-        let token = choose(&logits, -8, &[], &sampling, position, None).unwrap();
+        let token = choose(&logits, -8, Context::default(), &sampling, position, None).unwrap();
         counts[token as usize] += 1;
     }
     for (count, weight) in counts.iter().zip(weights) {

@@ -12,7 +12,7 @@ use crate::exact::{
 use og_kernels::{Kernels, Path};
 use og_program::{
     interpret::{Interpreter, PositionInput},
-    sample::{Sampling, log_probability, sample},
+    sample::{Context, Sampling, log_probability, sample},
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -39,7 +39,10 @@ fn defined(model: &Model, request: &Request) -> (Vec<u32>, Vec<i32>, [u8; 32]) {
         let choice = sample(
             mantissas,
             exponent,
-            &tokens,
+            Context {
+                prompt: &request.prompt,
+                answer: &tokens[request.prompt.len()..],
+            },
             &request.sampling,
             position as u64,
             None,
@@ -67,7 +70,7 @@ fn random_request(numbers: &mut Numbers) -> Request {
     let prompt = (0..length).map(|at| ((at % few) % 50) as u32).collect();
     let mut request = Request::new(prompt, 1 + numbers.below(24));
     request.traced = true;
-    request.logprobs = true;
+    request.logprobs = Some(2);
     request.ends = vec![numbers.below(50) as u32];
     if numbers.coin() {
         request.sampling = Sampling {
@@ -75,6 +78,8 @@ fn random_request(numbers: &mut Numbers) -> Request {
             top_k: numbers.pick(&[0, 5]),
             top_p: numbers.pick(&[65_536, 50_000]),
             repetition_penalty: numbers.pick(&[65_536, 80_000]),
+            frequency_penalty: numbers.pick(&[0, 9_000, -9_000]),
+            presence_penalty: numbers.pick(&[0, 30_000]),
             seed: numbers.next(),
         };
     }
@@ -160,10 +165,12 @@ proptest! {
         let mut answer = generator.generate(request).unwrap();
         for (token, expected) in tokens.iter().zip(logprobs) {
             let event = answer.next_event().unwrap();
-            let crate::exact::Event::Token { id, logprob, .. } = event else {
+            let crate::exact::Event::Token { id, probabilities, .. } = event else {
                 panic!("{event:?}");
             };
-            prop_assert_eq!((id, logprob), (*token, Some(expected)));
+            let probabilities = probabilities.unwrap();
+            prop_assert_eq!((id, probabilities.chosen), (*token, expected));
+            prop_assert_eq!(probabilities.likeliest.len(), 2);
         }
         prop_assert_eq!(answer.finish().unwrap().trace_root, Some(root));
     }
