@@ -28,8 +28,13 @@ pub(super) fn constraint(
         ToolChoice::Auto | ToolChoice::None => vec![],
     };
     match (&question.format, form) {
-        (Format::JsonObject, _) => Ok(Some(GrammarSource::JsonObject)),
-        (Format::JsonSchema(schema), _) => Ok(Some(GrammarSource::JsonSchema(schema.clone()))),
+        (Format::JsonObject, _) => {
+            let object = json!({ "type": "object" });
+            Ok(Some(GrammarSource::JsonSchema(spaced(object))))
+        }
+        (Format::JsonSchema(schema), _) => {
+            Ok(Some(GrammarSource::JsonSchema(spaced(schema.clone()))))
+        }
         (Format::Text, Some(form)) if !must.is_empty() => {
             let several = question.parallel_tool_calls
                 && matches!(question.tool_choice, ToolChoice::Required);
@@ -95,7 +100,7 @@ fn calls(
     Ok(GrammarSource::Lark(grammar))
 }
 
-/// The schema of a tool's arguments, which are an object, written as Python's `json.dumps` does: what models learnt.
+/// The schema of a tool's arguments, which are an object.
 fn arguments(parameters: &Value) -> Result<Value, GrammarError> {
     check_schema(parameters)?;
     let mut schema = match parameters {
@@ -103,11 +108,19 @@ fn arguments(parameters: &Value) -> Result<Value, GrammarError> {
         _ => serde_json::Map::new(),
     };
     schema.entry("type").or_insert_with(|| json!("object"));
-    let spaces = json!({
-        "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
-    });
-    schema.insert("x-guidance".to_owned(), spaces);
-    Ok(Value::Object(schema))
+    Ok(spaced(Value::Object(schema)))
+}
+
+/// A schema whose documents are written as Python's `json.dumps` does: what models learnt. Where white space is free,
+/// small models write nothing else.
+fn spaced(mut schema: Value) -> Value {
+    if let Some(schema) = schema.as_object_mut() {
+        let spaces = json!({
+            "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
+        });
+        schema.insert("x-guidance".to_owned(), spaces);
+    }
+    schema
 }
 
 /// A text in the grammar.

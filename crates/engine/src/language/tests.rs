@@ -190,23 +190,28 @@ async fn an_answer_has_its_format() {
 #[tokio::test]
 async fn penalties_change_an_answer_and_probabilities_tell_its_tokens() {
     let plain = Question {
-        temperature: 0,
+        max_tokens: Some(120),
         logprobs: Some(3),
-        ..chat()
+        ..Question::new(Prompt::Text("Once upon a time".to_owned()))
     };
-    let penalised = Question {
-        frequency_penalty: ONE,
-        presence_penalty: ONE,
+    let penalised = |penalty| Question {
+        frequency_penalty: penalty,
+        presence_penalty: penalty,
         ..plain.clone()
     };
+    let rewarded = answer("", &penalised(-2 * ONE)).await.unwrap();
+    let penalised = answer("", &penalised(2 * ONE)).await.unwrap();
     let plain = answer("", &plain).await.unwrap();
-    let penalised = answer("", &penalised).await.unwrap();
     let most = |reply: &Reply| {
         let times = |token| reply.tokens.iter().filter(|other| *other == token).count();
         reply.tokens.iter().map(times).max()
     };
-    assert!(most(&penalised) < most(&plain));
-    for reply in [plain, penalised] {
+    let [less, plainly, more] = [&penalised, &plain, &rewarded].map(most);
+    assert!(
+        less < plainly && plainly < more,
+        "{less:?} {plainly:?} {more:?}"
+    );
+    for reply in [plain, penalised, rewarded] {
         let Reply { said, tokens, .. } = reply;
         let ended = usize::from(said.finish == Finish::Stop);
         assert_eq!(said.logprobs.len(), tokens.len() - ended);

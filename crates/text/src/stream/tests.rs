@@ -136,3 +136,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn special_tokens_are_hidden_but_for_those_that_are_to_be_shown() {
+    let tokenizer = tokenizer("bytes-qwen2");
+    let id = |token: &str| tokenizer.id(token).unwrap();
+    let ids = [id("<|im_start|>"), id("a"), id("<|im_end|>"), id("b")];
+    let text = |shown: &[u32]| {
+        let stream = Stream::new(tokenizer.clone(), StreamStart::Continuation, &[]).unwrap();
+        let mut stream = stream.showing(shown);
+        let mut text: String = ids.iter().map(|id| stream.push(*id).text).collect();
+        text += &stream.finish().text;
+        text
+    };
+    assert_eq!(text(&[]), "ab");
+    assert_eq!(text(&[id("<|im_start|>")]), "<|im_start|>ab");
+}

@@ -116,7 +116,7 @@ pub struct ToolCall {
     pub id: String,
     /// The tool.
     pub name: String,
-    /// Its arguments: the text of a JSON object, as the model wrote it.
+    /// Its arguments: the text of a JSON object.
     pub arguments: String,
 }
 

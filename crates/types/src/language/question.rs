@@ -36,7 +36,7 @@ pub enum Format {
 pub struct Question {
     /// What to go on from.
     pub prompt: Prompt,
-    /// Most tokens of the answer, 1 to [`MAX_ANSWER_TOKENS`]; `None` for as many as the model can give.
+    /// Most tokens of the answer, 1 to [`MAX_ANSWER_TOKENS`]; `None` for no limit but the node's own.
     pub max_tokens: Option<i64>,
     /// Multiples of 2^-16; 0 always takes the most probable token.
     pub temperature: i64,
