@@ -83,7 +83,7 @@ pub async fn serve(
     let shutdown = shutdown.shared();
     // All clients may come through one proxy.
     let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
-    let server = og_http::serve(listener, app, places, shutdown.clone());
+    let server = og_http::serve(listener, app, None, places, shutdown.clone());
     let operators = operator::serve(operators, operated, shutdown.clone());
     let (_, _, settled) = futures::join!(server, operators, settler.run(shutdown));
     Ok(settled?)

@@ -1,6 +1,6 @@
 //! Keep HTTP servers within bounds, and show operators what they do.
 //!
-//! [`serve`] adds what axum leaves open and every server of the network needs: limits on
+//! [`serve`] adds what axum leaves open and every server of the network needs: TLS, HTTP/2, limits on
 //! connections, on slow clients and on the time that a shutdown takes. [`Shares`] keeps one client
 //! from taking what is for all. [`RequestMetrics`] counts what is answered. [`operator`] is the interface for operators, the same on every role.
 
@@ -8,15 +8,19 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 mod connection;
+mod http2;
 pub mod operator;
 mod requests;
 mod server;
 mod shares;
+mod tls;
 
 pub use connection::Connection;
+pub use http2::MAX_STREAMS;
 pub use operator::{Check, Operated, Readiness};
 pub use requests::RequestMetrics;
 pub use server::{
     CONNECTION_LIFETIME, DRAIN_TIMEOUT, HEAD_TIMEOUT, MAX_HEAD_BYTES, WRITE_STALL_TIMEOUT, serve,
 };
 pub use shares::{Share, Shares, network};
+pub use tls::{HANDSHAKE_TIMEOUT, Tls, TlsError};

@@ -88,7 +88,7 @@ pub async fn serve(
 ) {
     // Only the operator's own tools reach it, all from one host.
     let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
-    crate::serve(listener, app(node), places, shutdown).await;
+    crate::serve(listener, app(node), None, places, shutdown).await;
 }
 
 fn app<N: Operated>(node: Arc<N>) -> Router {

@@ -2,7 +2,9 @@
 
 use crate::{
     connection::Connection,
+    http2,
     shares::{Share, Shares},
+    tls::{Tls, speaks_http2},
 };
 use axum::{Router, extract::Request};
 use hyper::{body::Incoming, server::conn::http1};
@@ -18,6 +20,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     time::{sleep, timeout},
@@ -26,8 +29,8 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-/// Longest wait for a request's head to be complete, counted from when the connection is open or
-/// the answer before has been sent. So it bounds idle connections too.
+/// Longest wait for a request's head to be complete, counted from when the connection is open (with
+/// TLS: when hands are shaken) or the answer before has been sent. So it bounds idle connections too.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest request head, in bytes; also how much of a body is buffered at a time.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -37,7 +40,7 @@ pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// byte now and then gives way to others.
 pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// Longest time that the last answer on such a connection may take: more than any request does.
-const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Longest time that requests in progress may take after a shutdown began.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before the next connection is accepted when the system has no room for one.
@@ -46,12 +49,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves `app` over HTTP/1.1 on `listener`, as many connections at once as there are `places`
-/// (more wait in the system's queue; a client that has its share is refused), until `shutdown`
+/// Serves `app` on `listener`: over HTTP/1.1, or with `tls` over TLS and HTTP/2 too. There are as many connections
+/// at once as `places` (more wait in the system's queue; a client that has its share is refused), until `shutdown`
 /// completes. Then requests in progress are answered, for at most [`DRAIN_TIMEOUT`].
 pub async fn serve(
     listener: TcpListener,
     app: Router,
+    tls: Option<Tls>,
     places: Shares,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -60,9 +64,9 @@ pub async fn serve(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            (stream, peer, place) = accept(&listener, &places) => {
+            (stream, peer, place) = accept(&listener, &places, tls.is_some()) => {
                 let connection = Connection::new(peer, closing.clone(), place);
-                tokio::spawn(converse(stream, app.clone(), connection));
+                tokio::spawn(converse(stream, app.clone(), tls.clone(), connection));
             }
         }
     }
@@ -78,14 +82,20 @@ pub async fn serve(
 }
 
 /// The next connection, whose it is, and its place among those that may be open.
-async fn accept(listener: &TcpListener, places: &Shares) -> (TcpStream, IpAddr, Share) {
+async fn accept(
+    listener: &TcpListener,
+    places: &Shares,
+    expect_tls: bool,
+) -> (TcpStream, IpAddr, Share) {
     let mut free = places.free().await;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => match places.claim(free, address.ip()) {
                 Ok(place) => return (stream, address.ip(), place),
                 Err(unclaimed) => {
-                    refuse(stream);
+                    if !expect_tls {
+                        refuse(stream);
+                    }
                     free = unclaimed;
                 }
             },
@@ -115,12 +125,42 @@ fn is_of_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Answers one connection's requests until it ends, is upgraded, is too old, or everything closes.
-async fn converse(stream: TcpStream, app: Router, connection: Connection) {
+/// Answers one connection's requests in the protocol that it speaks.
+async fn converse(stream: TcpStream, app: Router, tls: Option<Tls>, connection: Connection) {
     // It fails only on a connection that is gone already.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL_TIMEOUT));
+    let stream = Box::pin(stream);
+    let Some(tls) = tls else {
+        return note(converse_http1(stream, app, connection).await);
+    };
+    let mut closing = connection.clone();
+    let shaken = tokio::select! {
+        shaken = tls.accept(stream) => shaken,
+        () = closing.closing() => return,
+    };
+    match shaken {
+        Ok(stream) if speaks_http2(&stream) => {
+            note(http2::converse(stream, app, connection).await);
+        }
+        Ok(stream) => note(converse_http1(stream, app, connection).await),
+        Err(error) => debug!(%error, "a client did not shake hands"),
+    }
+}
+
+fn note(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        debug!(%error, "a connection ended early");
+    }
+}
+
+/// Answers one connection's requests until it ends, is upgraded, is too old, or everything closes.
+async fn converse_http1(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    app: Router,
+    connection: Connection,
+) -> Result<(), hyper::Error> {
     let mut closing = connection.clone();
     let app = app.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());
@@ -131,20 +171,14 @@ async fn converse(stream: TcpStream, app: Router, connection: Connection) {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(
-                TokioIo::new(Box::pin(stream)),
-                TowerToHyperService::new(app)
-            )
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
             .with_upgrades()
     );
-    let ended = tokio::select! {
+    tokio::select! {
         ended = &mut conversation => ended,
         _ = timeout(CONNECTION_LIFETIME, closing.closing()) => {
             conversation.as_mut().graceful_shutdown();
             timeout(LAST_ANSWER_TIMEOUT, conversation).await.unwrap_or(Ok(()))
         }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended early");
     }
 }

@@ -5,4 +5,5 @@
 mod it {
     mod operator;
     mod server;
+    mod tls;
 }

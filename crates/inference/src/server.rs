@@ -76,7 +76,7 @@ pub async fn serve(
     // A few gateways are all the clients, and one of them may be the only one.
     let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
     tokio::join!(
-        og_http::serve(listener, app, places, shutdown.clone()),
+        og_http::serve(listener, app, None, places, shutdown.clone()),
         operator::serve(operators, operated, shutdown),
     );
 }

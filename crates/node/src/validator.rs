@@ -216,7 +216,7 @@ async fn serve(
     let app = og_rpc::app(api, access, faucet, &mut operated.registry.lock())?;
     let rpc = parts.rpc.spawn(async move {
         let listener = TcpListener::from_std(listeners.rpc)?;
-        og_http::serve(listener, app, connections(), stop).await;
+        og_http::serve(listener, app, None, connections(), stop).await;
         Ok(())
     });
     info!(

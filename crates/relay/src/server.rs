@@ -66,7 +66,7 @@ pub async fn serve(
     let shutdown = shutdown.shared();
     let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS_EACH);
     let servers = futures::future::join(
-        og_http::serve(listener, app, places, shutdown.clone()),
+        og_http::serve(listener, app, None, places, shutdown.clone()),
         operator::serve(operators, operated, shutdown),
     );
     tokio::select! {

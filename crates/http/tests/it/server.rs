@@ -8,22 +8,22 @@ use axum::{
     routing::get,
 };
 use hyper_util::rt::TokioIo;
-use og_http::{CONNECTION_LIFETIME, Connection, DRAIN_TIMEOUT, Shares, serve};
+use og_http::{CONNECTION_LIFETIME, Connection, DRAIN_TIMEOUT, Shares, Tls, serve};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 
-const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-struct Server {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Server {
@@ -32,11 +32,15 @@ impl Server {
     }
 
     async fn share(app: Router, places: Shares) -> Self {
+        Self::serve(app, None, places).await
+    }
+
+    pub(crate) async fn serve(app: Router, tls: Option<Tls>, places: Shares) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
-        let task = tokio::spawn(serve(listener, app, places, shutdown));
+        let task = tokio::spawn(serve(listener, app, tls, places, shutdown));
         Self {
             address,
             stop,
@@ -44,7 +48,7 @@ impl Server {
         }
     }
 
-    async fn connect(&self, first_bytes: &[u8]) -> TcpStream {
+    pub(crate) async fn connect(&self, first_bytes: &[u8]) -> TcpStream {
         self.connect_from("127.0.0.1", first_bytes).await
     }
 
@@ -65,14 +69,14 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn read_all(mut stream: TcpStream) -> String {
+pub(crate) async fn read_all(mut stream: impl AsyncRead + Unpin) -> String {
     let mut bytes = Vec::new();
     // A server that cuts a connection off may do so with a reset.
     let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn hello() -> Router {
+pub(crate) fn hello() -> Router {
     Router::new().route("/", get(async || "hello"))
 }
 
@@ -182,7 +186,7 @@ async fn a_head_that_is_too_long_is_refused() {
 }
 
 /// A path that says when a request has arrived, and answers after some time.
-fn slow(answers_after: Duration) -> (Router, mpsc::UnboundedReceiver<()>) {
+pub(crate) fn slow(answers_after: Duration) -> (Router, mpsc::UnboundedReceiver<()>) {
     let (arrived, arrivals) = mpsc::unbounded_channel();
     let handler = async move || {
         arrived.send(()).unwrap();

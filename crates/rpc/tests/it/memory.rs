@@ -378,6 +378,7 @@ impl Client {
         tokio::spawn(og_http::serve(
             listener,
             app,
+            None,
             connections(),
             std::future::pending(),
         ));

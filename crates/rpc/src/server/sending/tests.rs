@@ -31,7 +31,7 @@ async fn start(sending: Arc<Sending>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let places = Shares::new(64, 64);
-    tokio::spawn(serve(listener, app, places, std::future::pending()));
+    tokio::spawn(serve(listener, app, None, places, std::future::pending()));
     address
 }
 
