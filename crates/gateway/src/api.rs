@@ -8,15 +8,17 @@ use crate::{
         __path_health, __path_ohttp_config, __path_signing_key, health, ohttp_config, signing_key,
     },
     infer::{InferAnswer, InferRequest, Service, store_error},
+    keys::Gate,
     models::{ModelsBody, OfferedModel},
     sealed::{__path_sealed, sealed},
     settle::blocking,
     store::Answer,
     talk::talk,
     view::receipt_json,
+    visit::{Visit, VisitMetrics, attend},
 };
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{
         DefaultBodyLimit, FromRequest as _, Path, Query, Request, State,
@@ -26,6 +28,7 @@ use axum::{
         HeaderMap, StatusCode,
         header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER},
     },
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -56,6 +59,9 @@ pub(crate) struct Shared {
     pub(crate) identity: Option<GatewayIdentity>,
     /// One permit per inference request in progress.
     pub(crate) in_flight: Arc<Semaphore>,
+    /// Who may ask.
+    pub(crate) gate: Gate,
+    pub(crate) visits: VisitMetrics,
 }
 
 impl Shared {
@@ -137,6 +143,7 @@ pub(crate) fn app(shared: Arc<Shared>) -> axum::Router {
             )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(shared.clone(), attend))
         .with_state(shared)
 }
 
@@ -149,23 +156,26 @@ pub(crate) fn app(shared: Arc<Shared>) -> axum::Router {
     responses(
         (status = 200, body = InferAnswer),
         (status = 400, description = "The request is wrong; `param` says where.", body = ErrorBody),
+        (status = 401, description = "The gateway needs an API key, and this is none that it knows.", body = ErrorBody),
+        (status = 403, description = "The API key is for other models.", body = ErrorBody),
         (status = 404, description = "No node offers the model.", body = ErrorBody),
         (status = 408, description = "The body came too slowly.", body = ErrorBody),
         (status = 409, description = "The request id was used before.", body = ErrorBody),
         (status = 413, description = "The request is too large.", body = ErrorBody),
         (status = 422, description = "The node cannot run the model on these inputs.", body = ErrorBody),
-        (status = 429, description = "Too many requests in progress.", body = ErrorBody),
+        (status = 429, description = "Too many requests in progress, or the client has used what it may; `Retry-After` says when to come back.", body = ErrorBody),
         (status = 502, description = "No node gave a sound answer.", body = ErrorBody),
         (status = 503, description = "No node is there, or the chain is behind.", body = ErrorBody),
     )
 )]
 async fn infer(
     State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
     request: Request,
 ) -> Result<Json<InferAnswer>, ApiError> {
     let _place = shared.place()?;
     let body = read_body(request).await?;
-    shared.service.infer(body.into()).await.map(Json)
+    shared.service.infer(body.into(), &visit).await.map(Json)
 }
 
 pub(crate) async fn read_body(request: Request) -> Result<Bytes, ApiError> {
@@ -298,8 +308,12 @@ async fn models(State(shared): State<Arc<Shared>>) -> Json<ModelsBody> {
         (status = "5XX", description = "No node gave a sound answer.", body = ErrorBody),
     )
 )]
-async fn chat(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    talk(shared, Dialect::Chat, request).await
+async fn chat(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    talk(shared, visit, Dialect::Chat, request).await
 }
 
 /// Go on with a text, as OpenAI's older API does.
@@ -311,8 +325,12 @@ async fn chat(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         (status = "5XX", description = "No node gave a sound answer.", body = ErrorBody),
     )
 )]
-async fn completions(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    talk(shared, Dialect::Completions, request).await
+async fn completions(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    talk(shared, visit, Dialect::Completions, request).await
 }
 
 /// Go on with a list of items, as OpenAI's newer API does. Nothing is kept: a request holds the whole conversation.
@@ -324,8 +342,12 @@ async fn completions(State(shared): State<Arc<Shared>>, request: Request) -> Res
         (status = "5XX", description = "No node gave a sound answer.", body = ErrorBody),
     )
 )]
-async fn responses(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    talk(shared, Dialect::Responses, request).await
+async fn responses(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    talk(shared, visit, Dialect::Responses, request).await
 }
 
 /// Go on with a conversation, as Anthropic's API does.
@@ -337,6 +359,10 @@ async fn responses(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         (status = "5XX", description = "No node gave a sound answer, in Anthropic's shape.", body = Object),
     )
 )]
-async fn messages(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    talk(shared, Dialect::Messages, request).await
+async fn messages(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    talk(shared, visit, Dialect::Messages, request).await
 }

@@ -19,6 +19,8 @@ pub struct GatewayConfig {
     pub database: PathBuf,
     /// The keys that OpenGradient's clients know this gateway by; without them its answers carry no `tee_*` fields.
     pub identity: Option<GatewayIdentity>,
+    /// A file of API keys and limits, read again when it changes; without one everybody may ask.
+    pub keys: Option<PathBuf>,
     /// Bytes of settled receipts to keep; the oldest are forgotten first.
     pub retained_bytes: u64,
 }
@@ -67,5 +69,7 @@ pub const POLL_PAUSE_FIRST: Duration = Duration::from_millis(25);
 pub const POLL_PAUSE_LONGEST: Duration = Duration::from_secs(2);
 /// After this long without a proof, an accepted record is handed to another validator as well.
 pub const RESUBMIT_AFTER: Duration = Duration::from_secs(5);
+/// How often the file of API keys is looked at.
+pub const KEYS_PAUSE: Duration = Duration::from_secs(5);
 /// How far a node's clock may be ahead of ours, in milliseconds.
 pub const MAX_CLOCK_SKEW_MS: u64 = 30_000;

@@ -105,10 +105,23 @@ impl ApiError {
 
     fn kind(&self) -> &'static str {
         match self.status {
+            StatusCode::FORBIDDEN => "permission_error",
             StatusCode::NOT_FOUND => "not_found_error",
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             status if status.is_client_error() => "invalid_request_error",
             _ => "server_error",
+        }
+    }
+}
+
+impl From<og_dialects::ApiError> for ApiError {
+    fn from(error: og_dialects::ApiError) -> Self {
+        let status = StatusCode::from_u16(error.fault.status());
+        Self {
+            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code: error.code.unwrap_or("refused"),
+            param: error.param,
+            message: error.message,
         }
     }
 }

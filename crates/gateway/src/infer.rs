@@ -8,6 +8,7 @@ use crate::{
     nodes::{Nodes, Offers, RunError},
     settle::{Queue, blocking},
     store::{Store, StoreError},
+    visit::Visit,
 };
 use alloy_primitives::{Address, Bytes};
 use axum::http::StatusCode;
@@ -92,7 +93,7 @@ pub(crate) struct Service {
 impl Service {
     /// Has a node answer the request in `body`, stores the answer, leaves its record to the
     /// settler.
-    pub(crate) async fn infer(&self, body: Bytes) -> Result<InferAnswer, ApiError> {
+    pub(crate) async fn infer(&self, body: Bytes, visit: &Visit) -> Result<InferAnswer, ApiError> {
         let offers = self.nodes.offers().await;
         if offers.answering() == 0 {
             return Err(ApiError::unavailable(
@@ -100,7 +101,7 @@ impl Service {
                 "no inference node answers: try again, or ask the operator",
             ));
         }
-        let (question, job) = prepare(&offers, &body)?;
+        let (question, job) = prepare(&offers, &body, visit)?;
         drop(body);
         let _claim = self.claim(&job.request_id).await?;
         let judge = |result: &JobResult| self.checker.check(&job, &question, result, now_ms());
@@ -150,7 +151,11 @@ impl Service {
 
 /// Reads a request. There is no waiting in here: JSON takes many times its size in memory while
 /// it is read, and so only as many are at once as there are threads.
-fn prepare(offers: &Offers, body: &[u8]) -> Result<(InferenceRequest, Job), ApiError> {
+fn prepare(
+    offers: &Offers,
+    body: &[u8],
+    visit: &Visit,
+) -> Result<(InferenceRequest, Job), ApiError> {
     let request = parse(body)?;
     let model = offers.find(&request.model).ok_or_else(|| {
         ApiError::new(
@@ -160,6 +165,7 @@ fn prepare(offers: &Offers, body: &[u8]) -> Result<(InferenceRequest, Job), ApiE
         )
         .about("model")
     })?;
+    visit.asks(&model)?;
     let question = InferenceRequest {
         version: 1,
         model: model.id,

@@ -5,7 +5,7 @@
 //! moment it is final. The gateway decides nothing about truth: what it hands out, anyone can
 //! verify without it.
 //!
-//! Reading order: `api`, `infer` (tensors), `talk` and `ask` (language models), `nodes`, `check`, `store`, `settle`, `chain`.
+//! Reading order: `api`, `keys` and `visit` (who asks, and what that uses), `infer` (tensors), `talk` and `ask` (language models), `nodes`, `check`, `store`, `settle`, `chain`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
@@ -21,6 +21,7 @@ mod http;
 mod identity;
 mod in_flight;
 mod infer;
+mod keys;
 mod models;
 mod nodes;
 mod operated;
@@ -31,8 +32,10 @@ mod settle;
 mod store;
 mod talk;
 mod view;
+mod visit;
 
 pub use api::openapi;
 pub use config::GatewayConfig;
+pub use keys::KeysError;
 pub use server::{ServeError, serve};
 pub use store::StoreError;

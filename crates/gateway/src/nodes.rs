@@ -15,6 +15,11 @@ use crate::{
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use futures::future::join_all;
 use og_types::{Canonical as _, InferenceResponse, Job, JobResult, ModelId, ModelInfo};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 use serde::Deserialize;
 use std::{
     sync::{
@@ -115,11 +120,18 @@ struct Listing {
     valid_until: Option<Instant>,
 }
 
+/// A node by its place among the configured ones, counted from 0: figures do not say where nodes are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Place {
+    node: usize,
+}
+
 /// The configured nodes.
 pub(crate) struct Nodes {
     client: reqwest::Client,
     nodes: Vec<Node>,
     turn: AtomicUsize,
+    failures: Family<Place, Counter>,
 }
 
 impl Nodes {
@@ -138,7 +150,24 @@ impl Nodes {
             client,
             nodes,
             turn: AtomicUsize::new(0),
+            failures: Family::default(),
         }
+    }
+
+    /// Shows in `registry` which nodes fail.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "gateway_node_failures",
+            "Jobs that a node failed or had no room for, by its place in the configuration",
+            self.failures.clone(),
+        );
+    }
+
+    /// Notes that a node gave no answer that can be passed on.
+    fn failed(&self, node: usize, job: &Job, reason: &str) {
+        self.failures.get_or_create(&Place { node }).inc();
+        let url = &self.nodes[node].url;
+        tracing::warn!(node = url, request_id = %job.request_id, reason, "node failed a job");
     }
 
     /// What the nodes offer; lists that are too old are fetched again.
@@ -209,7 +238,7 @@ impl Nodes {
                 }
                 Err(PostError::Busy(reason) | PostError::Failed(reason)) => reason,
             };
-            tracing::warn!(node = url, request_id = %job.request_id, reason, "node failed a job");
+            self.failed(index, job, &reason);
         }
         Err(RunError::NoneAnswered(reason))
     }

@@ -1,7 +1,11 @@
 //! The gateway as its operator sees it.
 
 use crate::{
-    api::Shared, chain::Validator, config::MAX_PENDING, error::error_chain, settle::blocking,
+    api::Shared,
+    chain::Validator,
+    config::{MAX_IN_FLIGHT, MAX_PENDING},
+    error::error_chain,
+    settle::blocking,
     store::StoreError,
 };
 use futures::future::join_all;
@@ -72,6 +76,7 @@ pub(crate) struct OperatedGateway {
     validators: Vec<Validator>,
     registry: Registry,
     pending: Gauge,
+    in_progress: Gauge,
 }
 
 impl OperatedGateway {
@@ -86,11 +91,19 @@ impl OperatedGateway {
             format!("Answers whose records are not final yet; at most {MAX_PENDING}"),
             pending.clone(),
         );
+        let in_progress = Gauge::default();
+        registry.register(
+            "gateway_requests_in_progress",
+            format!("Requests that models are being asked; at most {MAX_IN_FLIGHT}"),
+            in_progress.clone(),
+        );
+        shared.service.nodes.register(&mut registry);
         Self {
             shared,
             validators,
             registry,
             pending,
+            in_progress,
         }
     }
 
@@ -151,6 +164,10 @@ impl Operated for OperatedGateway {
         if let Ok(pending) = self.pending().await {
             self.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
         }
+        let free = self.shared.in_flight.available_permits();
+        let taken = MAX_IN_FLIGHT.saturating_sub(free);
+        self.in_progress
+            .set(i64::try_from(taken).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

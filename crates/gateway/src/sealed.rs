@@ -8,8 +8,10 @@ use crate::{
     dialect::Dialect,
     error::ApiError as HttpError,
     talk::{Frames, Talk},
+    visit::Visit,
 };
 use axum::{
+    Extension,
     body::Body,
     extract::{Request, State},
     http::{
@@ -40,12 +42,14 @@ const LABELS: [&str; 4] = ["user", "metadata", "x-request-id", "request_id"];
             (Vec<u8> = "message/ohttp-chunked-res"),
         )),
         (status = 400, description = "The request cannot be opened.", body = crate::error::ErrorBody),
+        (status = 401, description = "The gateway needs an API key beside the sealed request, and this is none that it knows.", body = crate::error::ErrorBody),
         (status = 404, description = "This gateway has no key for sealed requests.", body = crate::error::ErrorBody),
         (status = 429, description = "Too many requests in progress.", body = crate::error::ErrorBody),
     )
 )]
 pub(crate) async fn sealed(
     State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
     request: Request,
 ) -> Result<Response, HttpError> {
     let place = shared.place()?;
@@ -56,7 +60,7 @@ pub(crate) async fn sealed(
     let talk = async {
         let question = question(&inner, chunked)?;
         let wanted = Dialect::Chat.parse(&question, Style::OpenGradient)?;
-        Talk::begin(shared.clone(), wanted, inner.into(), place).await
+        Talk::begin(shared.clone(), visit, wanted, inner.into(), place).await
     };
     let talk = talk.await;
     if !chunked {

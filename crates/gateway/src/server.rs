@@ -8,15 +8,17 @@ use crate::{
     http::client,
     in_flight::InFlight,
     infer::Service,
+    keys::{Gate, Keys, KeysError, KeysFile, follow},
     nodes::Nodes,
     operated::{OperatedGateway, SettlementMetrics},
     settle::Settler,
     store::{Store, StoreError},
+    visit::VisitMetrics,
 };
 use futures::FutureExt as _;
 use og_crypto::RecordVerifier;
 use og_http::{RequestMetrics, Shares, operator};
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 /// Why a gateway could not run.
@@ -28,6 +30,9 @@ pub enum ServeError {
     /// Its database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its file of keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// No HTTP client could be made.
     #[error("the HTTP client cannot be set up")]
     Client(#[from] reqwest::Error),
@@ -53,6 +58,10 @@ pub async fn serve(
     }
     let mut registry = operator::registry("gateway");
     let client = client()?;
+    let (keys_file, keys) = match &config.keys {
+        Some(path) => KeysFile::open(path).map(|(file, keys)| (Some(file), keys))?,
+        None => (None, Keys::default()),
+    };
     let store = Arc::new(Store::open(&config.database, config.retained_bytes)?);
     let validators: Vec<_> = config
         .validators
@@ -77,14 +86,19 @@ pub async fn serve(
         }),
         identity: config.identity,
         in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+        gate: Gate::new(keys, Instant::now()),
+        visits: VisitMetrics::register(&mut registry),
     });
     let app = RequestMetrics::register(&mut registry).observe(app(shared.clone()));
-    let operated = Arc::new(OperatedGateway::new(shared, validators, registry));
+    let operated = OperatedGateway::new(shared.clone(), validators, registry);
     let shutdown = shutdown.shared();
     // All clients may come through one proxy.
     let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
     let server = og_http::serve(listener, app, None, places, shutdown.clone());
-    let operators = operator::serve(operators, operated, shutdown.clone());
-    let (_, _, settled) = futures::join!(server, operators, settler.run(shutdown));
-    Ok(settled?)
+    let operators = operator::serve(operators, Arc::new(operated), shutdown.clone());
+    let served = futures::future::join3(server, operators, settler.run(shutdown));
+    tokio::select! {
+        (_, _, settled) = served => Ok(settled?),
+        never = follow(keys_file, &shared.gate) => match never {},
+    }
 }

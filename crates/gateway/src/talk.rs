@@ -8,6 +8,7 @@ use crate::{
     extra::{Extra, extra},
     infer::now_ms,
     reply::Answered,
+    visit::Visit,
 };
 use alloy_primitives::hex;
 use axum::{
@@ -39,13 +40,18 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const MAX_FRAMES_WAITING: usize = 16;
 
 /// Answers a request in `dialect`.
-pub(crate) async fn talk(shared: Arc<Shared>, dialect: Dialect, request: Request) -> Response {
+pub(crate) async fn talk(
+    shared: Arc<Shared>,
+    visit: Arc<Visit>,
+    dialect: Dialect,
+    request: Request,
+) -> Response {
     let answered = async {
         let place = shared.place().map_err(HttpError::into_dialect)?;
         let style = style(request.headers());
         let body = read_body(request).await.map_err(HttpError::into_dialect)?;
         let wanted = dialect.parse(&body, style)?;
-        let talk = Talk::begin(shared, wanted, body, place).await?;
+        let talk = Talk::begin(shared, visit, wanted, body, place).await?;
         match talk.wants_stream() {
             true => talk.stream().await.map(Frames::into_response),
             false => talk.whole().await.map(Whole::into_response),
@@ -56,7 +62,7 @@ pub(crate) async fn talk(shared: Arc<Shared>, dialect: Dialect, request: Request
 }
 
 /// An error before anything was said.
-fn refusal(dialect: Dialect, error: &ApiError) -> Response {
+pub(crate) fn refusal(dialect: Dialect, error: &ApiError) -> Response {
     let status = StatusCode::from_u16(error.fault.status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(dialect.error(error))).into_response();
@@ -111,6 +117,7 @@ impl IntoResponse for Frames {
 /// A request that is being answered.
 pub(crate) struct Talk {
     shared: Arc<Shared>,
+    visit: Arc<Visit>,
     wanted: Wanted,
     /// The request as its client hashes it.
     body: Bytes,
@@ -128,11 +135,14 @@ impl Talk {
     /// [`ApiError`] if it cannot be answered.
     pub(crate) async fn begin(
         shared: Arc<Shared>,
+        visit: Arc<Visit>,
         wanted: Wanted,
         body: Bytes,
         place: OwnedSemaphorePermit,
     ) -> Result<Self, ApiError> {
+        visit.read(body.len());
         let (offers, model) = shared.service.language_model(wanted.model()).await?;
+        visit.asks(&model)?;
         let questions = wanted.questions();
         let seed = wanted.seed().unwrap_or_else(rand::random);
         let asking = shared.service.ask(&offers, &model, &questions, seed)?;
@@ -145,6 +155,7 @@ impl Talk {
             },
             choices: Choices(questions.iter().map(|_| None).collect()),
             shared,
+            visit,
             body,
             wanted,
             asking,
@@ -164,12 +175,13 @@ impl Talk {
     pub(crate) async fn whole(mut self) -> Result<Whole, ApiError> {
         while let Some(event) = self.asking.next().await {
             match event {
-                Event::Piece(..) => {}
+                Event::Piece(..) => self.visit.piece(),
                 Event::Done(choice, answered) => self.choices.put(choice, *answered),
                 Event::Failed(error) => return Err(error),
             }
         }
         let done = self.choices.finish()?;
+        self.visit.took(usage(&done));
         let extra = extra(
             self.shared.identity.as_ref(),
             &self.wanted,
@@ -196,6 +208,7 @@ impl Talk {
             Some(Event::Failed(error)) => return Err(error),
             first => first,
         };
+        self.visit.streams();
         let (frames, sent) = mpsc::channel(MAX_FRAMES_WAITING);
         tokio::spawn(self.write(first, frames));
         Ok(Frames(sent))
@@ -207,9 +220,11 @@ impl Talk {
         let mut event = first;
         while let Some(now) = event {
             let text = match now {
-                Event::Piece(choice, piece) => frames
-                    .pieces(choice, &[piece])
-                    .map_err(|error| ApiError::new(Fault::Upstream, error.to_string())),
+                Event::Piece(choice, piece) => {
+                    self.visit.piece();
+                    let text = frames.pieces(choice, &[piece]);
+                    text.map_err(|error| ApiError::new(Fault::Upstream, error.to_string()))
+                }
                 Event::Done(choice, answered) => {
                     self.choices.put(choice, *answered);
                     Ok(String::new())
@@ -237,6 +252,7 @@ impl Talk {
     /// What the last frame says.
     fn finish(self) -> Result<(Vec<Said>, Option<Usage>, Extra), ApiError> {
         let done = self.choices.finish()?;
+        self.visit.took(usage(&done));
         let extra = extra(
             self.shared.identity.as_ref(),
             &self.wanted,

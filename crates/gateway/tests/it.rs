@@ -8,6 +8,8 @@ mod bad_requests;
 mod description;
 #[path = "it/fates.rs"]
 mod fates;
+#[path = "it/limits.rs"]
+mod limits;
 #[path = "it/network.rs"]
 mod network;
 #[path = "it/speaker.rs"]

@@ -216,6 +216,9 @@ pub struct GatewayConfig {
     /// Key file of what OpenGradient's clients know this gateway by; without it answers carry no `tee_*` fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<PathBuf>,
+    /// File of API keys and limits, read again when it changes; without it everybody may ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PathBuf>,
     /// Inference nodes, for example `http://127.0.0.1:8845`.
     pub nodes: Vec<String>,
     /// JSON-RPC of validators, for example `http://127.0.0.1:8545`; the next one is asked when one fails.
@@ -410,6 +413,7 @@ impl NodeConfig {
             Self::Gateway(config) => [&mut config.genesis, &mut config.data_dir]
                 .into_iter()
                 .chain(config.identity.as_mut())
+                .chain(config.keys.as_mut())
                 .collect(),
         };
         for path in paths {

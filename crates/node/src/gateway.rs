@@ -33,6 +33,7 @@ pub(crate) fn run(config: &GatewayConfig) -> Result<(), NodeError> {
         validators: config.rpc.clone(),
         database: database.clone(),
         identity: identity.transpose()?,
+        keys: config.keys.clone(),
         retained_bytes: DEFAULT_RETAINED_BYTES,
     };
     info!(listen = %config.listen, operators = %config.operator_listen, "gateway is up");

@@ -75,7 +75,7 @@ impl Nodes {
                     Err(error) => (PostError::Failed(error.to_string()), has_begun(&said)),
                 },
             };
-            tracing::warn!(node = url, request_id = %job.request_id, reason = error.reason(), "node failed a job");
+            self.failed(index, job, error.reason());
             last = match error {
                 PostError::Rejected { status, message } => {
                     return Err(StreamError::Run(RunError::Rejected { status, message }));

@@ -231,6 +231,7 @@ async fn a_gateway_that_lacks_something_says_what() {
         validators: vec!["http://127.0.0.1:1".to_owned()],
         database: directory.path().join("gateway.redb"),
         identity: None,
+        keys: None,
         retained_bytes: 1,
     };
     let run = async |config| {

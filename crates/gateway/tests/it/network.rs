@@ -329,6 +329,9 @@ pub(crate) fn identity() -> GatewayIdentity {
     GatewayIdentity::from_bytes(&IDENTITY).unwrap()
 }
 
+/// The file of keys in a gateway's folder, if it has one.
+pub(crate) const KEYS: &str = "keys.toml";
+
 /// A running gateway. Dropping it ends its process rudely; [`stop`](Self::stop) asks it to.
 pub(crate) struct Gateway {
     pub(crate) url: String,
@@ -348,6 +351,7 @@ impl Gateway {
             validators: owned(validators),
             database: directory.join("gateway.redb"),
             identity: Some(identity()),
+            keys: Some(directory.join(KEYS)).filter(|path| path.exists()),
             retained_bytes: DEFAULT_RETAINED_BYTES,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

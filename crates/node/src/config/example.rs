@@ -85,6 +85,7 @@ fn gateway() -> GatewayConfig {
         data_dir: "data".into(),
         listen: loopback(8745),
         identity: Some("identity.key".into()),
+        keys: Some("keys.toml".into()),
         nodes: vec!["http://127.0.0.1:8845".to_owned()],
         rpc: vec!["http://127.0.0.1:8545".to_owned()],
         operator_listen: DEFAULT_OPERATOR_LISTEN,

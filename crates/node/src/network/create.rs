@@ -417,6 +417,7 @@ impl Builder<'_> {
             data_dir: "data".into(),
             listen: NetworkPlan::listen(self.plan.address(GATEWAY_PORT_OFFSET, 0)),
             identity: Some(IDENTITY_FILE.into()),
+            keys: None,
             nodes: self.plan.inference_urls(),
             rpc: self.plan.rpc_urls(),
             operator_listen: self.plan.operator_listen(GATEWAY_PORT_OFFSET, 0),
