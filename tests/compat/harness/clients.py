@@ -6,7 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from harness.install import NODE, NODE_FOLDER, PYTHON, ROOT
+from harness.install import NODE, NODE_FOLDER, ROOT, python
 
 # A client that takes longer hangs.
 TIMEOUT_S = 180
@@ -14,17 +14,32 @@ TIMEOUT_S = 180
 LINE_LENGTH = 300
 NODE_TEST = [NODE, "--test", "--test-force-exit", "--test-timeout=100000", "--test-reporter=spec", "--test-concurrency=1"]
 
-# Name, folder, command. Each has the funded account of its place in this list.
-CLIENTS = {
+PYTEST = ["-m", "pytest"]
+
+# Clients of the chain: name, folder, command. Each has the funded account of its place in this list.
+CHAIN_CLIENTS = {
     # The slowest first.
     "hardhat": ("hardhat", [*NODE_TEST, "hardhat.test.mjs"]),
     "forge": ("js", [*NODE_TEST, "foundry/forge.test.mjs"]),
     "cast": ("js", [*NODE_TEST, "foundry/cast.test.mjs"]),
     "viem": ("js", [*NODE_TEST, "viem/*.test.mjs"]),
     "ethers": ("js", [*NODE_TEST, "ethers/*.test.mjs"]),
-    "web3py": ("web3py", [PYTHON, "-m", "pytest"]),
+    "web3py": ("web3py", [python("web3py"), *PYTEST]),
     "metamask": ("js", [*NODE_TEST, "metamask/metamask.test.mjs"]),
 }
+# Clients of the gateway, which is free on a devnet.
+GATEWAY_CLIENTS = {
+    "opengradient": ("ai", [python("ai"), *PYTEST, "test_opengradient.py"]),
+    "openai": ("ai", [python("ai"), *PYTEST, "test_openai.py"]),
+    "anthropic": ("ai", [python("ai"), *PYTEST, "test_anthropic.py"]),
+    "langchain": ("ai", [python("ai"), *PYTEST, "test_langchain.py"]),
+    "openai-js": ("ai-js", [*NODE_TEST, "openai.test.mjs"]),
+    "ai-sdk": ("ai-js", [*NODE_TEST, "ai-sdk.test.mjs"]),
+    "litellm": ("litellm", [python("litellm"), *PYTEST]),
+}
+CLIENTS = CHAIN_CLIENTS | GATEWAY_CLIENTS
+# These take long to install, and run only if they are named.
+SLOW_CLIENTS = ["litellm"]
 
 
 @dataclass

@@ -11,20 +11,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-PYTHON = BUILD / "venv" / "bin" / "python"
 NODE_FOLDER = ROOT / "node" / "node_modules" / f"node-linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}" / "bin"
 NODE = NODE_FOLDER / "node"
 
 
-def install(reference):
-    """Installs everything; `reference` says whether anvil is wanted as well."""
+def python(folder):
+    """The Python that has what this folder's requirements name."""
+    return BUILD / f"venv-{folder}" / "bin" / "python"
+
+
+def install(python_folders, npm_folders):
+    """Installs what these folders' lock files name."""
     BUILD.mkdir(exist_ok=True)
     with ThreadPoolExecutor() as pool:
-        python = pool.submit(install_python)
+        jobs = [pool.submit(install_python, folder) for folder in python_folders]
         # The others install with this Node: hardhat's native parts are left out under an older one.
         install_npm("node")
-        folders = ["js", "hardhat"] + (["reference"] if reference else [])
-        for done in [pool.submit(install_npm, folder) for folder in folders] + [python]:
+        for done in jobs + [pool.submit(install_npm, folder) for folder in npm_folders]:
             done.result()
 
 
@@ -42,15 +45,17 @@ def install_npm(folder):
     once(folder, path / "package-lock.json", path / "node_modules", fresh)
 
 
-def install_python():
-    requirements = ROOT / "web3py" / "requirements.txt"
+def install_python(folder):
+    requirements = ROOT / folder / "requirements.txt"
+    environment = BUILD / f"venv-{folder}"
+    options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--requirement", requirements]
 
     def fresh():
-        shutil.rmtree(BUILD / "venv", ignore_errors=True)
-        run([sys.executable, "-m", "venv", BUILD / "venv"], ROOT)
-        run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements], ROOT)
+        shutil.rmtree(environment, ignore_errors=True)
+        run([sys.executable, "-m", "venv", environment], ROOT)
+        run([python(folder), "-m", "pip", "install", *options], ROOT)
 
-    once("web3py", requirements, BUILD / "venv", fresh)
+    once(folder, requirements, environment, fresh)
 
 
 def once(name, lock, result, fresh):

@@ -15,7 +15,10 @@ CHAIN_ID = 770077
 # Where nodes of a devnet listen, above its base port: docs/operating.md.
 DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 300, 600, 700]
 START_TIMEOUT_S = 120
+# The gateway looks for new models every 10 s.
+MODEL_TIMEOUT_S = 30
 MULTICALL = "0xcA11bde05977b3631167028862bE2a173976CA11"
+MODEL = "story"
 # Of each line of a log this much is shown.
 LINE_LENGTH = 300
 
@@ -46,29 +49,47 @@ class Network:
             "PRIVATE_KEY": private_key,
         }
 
+    def wait_for_model(self):
+        """Waits until the gateway offers the model."""
+
     def last_words(self):
         """The end of the log, for failures."""
         return ""
 
 
 class Devnet(Network):
-    """`og devnet` in a folder of its own."""
+    """`og devnet` in a folder of its own, with the language model among its models."""
 
     def __init__(self, og, folder):
-        self.og, self.folder = og, folder
+        self.og, self.folder = og.resolve(), folder
 
     def start(self):
         base_port = free_ports(DEVNET_PORTS)
-        self.og_devnet("--detach", "--dir", self.folder, "--base-port", base_port)
+        self.run_og("devnet", "--detach", "--dir", self.folder, "--base-port", base_port)
         endpoints = json.loads((self.folder / "endpoints.json").read_text())
-        self.chain_id, self.rpc_url = endpoints["chain_id"], endpoints["rpc"]
+        self.chain_id, self.rpc_url, self.gateway_url = (endpoints[key] for key in ("chain_id", "rpc", "gateway"))
         self.private_keys = [one["private_key"] for one in json.loads((self.folder / "accounts.json").read_text())]
+        model = ROOT.parent.parent / "models" / MODEL / f"{MODEL}.og"
+        self.run_og("model", "add", "--dir", self.folder, "--name", MODEL, model)
 
     def stop(self):
-        self.og_devnet("stop", "--dir", self.folder)
+        self.run_og("devnet", "stop", "--dir", self.folder)
 
-    def og_devnet(self, *words):
-        command = [str(word) for word in (self.og.resolve(), "devnet", *words)]
+    def environment(self, private_key):
+        """What tests of the gateway read, too: where it is, and what judges its receipts."""
+        genesis = self.folder / "genesis.json"
+        of_gateway = {"GATEWAY_URL": self.gateway_url, "OG": str(self.og), "GENESIS": str(genesis)}
+        return super().environment(private_key) | of_gateway
+
+    def wait_for_model(self):
+        deadline = time.monotonic() + MODEL_TIMEOUT_S
+        while MODEL not in offered_models(self.gateway_url):
+            if time.monotonic() > deadline:
+                sys.exit(f"the gateway does not offer the model {MODEL} after {MODEL_TIMEOUT_S} s")
+            time.sleep(0.2)
+
+    def run_og(self, *words):
+        command = [str(word) for word in (self.og, *words)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
@@ -125,6 +146,12 @@ def is_free(port):
         except OSError:
             return False
         return True
+
+
+def offered_models(gateway_url):
+    """The names of the models that a gateway offers."""
+    with urllib.request.urlopen(f"{gateway_url}/v1/models", timeout=10) as response:
+        return [one["id"] for one in json.load(response)["data"]]
 
 
 def ask(url, method, params):
