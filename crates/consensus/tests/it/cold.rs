@@ -23,6 +23,8 @@ fn a_block_may_look_at_as_many_accounts_as_its_gas_pays_for() {
     Runner::new(config(9)).start(|context| async move {
         let mut network = Network::new(&context, &World::new()).await;
         let all = network.start_all(&[0, 1, 2, 3]).await;
+        // The accounts of the genesis file enter with block 1.
+        network.reach(&all[0], 1).await;
         let creation = TxEip1559 {
             gas_limit: GAS,
             to: TxKind::Create,
