@@ -15,9 +15,9 @@ use crate::{
     store::{Store, StoreError},
     visit::VisitMetrics,
 };
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::OptionFuture};
 use og_crypto::RecordVerifier;
-use og_http::{RequestMetrics, Shares, operator};
+use og_http::{RequestMetrics, Shares, Tls, TlsError, operator};
 use std::{future::Future, sync::Arc, time::Instant};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -30,6 +30,14 @@ pub enum ServeError {
     /// Its database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It shall serve TLS and has no certificate.
+    #[error(
+        "TLS needs the certificate of an identity: name one in the configuration, or no address for TLS"
+    )]
+    NoCertificate,
+    /// Its certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Its file of keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -38,14 +46,15 @@ pub enum ServeError {
     Client(#[from] reqwest::Error),
 }
 
-/// Serves requests on `listener`, and the gateway's operators on `operators`, until `shutdown`
-/// completes; requests in progress are answered first, within [`og_http::DRAIN_TIMEOUT`]. Records
+/// Serves requests on `listener`, over TLS with the identity's certificate on `secure`, and the gateway's operators on
+/// `operators`, until `shutdown` completes; requests in progress are answered first, within [`og_http::DRAIN_TIMEOUT`]. Records
 /// that are not final by then are taken up again at the next start.
 ///
 /// # Errors
 /// [`ServeError`] says what the gateway lacks.
 pub async fn serve(
     listener: TcpListener,
+    secure: Option<TcpListener>,
     operators: TcpListener,
     config: GatewayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -56,6 +65,15 @@ pub async fn serve(
     if config.validators.is_empty() {
         return Err(ServeError::Missing("validator"));
     }
+    let tls = match (&secure, &config.identity) {
+        (None, _) => None,
+        (Some(_), None) => return Err(ServeError::NoCertificate),
+        (Some(_), Some(identity)) => {
+            let identity = &identity.tls;
+            let tls = Tls::new(&[identity.certificate()], identity.private_key())?;
+            Some(tls)
+        }
+    };
     let mut registry = operator::registry("gateway");
     let client = client()?;
     let (keys_file, keys) = match &config.keys {
@@ -93,10 +111,15 @@ pub async fn serve(
     let operated = OperatedGateway::new(shared.clone(), validators, registry);
     let shutdown = shutdown.shared();
     // All clients may come through one proxy.
-    let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
-    let server = og_http::serve(listener, app, None, places, shutdown.clone());
+    let places = || Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
+    let secure = secure.map(|secure| {
+        let (app, shutdown) = (app.clone(), shutdown.clone());
+        og_http::serve(secure, app, tls, places(), shutdown)
+    });
+    let server = og_http::serve(listener, app, None, places(), shutdown.clone());
+    let servers = futures::future::join(server, OptionFuture::from(secure));
     let operators = operator::serve(operators, Arc::new(operated), shutdown.clone());
-    let served = futures::future::join3(server, operators, settler.run(shutdown));
+    let served = futures::future::join3(servers, operators, settler.run(shutdown));
     tokio::select! {
         (_, _, settled) = served => Ok(settled?),
         never = follow(keys_file, &shared.gate) => match never {},

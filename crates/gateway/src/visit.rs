@@ -39,6 +39,7 @@ const ASKING: [&str; 6] = [
 ];
 /// Holds the name of a request in this gateway's log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_PARENT: &str = "traceparent";
 /// Bytes of a request that make about one token, where nothing better is known.
 const BYTES_PER_TOKEN: u64 = 4;
 
@@ -47,6 +48,8 @@ const BYTES_PER_TOKEN: u64 = 4;
 pub(crate) struct Visit {
     id: String,
     route: String,
+    /// The trace that the client says it belongs to.
+    trace: Option<String>,
     begun: Instant,
     pass: Pass,
     metrics: VisitMetrics,
@@ -94,6 +97,7 @@ pub(crate) async fn attend(
     let visit = Arc::new(Visit {
         id: format!("req_{}", hex::encode(rand::random::<[u8; 16]>())),
         route,
+        trace: trace_id(request.headers()),
         begun: now,
         pass,
         metrics,
@@ -165,6 +169,7 @@ impl Drop for Visit {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             request = self.id,
+            trace = self.trace,
             route = self.route,
             key = self.pass.key_name(),
             model = seen.model,
@@ -177,6 +182,23 @@ impl Drop for Visit {
             "request"
         );
     }
+}
+
+/// The trace's id in a `traceparent` header (W3C Trace Context, version 00), if there is one that is valid.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let parent = headers.get(TRACE_PARENT)?.to_str().ok()?;
+    let parts: Vec<_> = parent.splitn(5, '-').collect();
+    let &["00", trace, span, flags] = &parts[..] else {
+        return None;
+    };
+    let is_hex = |text: &str, digits| {
+        text.len() == digits
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_id = |text: &str, digits| is_hex(text, digits) && text.bytes().any(|byte| byte != b'0');
+    (is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2)).then(|| trace.to_owned())
 }
 
 /// The answer to a request that is not let in.
@@ -250,6 +272,31 @@ fn span(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trace_is_taken_over_if_its_header_is_valid() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let read = |text: String| {
+            trace_id(&HeaderMap::from_iter([(
+                TRACE_PARENT.parse().unwrap(),
+                text.parse().unwrap(),
+            )]))
+        };
+        let valid = format!("00-{trace}-b7ad6b7169203331-01");
+        assert_eq!(read(valid.clone()).as_deref(), Some(trace));
+        for wrong in [
+            String::new(),
+            valid.to_uppercase(),
+            format!("{valid}-01"),
+            valid.replace("00-", "ff-"),
+            valid.replace(trace, &"0".repeat(32)),
+            valid.replace("b7ad6b7169203331", "0000000000000000"),
+            valid.replace("-01", "-1"),
+            valid.replace(trace, "secret"),
+        ] {
+            assert_eq!(read(wrong.clone()), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn times_are_written_as_openai_writes_them() {

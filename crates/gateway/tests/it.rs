@@ -12,6 +12,8 @@ mod fates;
 mod limits;
 #[path = "it/network.rs"]
 mod network;
+#[path = "it/secure.rs"]
+mod secure;
 #[path = "it/speaker.rs"]
 mod speaker;
 #[path = "it/talks.rs"]

@@ -213,6 +213,9 @@ pub struct GatewayConfig {
     pub data_dir: PathBuf,
     /// Where clients connect to.
     pub listen: SocketAddr,
+    /// Where clients connect to over TLS, with the certificate of `identity`; without it nothing is served over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_listen: Option<SocketAddr>,
     /// Key file of what OpenGradient's clients know this gateway by; without it answers carry no `tee_*` fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<PathBuf>,
@@ -384,7 +387,12 @@ impl NodeConfig {
                 ]
             }
             Self::Inference(config) => vec![("inference", config.listen)],
-            Self::Gateway(config) => vec![("gateway", config.listen)],
+            Self::Gateway(config) => {
+                let secure = config.tls_listen.map(|address| ("TLS", address));
+                std::iter::once(("gateway", config.listen))
+                    .chain(secure)
+                    .collect()
+            }
         };
         listens.push(("operators", self.operator_listen()));
         listens

@@ -22,6 +22,8 @@ pub(crate) fn run(config: &GatewayConfig) -> Result<(), NodeError> {
     let genesis_hash = genesis_hash(&genesis);
     let data = DataDir::open(&config.data_dir, genesis_hash, "a gateway")?;
     let listener = crate::bind("gateway", config.listen)?;
+    let secure = config.tls_listen.map(|address| crate::bind("TLS", address));
+    let secure = secure.transpose()?;
     let operators = crate::bind("operators", config.operator_listen)?;
     let database = data.join("gateway.redb");
     crate::refuse_empty(&database, STORE_ADVICE)?;
@@ -39,8 +41,10 @@ pub(crate) fn run(config: &GatewayConfig) -> Result<(), NodeError> {
     info!(listen = %config.listen, operators = %config.operator_listen, "gateway is up");
     crate::block_on(async move {
         let listener = TcpListener::from_std(listener).map_err(NodeError::Runtime)?;
+        let secure = secure.map(TcpListener::from_std).transpose();
+        let secure = secure.map_err(NodeError::Runtime)?;
         let operators = TcpListener::from_std(operators).map_err(NodeError::Runtime)?;
-        og_gateway::serve(listener, operators, gateway, crate::stop_signal())
+        og_gateway::serve(listener, secure, operators, gateway, crate::stop_signal())
             .await
             .map_err(|error| match error {
                 ServeError::Store(error) => crate::database_error(database, &error, STORE_ADVICE),

@@ -237,7 +237,7 @@ async fn a_gateway_that_lacks_something_says_what() {
     let run = async |config| {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operators = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        serve(listener, operators, config, async {}).await
+        serve(listener, None, operators, config, async {}).await
     };
     let node = "http://127.0.0.1:1";
     let missing = run(config(&[])).await;
@@ -246,6 +246,10 @@ async fn a_gateway_that_lacks_something_says_what() {
         Err(ServeError::Missing("inference node"))
     ));
     run(config(&[node])).await.unwrap();
+    let listener = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (plain, secure, operators) = (listener().await, listener().await, listener().await);
+    let without = serve(plain, Some(secure), operators, config(&[node]), async {}).await;
+    assert!(matches!(without, Err(ServeError::NoCertificate)));
     std::fs::write(directory.path().join("gateway.redb"), b"no database").unwrap();
     let damaged = run(config(&[node])).await;
     assert!(matches!(

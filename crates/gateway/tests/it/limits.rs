@@ -217,7 +217,9 @@ async fn the_log_has_a_line_for_each_request_and_nothing_of_what_was_said() {
         "model": "gpt-5",
         "messages": [{"role": "user", "content": "my-private-question"}],
     });
-    let response = gateway.send(CHAT, &body, &[BEARER]).await;
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = [BEARER, ("traceparent", parent)];
+    let response = gateway.send(CHAT, &body, &headers).await;
     let id = header(&response, "x-request-id").to_owned();
     assert!(response.text().await.unwrap().contains("Hello"));
     let wrong = [("authorization", "Bearer mistyped-secret")];
@@ -239,6 +241,7 @@ async fn the_log_has_a_line_for_each_request_and_nothing_of_what_was_said() {
     };
     let fields = &answered["fields"];
     assert_eq!(fields["request"], id);
+    assert_eq!(fields["trace"], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(fields["route"], CHAT);
     assert_eq!(fields["key"], "alice");
     assert_eq!(fields["model"], "gpt-5");

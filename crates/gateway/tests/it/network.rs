@@ -26,6 +26,7 @@ use og_types::{
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::Path,
     sync::{Arc, LazyLock, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -335,6 +336,7 @@ pub(crate) const KEYS: &str = "keys.toml";
 /// A running gateway. Dropping it ends its process rudely; [`stop`](Self::stop) asks it to.
 pub(crate) struct Gateway {
     pub(crate) url: String,
+    pub(crate) secure_address: SocketAddr,
     operator_url: String,
     client: reqwest::Client,
     shutdown: oneshot::Sender<()>,
@@ -356,12 +358,16 @@ impl Gateway {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let secure_address = secure.local_addr().unwrap();
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operator_url = format!("http://{}", operators.local_addr().unwrap());
         let (shutdown, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve(listener, operators, config, stopped).await.unwrap();
+            serve(listener, Some(secure), operators, config, stopped)
+                .await
+                .unwrap();
         });
         // Nothing may keep a connection open when the gateway is asked to stop.
         let client = reqwest::Client::builder()
@@ -370,6 +376,7 @@ impl Gateway {
             .unwrap();
         Self {
             url,
+            secure_address,
             operator_url,
             client,
             shutdown,

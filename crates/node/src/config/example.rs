@@ -84,6 +84,7 @@ fn gateway() -> GatewayConfig {
         genesis: "../genesis.json".into(),
         data_dir: "data".into(),
         listen: loopback(8745),
+        tls_listen: Some(loopback(8795)),
         identity: Some("identity.key".into()),
         keys: Some("keys.toml".into()),
         nodes: vec!["http://127.0.0.1:8845".to_owned()],

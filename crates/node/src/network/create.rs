@@ -416,6 +416,7 @@ impl Builder<'_> {
             genesis: "../genesis.json".into(),
             data_dir: "data".into(),
             listen: NetworkPlan::listen(self.plan.address(GATEWAY_PORT_OFFSET, 0)),
+            tls_listen: Some(NetworkPlan::listen(address)),
             identity: Some(IDENTITY_FILE.into()),
             keys: None,
             nodes: self.plan.inference_urls(),
