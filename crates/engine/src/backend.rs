@@ -47,6 +47,11 @@ impl Pieces {
         self.0.is_some()
     }
 
+    /// Where they go, if anybody reads them.
+    pub(crate) const fn sender(&self) -> Option<&mpsc::Sender<Piece>> {
+        self.0.as_ref()
+    }
+
     /// Hands out a piece. Waits for a reader who is slow; one who has gone misses it, and is expected to drop the run.
     pub async fn send(&self, piece: Piece) {
         if let Some(sender) = &self.0 {

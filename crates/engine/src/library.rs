@@ -11,10 +11,11 @@ use crate::{
     exact::ModelError,
     onnx::{LoadError, OnnxFloat},
     programs::{self, RunSettings},
-    relay::{self, Relay, UpstreamError, UpstreamKeys},
+    relay::Relay,
 };
 use files::{Kind, copy_whole, read_bounded, write_whole};
 use og_types::{ModelId, ModelInfo};
+use og_upstream::{UpstreamError, UpstreamKeys};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -360,7 +361,7 @@ fn load_with(
             Ok((id, Arc::new(OnnxFloat::load(&bytes)?)))
         }
         Kind::Relay => {
-            let bytes = whole(relay::MAX_FILE_BYTES)?;
+            let bytes = whole(og_upstream::MAX_FILE_BYTES)?;
             let text = std::str::from_utf8(&bytes);
             let text = text.map_err(|error| UpstreamError::File(error.to_string()))?;
             let relay = Relay::new(text, upstream_keys)?;

@@ -1,0 +1,113 @@
+//! What makes connections: kept open between requests, over TLS wherever the address says so, through the environment's proxy
+//! only encrypted.
+
+use crate::{Limits, UpstreamError};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::{
+        legacy::{
+            Client, ResponseFuture,
+            connect::{HttpConnector, proxy::Tunnel},
+        },
+        proxy::matcher::Matcher,
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::crypto::aws_lc_rs;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
+
+/// Requests that one connection of HTTP/2 carries at once: what common servers allow.
+const REQUESTS_PER_CONNECTION: usize = 100;
+/// How long a connection without requests is kept: less than the 5 seconds after which vLLM's server closes it.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Makes connections, directly or through a proxy.
+type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+
+/// The clients of one server. Over HTTP/2 each has one connection, which carries [`REQUESTS_PER_CONNECTION`]; over
+/// HTTP/1.1, which is all that is spoken without TLS, one client makes as many connections as it needs.
+#[derive(Debug)]
+pub(crate) struct Clients(Vec<Client<Connector, Full<Bytes>>>);
+
+impl Clients {
+    /// Clients for as many requests at once to a server.
+    pub(crate) fn new(
+        server: &Uri,
+        max_requests: usize,
+        limits: &Limits,
+    ) -> Result<Self, UpstreamError> {
+        let encrypted = server.scheme_str() == Some("https");
+        let count = match encrypted {
+            true => max_requests.div_ceil(REQUESTS_PER_CONNECTION),
+            false => 1,
+        };
+        let proxy = encrypted.then(|| Matcher::from_env().intercept(server));
+        let tcp = tcp();
+        let connector = match proxy.flatten() {
+            None => connector(tls(tcp)?, limits),
+            Some(proxy) => {
+                let tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+                let tunnel = match proxy.basic_auth() {
+                    Some(password) => tunnel.with_auth(password.clone()),
+                    None => tunnel,
+                };
+                connector(tls(tunnel)?, limits)
+            }
+        };
+        let client = |_| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .build(connector.clone())
+        };
+        Ok(Self((0..count).map(client).collect()))
+    }
+
+    /// Sends one more request beside `running` others. Dropping the future or the response drops the request.
+    pub(crate) fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        running: usize,
+    ) -> Option<ResponseFuture> {
+        let client = self.0.get(running / REQUESTS_PER_CONNECTION);
+        Some(client.or_else(|| self.0.last())?.request(request))
+    }
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp
+}
+
+/// TLS with the certificates that browsers trust, for addresses that say so.
+fn tls<T>(tcp: T) -> Result<HttpsConnector<T>, UpstreamError> {
+    let builder = HttpsConnectorBuilder::new()
+        .with_provider_and_webpki_roots(aws_lc_rs::default_provider())
+        .map_err(|error| UpstreamError::Client(error.to_string()))?;
+    Ok(builder
+        .https_or_http()
+        .enable_http1()
+        .enable_http2()
+        .wrap_connector(tcp))
+}
+
+/// Any way to connect, bounded in time.
+fn connector<S>(connect: S, limits: &Limits) -> Connector
+where
+    S: tower::Service<Uri, Response = MaybeHttpsStream<TokioIo<TcpStream>>, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+    let bounded = ServiceBuilder::new().timeout(limits.connect);
+    BoxCloneSyncService::new(bounded.service(connect))
+}
