@@ -1,15 +1,18 @@
 //! Answers on disk: those whose records are on their way to the chain, and those that settled.
 //!
 //! An answer is written here before its client sees it, so a gateway that dies and comes back
-//! still owes, and still delivers, the receipt.
+//! still owes, and still delivers, the receipt. The disk is waited for once for all changes that came while it was busy.
+
+mod group;
 
 use crate::config::MAX_PENDING;
+use group::Group;
 use og_types::{Canonical as _, DecodeError, JobResult, Receipt, RequestId};
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
     TableDefinition, WriteTransaction,
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// Request id to the canonical bytes of a [`JobResult`].
 const PENDING: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("pending");
@@ -38,7 +41,7 @@ pub(crate) enum Answer {
 }
 
 /// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The request id is already taken.
     #[error("request {0} was already answered: choose another request id")]
@@ -51,12 +54,12 @@ pub enum StoreError {
     Damaged(RequestId, DecodeError),
     /// The database failed.
     #[error("the gateway's database failed")]
-    Database(#[source] Box<redb::Error>),
+    Database(#[source] Arc<redb::Error>),
 }
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
-        Self::Database(Box::new(error.into()))
+        Self::Database(Arc::new(error.into()))
     }
 }
 
@@ -65,6 +68,16 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 pub(crate) struct Store {
     database: Database,
     retained_bytes: u64,
+    changes: Group<Change>,
+}
+
+/// A change that waits to be written.
+#[derive(Debug)]
+enum Change {
+    /// An answer whose record has yet to become final.
+    Add(RequestId, Vec<u8>),
+    /// What became of one: tag, and the receipt's bytes or the reason.
+    Close(RequestId, u8, Vec<u8>),
 }
 
 impl Store {
@@ -86,6 +99,7 @@ impl Store {
         Ok(Self {
             database,
             retained_bytes,
+            changes: Group::default(),
         })
     }
 
@@ -96,20 +110,53 @@ impl Store {
     /// answers are pending, [`StoreError::Database`].
     pub(crate) fn add_pending(&self, result: &JobResult) -> Result<(), StoreError> {
         let id = result.record.record.request_id;
-        let transaction = self.database.begin_write()?;
-        {
-            let mut pending = transaction.open_table(PENDING)?;
-            let settled = transaction.open_table(SETTLED)?;
-            if pending.get(id.0)?.is_some() || settled.get(id.0)?.is_some() {
-                return Err(StoreError::Duplicate(id));
+        self.write(Change::Add(id, result.to_bytes()))
+    }
+
+    /// Writes a change, with all others that wait at this time.
+    fn write(&self, change: Change) -> Result<(), StoreError> {
+        let outcome = self.changes.run(change, |changes| {
+            let transaction = self.database.begin_write()?;
+            let outcomes = changes
+                .iter()
+                .map(|change| match self.apply(&transaction, change) {
+                    // One change is at fault, not the disk.
+                    Err(error @ (StoreError::Duplicate(_) | StoreError::Full)) => Ok(Err(error)),
+                    Err(error) => Err(error),
+                    Ok(()) => Ok(Ok(())),
+                })
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            transaction.commit()?;
+            Ok(outcomes)
+        });
+        // There is none only if the thread that wrote has panicked.
+        outcome.unwrap_or_else(|| Err(redb::Error::PreviousIo.into()))
+    }
+
+    fn apply(&self, transaction: &WriteTransaction, change: &Change) -> Result<(), StoreError> {
+        match change {
+            Change::Add(id, result) => {
+                let mut pending = transaction.open_table(PENDING)?;
+                let settled = transaction.open_table(SETTLED)?;
+                if pending.get(id.0)?.is_some() || settled.get(id.0)?.is_some() {
+                    return Err(StoreError::Duplicate(*id));
+                }
+                if pending.len()? >= MAX_PENDING {
+                    return Err(StoreError::Full);
+                }
+                pending.insert(id.0, result.as_slice())?;
+                Ok(())
             }
-            if pending.len()? >= MAX_PENDING {
-                return Err(StoreError::Full);
+            Change::Close(id, tag, bytes) => {
+                if transaction.open_table(PENDING)?.remove(id.0)?.is_some() {
+                    transaction
+                        .open_table(SETTLED)?
+                        .insert(id.0, (*tag, bytes.as_slice()))?;
+                    self.retain(transaction, id, bytes.len() as u64)?;
+                }
+                Ok(())
             }
-            pending.insert(id.0, result.to_bytes().as_slice())?;
         }
-        transaction.commit()?;
-        Ok(())
     }
 
     /// The request ids whose records are not final yet, at most [`MAX_PENDING`].
@@ -160,7 +207,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub(crate) fn settle(&self, id: &RequestId, receipt: &Receipt) -> Result<(), StoreError> {
-        self.close(id, TAG_FINAL, &receipt.to_bytes())
+        self.write(Change::Close(*id, TAG_FINAL, receipt.to_bytes()))
     }
 
     /// Stores why a pending answer's record will never be final.
@@ -168,19 +215,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub(crate) fn fail(&self, id: &RequestId, reason: &str) -> Result<(), StoreError> {
-        self.close(id, TAG_FAILED, reason.as_bytes())
-    }
-
-    fn close(&self, id: &RequestId, tag: u8, bytes: &[u8]) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write()?;
-        if transaction.open_table(PENDING)?.remove(id.0)?.is_some() {
-            transaction
-                .open_table(SETTLED)?
-                .insert(id.0, (tag, bytes))?;
-            self.retain(&transaction, id, bytes.len() as u64)?;
-        }
-        transaction.commit()?;
-        Ok(())
+        self.write(Change::Close(*id, TAG_FAILED, reason.as_bytes().to_vec()))
     }
 
     /// Appends `id` to the order of settling and drops the oldest answers that no longer fit.

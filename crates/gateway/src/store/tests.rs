@@ -131,3 +131,38 @@ fn the_oldest_receipts_make_room() {
     assert!(store.answer(&id(11)).unwrap().is_some());
     assert!(store.answer(&id(10)).unwrap().is_none());
 }
+
+#[test]
+fn what_comes_at_once_is_each_stored_or_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gateway.redb");
+    let store = Store::open(&path, u64::MAX).unwrap();
+    // Each answer comes twice at the same time, and is closed while others come.
+    let stored = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..64)
+            .map(|number| {
+                let store = &store;
+                scope.spawn(move || {
+                    let stored = store.add_pending(&result(number / 2)).is_ok();
+                    if stored && number % 4 == 0 {
+                        store
+                            .settle(&RequestId([number / 2; 32]), &receipt(number / 2))
+                            .unwrap();
+                    }
+                    stored
+                })
+            })
+            .collect();
+        let stored = threads.into_iter().map(|thread| thread.join().unwrap());
+        stored.filter(|stored| *stored).count()
+    });
+    assert_eq!(stored, 32);
+    drop(store);
+    let store = Store::open(&path, u64::MAX).unwrap();
+    for id in 0..32 {
+        assert!(
+            store.answer(&RequestId([id; 32])).unwrap().is_some(),
+            "{id}"
+        );
+    }
+}
