@@ -140,11 +140,11 @@ impl<O: Observer> Application<O> {
         included: &Included,
         context: &Context<Digest, PublicKey>,
         batch: &Batch<E>,
-        mut known: Cache,
     ) -> Result<Option<(Slot, Built, Cache)>, StateError>
     where
         E: Clock + StorageContext + Spawner,
     {
+        let mut known = self.warm.take(&block_hash(parent));
         loop {
             let may_be_empty = runtime.current() >= empty_from.0;
             let changed = self.pool.changed();
@@ -185,7 +185,7 @@ impl<O: Observer> Application<O> {
         E: StorageContext + Spawner,
     {
         let wanted = prefetch_candidates(&self.rules, parent, slot, &candidates);
-        let (rules, parent, slot) = (Arc::clone(&self.rules), parent.clone(), slot.clone());
+        let (rules, parent, slot) = (Arc::clone(&self.rules), parent.clone(), *slot);
         let height = parent.height;
         let building =
             move |source: &dyn Source| build(&rules, &parent, &slot, &candidates, source);
@@ -282,7 +282,6 @@ where
         let parent = parent.inner().block();
         let included = self.undecided.included(parent, ancestry, &self.pool).await;
         let parent = parent.header();
-        let known = self.warm.take(&block_hash(parent));
         let built = self
             .build(
                 &runtime,
@@ -291,7 +290,6 @@ where
                 &included,
                 &context,
                 &batch,
-                known,
             )
             .await;
         let (slot, built, known) = unless_fatal(built)?;
