@@ -11,6 +11,7 @@ mod it {
     mod load;
     mod network;
     mod partitions;
+    mod relay;
     mod support;
     mod sync;
     mod transactions;

@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 mod connection;
+mod forwarded;
 mod http2;
 pub mod operator;
 mod requests;
@@ -16,7 +17,10 @@ mod shares;
 mod tls;
 
 pub use connection::Connection;
+<<<<<<< HEAD
 pub use http2::MAX_STREAMS;
+=======
+pub use forwarded::client;
 pub use operator::{Check, Operated, Readiness};
 pub use requests::RequestMetrics;
 pub use server::{

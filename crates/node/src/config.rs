@@ -18,8 +18,10 @@ use std::{
 };
 
 mod example;
+mod relay;
 
 pub use example::{Role, example};
+pub use relay::RelayConfig;
 
 /// Longest configuration file that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -59,6 +61,8 @@ pub enum NodeConfig {
     Inference(InferenceConfig),
     /// Takes requests over HTTP and hands out receipts.
     Gateway(GatewayConfig),
+    /// Passes sealed requests on to gateways.
+    Relay(RelayConfig),
 }
 
 /// Configuration of a validator.
@@ -356,6 +360,7 @@ impl NodeConfig {
             Self::Validator(config) => &config.data_dir,
             Self::Inference(config) => &config.data_dir,
             Self::Gateway(config) => &config.data_dir,
+            Self::Relay(config) => &config.data_dir,
         }
     }
 
@@ -365,6 +370,7 @@ impl NodeConfig {
             Self::Validator(config) => (&config.log, config.log_format),
             Self::Inference(config) => (&config.log, config.log_format),
             Self::Gateway(config) => (&config.log, config.log_format),
+            Self::Relay(config) => (&config.log, config.log_format),
         }
     }
 
@@ -374,6 +380,7 @@ impl NodeConfig {
             Self::Validator(config) => config.operator_listen,
             Self::Inference(config) => config.operator_listen,
             Self::Gateway(config) => config.operator_listen,
+            Self::Relay(config) => config.operator_listen,
         }
     }
 
@@ -393,6 +400,7 @@ impl NodeConfig {
                     .chain(secure)
                     .collect()
             }
+            Self::Relay(config) => vec![("relay", config.listen)],
         };
         listens.push(("operators", self.operator_listen()));
         listens
@@ -423,6 +431,7 @@ impl NodeConfig {
                 .chain(config.identity.as_mut())
                 .chain(config.keys.as_mut())
                 .collect(),
+            Self::Relay(config) => vec![&mut config.genesis, &mut config.data_dir],
         };
         for path in paths {
             *path = folder.join(&*path);
@@ -456,9 +465,10 @@ impl NodeConfig {
                 .map(drop)
                 .map_err(Into::into),
             Self::Gateway(config) => {
-                check_urls("nodes", &config.nodes)?;
-                check_urls("rpc", &config.rpc)
+                check_urls("nodes", &config.nodes, &["http://"])?;
+                check_urls("rpc", &config.rpc, &["http://"])
             }
+            Self::Relay(config) => check_urls("rpc", &config.rpc, &["http://", "https://"]),
         }
     }
 }
@@ -557,7 +567,7 @@ impl ValidatorConfig {
     }
 }
 
-fn check_urls(field: &'static str, urls: &[String]) -> Result<(), ConfigError> {
+fn check_urls(field: &'static str, urls: &[String], schemes: &[&str]) -> Result<(), ConfigError> {
     if urls.is_empty() {
         return Err(invalid(field, "at least one address is needed"));
     }
@@ -565,11 +575,17 @@ fn check_urls(field: &'static str, urls: &[String]) -> Result<(), ConfigError> {
         let reason = format!("{} addresses: at most {MAX_URLS} are asked", urls.len());
         return Err(invalid(field, reason));
     }
-    match urls.iter().find(|url| !url.starts_with("http://")) {
-        Some(url) => Err(invalid(
-            field,
-            format!("{url:?} is not an address of the form http://HOST:PORT"),
-        )),
+    let is_known = |url: &String| schemes.iter().any(|scheme| url.starts_with(scheme));
+    match urls.iter().find(|url| !is_known(url)) {
+        Some(url) => {
+            let forms: Vec<_> = schemes
+                .iter()
+                .map(|scheme| format!("{scheme}HOST:PORT"))
+                .collect();
+            let forms = forms.join(" or ");
+            let reason = format!("{url:?} is not an address of the form {forms}");
+            Err(invalid(field, reason))
+        }
         None => Ok(()),
     }
 }

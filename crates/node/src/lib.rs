@@ -18,6 +18,7 @@ mod logging;
 pub mod network;
 mod open_files;
 mod operated;
+mod relay;
 mod validator;
 
 use config::NodeConfig;
@@ -101,6 +102,9 @@ pub enum NodeError {
     /// The gateway failed.
     #[error(transparent)]
     Gateway(og_gateway::ServeError),
+    /// The relay failed.
+    #[error(transparent)]
+    Relay(#[from] og_relay::RelayError),
     /// The system lets the process open too few files.
     #[error(
         "the system lets this process open {allowed} files and connections, it needs {needed}: \
@@ -156,6 +160,7 @@ pub fn run(config: &NodeConfig) -> Result<(), NodeError> {
         NodeConfig::Validator(config) => validator::run(config),
         NodeConfig::Inference(config) => inference::run(config),
         NodeConfig::Gateway(config) => gateway::run(config),
+        NodeConfig::Relay(config) => relay::run(config),
     };
     match catch_unwind(run) {
         Ok(result) => result,

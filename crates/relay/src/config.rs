@@ -1,7 +1,7 @@
 //! What a relay is told, and every bound that it keeps.
 
 use alloy_primitives::Address;
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// Most connections open at once, and most of them for one client.
 pub const MAX_CONNECTIONS: usize = 4_096;
@@ -55,4 +55,6 @@ pub struct RelayConfig {
     pub chain_id: u64,
     /// Where the registry of gateways stands.
     pub registry: Address,
+    /// Proxies in front, which name clients in `X-Forwarded-For`: limits hold for whom they name.
+    pub trusted_proxies: Vec<IpAddr>,
 }

@@ -41,6 +41,7 @@ pub(crate) struct Relay {
     pub(crate) directory: Directory,
     pub(crate) requests: Shares,
     buffers: Shares,
+    proxies: Vec<IpAddr>,
 }
 
 /// Serves clients on `listener`, and the relay's operators on `operators`, until `shutdown` is
@@ -59,12 +60,18 @@ pub async fn serve(
         directory: Directory::new(Registry::new(config)?),
         requests: Shares::new(MAX_REQUESTS, MAX_REQUESTS_EACH),
         buffers: Shares::new(units(MAX_BUFFERED_BYTES), units(MAX_BUFFERED_BYTES_EACH)),
+        proxies: config.trusted_proxies.clone(),
     });
     let mut registry = operator::registry("relay");
     let app = RequestMetrics::register(&mut registry).observe(router(Arc::clone(&relay)));
     let operated = Arc::new(OperatedRelay::new(Arc::clone(&relay), registry));
     let shutdown = shutdown.shared();
-    let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS_EACH);
+    // All clients may come through one proxy.
+    let most_each = match config.trusted_proxies.is_empty() {
+        true => MAX_CONNECTIONS_EACH,
+        false => MAX_CONNECTIONS,
+    };
+    let places = Shares::new(MAX_CONNECTIONS, most_each);
     let servers = futures::future::join(
         og_http::serve(listener, app, None, places, shutdown.clone()),
         operator::serve(operators, operated, shutdown),
@@ -93,7 +100,8 @@ async fn chat(
     Extension(connection): Extension<Connection>,
     request: Request,
 ) -> Result<Response<Body>, Failure> {
-    let (client, headers) = (connection.peer(), request.headers());
+    let headers = request.headers();
+    let client = og_http::client(connection.peer(), headers, &relay.proxies);
     let place = relay.requests.try_take(client, 1);
     let place = place.ok_or_else(Failure::busy)?;
     let tee_id = tee_id(headers)?;

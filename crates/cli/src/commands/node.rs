@@ -40,6 +40,7 @@ enum RoleArg {
     Validator,
     Inference,
     Gateway,
+    Relay,
 }
 
 impl From<RoleArg> for Role {
@@ -48,6 +49,7 @@ impl From<RoleArg> for Role {
             RoleArg::Validator => Self::Validator,
             RoleArg::Inference => Self::Inference,
             RoleArg::Gateway => Self::Gateway,
+            RoleArg::Relay => Self::Relay,
         }
     }
 }

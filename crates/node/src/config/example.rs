@@ -4,7 +4,7 @@ use super::{
     DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_LEADER_TIMEOUT_MS, DEFAULT_LOG,
     DEFAULT_OPERATOR_LISTEN, DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES,
     DEFAULT_RPC_ALLOWED_HOST, DEFAULT_STATE_SYNC_BLOCKS, GatewayConfig, InferenceConfig, LogFormat,
-    ValidatorConfig,
+    RelayConfig, ValidatorConfig,
 };
 use alloy_primitives::Address;
 use documented::DocumentedFields;
@@ -26,6 +26,8 @@ pub enum Role {
     Inference,
     /// Serves clients.
     Gateway,
+    /// Passes sealed requests on.
+    Relay,
 }
 
 /// The text of a configuration for `role`: every setting with its default, or with a usual value
@@ -35,6 +37,7 @@ pub fn example(role: Role) -> String {
         Role::Validator => document("validator", &validator()),
         Role::Inference => document("inference", &inference()),
         Role::Gateway => document("gateway", &gateway()),
+        Role::Relay => document("relay", &relay()),
     }
 }
 
@@ -95,6 +98,19 @@ fn gateway() -> GatewayConfig {
     }
 }
 
+fn relay() -> RelayConfig {
+    RelayConfig {
+        genesis: "../genesis.json".into(),
+        data_dir: "data".into(),
+        listen: loopback(8746),
+        rpc: vec!["http://127.0.0.1:8545".to_owned()],
+        trusted_proxies: Vec::new(),
+        operator_listen: DEFAULT_OPERATOR_LISTEN,
+        log: DEFAULT_LOG.to_owned(),
+        log_format: LogFormat::default(),
+    }
+}
+
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
 }
@@ -104,7 +120,7 @@ fn document<C: Serialize + DocumentedFields>(role: &str, config: &C) -> String {
     let values = toml::Table::try_from(config).unwrap_or_default();
     let mut text = format!(
         "# A node's configuration. Paths are relative to this file; unknown fields are errors.\n\n\
-         # What the node does: validator, inference or gateway.\nrole = \"{role}\"\n"
+         # What the node does: validator, inference, gateway or relay.\nrole = \"{role}\"\n"
     );
     for (name, explanation) in C::FIELD_NAMES.iter().zip(C::FIELD_DOCS) {
         text.push('\n');

@@ -140,12 +140,30 @@ fn a_gateway_needs_addresses_that_it_can_ask() {
 }
 
 #[test]
+fn a_relay_asks_nodes_with_and_without_tls() {
+    let relay = |rpc: &str| {
+        format!(
+            "role = \"relay\"\ngenesis = \"g\"\ndata_dir = \"d\"\nlisten = \"127.0.0.1:8746\"\nrpc = {rpc}\n"
+        )
+    };
+    let folder = folder_with_keys();
+    load(
+        &folder,
+        &relay("[\"http://127.0.0.1:8545\", \"https://example.org\"]"),
+    )
+    .unwrap();
+    assert!(refusal(&relay("[]")).starts_with("rpc"));
+    assert!(refusal(&relay("[\"example.org\"]")).starts_with("rpc"));
+}
+
+#[test]
 fn the_examples_can_be_used_and_say_the_defaults() {
     let folder = folder_with_keys();
     for (role, optional) in [
         (Role::Validator, 14),
         (Role::Inference, 4),
         (Role::Gateway, 3),
+        (Role::Relay, 4),
     ] {
         let text = example(role);
         let whole = load(&folder, &text).unwrap();

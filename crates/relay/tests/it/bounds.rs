@@ -36,6 +36,17 @@ async fn a_client_with_its_share_of_requests_is_told_to_come_back_and_others_are
         .await
         .expect("an answer");
     assert_eq!(other.status(), 200);
+    // A trusted proxy says for whom it asks, anybody else only pretends.
+    for (host, named, status) in [
+        (99, "10.0.0.1", 200),
+        (99, "127.0.0.1", 429),
+        (1, "10.0.0.1", 429),
+    ] {
+        let request = relay.request(host, sealed("question").0);
+        let request = request.header("x-forwarded-for", named);
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), status, "{host} for {named}");
+    }
     gateway.steps.add_permits(MAX_REQUESTS_EACH);
     for request in waiting {
         let response = request.await.expect("a task").expect("an answer");

@@ -15,6 +15,9 @@ use std::{
 };
 use tokio::net::TcpListener;
 
+/// The proxy that relays trust.
+pub(crate) const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 99));
+
 /// A relay that runs.
 pub(crate) struct Relay {
     pub(crate) url: String,
@@ -36,6 +39,7 @@ impl Relay {
             rpc,
             chain_id: CHAIN_ID,
             registry: REGISTRY,
+            trusted_proxies: vec![PROXY],
         };
         tokio::spawn(async move {
             og_relay::serve(listener, operators, &config, std::future::pending()).await

@@ -29,8 +29,6 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 const ANY: &str = "*";
 /// How long a browser may remember what a page is allowed, as Ethereum's nodes say.
 const CORS_LIFETIME: Duration = Duration::from_secs(600);
-/// Where a proxy names those for whom it asks, the nearest last.
-const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// A setting that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -168,16 +166,7 @@ impl Access {
 
     /// Who asks.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
-        if !self.proxies.contains(&peer.to_canonical()) {
-            return Client(peer);
-        }
-        // Whoever is named before the last was named by the client itself.
-        let named = headers.get_all(FORWARDED_FOR).iter().next_back();
-        let last = named
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.rsplit(',').next())
-            .and_then(|address| address.trim().parse().ok());
-        Client(last.unwrap_or(peer))
+        Client(og_http::client(peer, headers, &self.proxies))
     }
 }
 
