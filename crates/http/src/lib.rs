@@ -17,10 +17,8 @@ mod shares;
 mod tls;
 
 pub use connection::Connection;
-<<<<<<< HEAD
-pub use http2::MAX_STREAMS;
-=======
 pub use forwarded::client;
+pub use http2::MAX_STREAMS;
 pub use operator::{Check, Operated, Readiness};
 pub use requests::RequestMetrics;
 pub use server::{

@@ -77,9 +77,13 @@ fn a_new_network_is_whole() {
     for (address, contract) in og_chain::contracts::predeploys(DEFAULT_CHAIN_ID, supply).unwrap() {
         assert_eq!(genesis.alloc[&address], contract);
     }
-    let tee_registry = og_chain::contracts::tee_registry(DEFAULT_CHAIN_ID, &Default::default());
-    let (address, contract) = tee_registry.unwrap();
-    assert_eq!(genesis.alloc[&address], contract);
+    let NodeConfig::Gateway(config) = &network.nodes[5].config else {
+        panic!("another role");
+    };
+    let identity = keys::read_gateway_identity(config.identity.as_ref().unwrap()).unwrap();
+    let tee_registry = &genesis.alloc[&og_chain::contracts::TEE_REGISTRY];
+    let mut listed = tee_registry.storage.values();
+    assert!(listed.any(|value| *value == identity.signing.tee_id()));
     let accounts = network.accounts().unwrap();
     assert_eq!(accounts.len(), 10);
     for account in &accounts {
