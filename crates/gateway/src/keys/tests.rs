@@ -211,7 +211,10 @@ async fn a_gate_follows_its_file_and_keeps_its_keys_while_the_file_is_wrong() {
     };
     let changes = async {
         for (text, expected) in [("[everybody]\n", true), ("every", true), ("", false)] {
-            fs::write(&path, text).unwrap();
+            // In one step, since the file may be read at this moment.
+            let new = directory.path().join("new.toml");
+            fs::write(&new, text).unwrap();
+            fs::rename(&new, &path).unwrap();
             tokio::time::sleep(crate::config::KEYS_PAUSE * 3).await;
             assert_eq!(is_open(), expected, "{text:?}");
         }
