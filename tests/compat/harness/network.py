@@ -13,7 +13,7 @@ from harness.install import BUILD, ROOT
 
 CHAIN_ID = 770077
 # Where nodes of a devnet listen, above its base port: docs/operating.md.
-DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 300, 600, 700]
+DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 250, 300, 600, 700]
 START_TIMEOUT_S = 120
 # The gateway looks for new models every 10 s.
 MODEL_TIMEOUT_S = 30

@@ -115,7 +115,7 @@ async fn serve(
             Act::Send(bytes) => stream.write_all(&bytes).await.ok()?,
             Act::Wait(pause) => sleep(pause).await,
             Act::WaitForLeave => {
-                if matches!(stream.read_u8().await, Err(_)) {
+                if stream.read_u8().await.is_err() {
                     seen.left.fetch_add(1, Ordering::Relaxed);
                 }
                 return None;
