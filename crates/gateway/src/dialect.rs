@@ -138,29 +138,29 @@ impl Wanted {
         usage: Option<Usage>,
         extra: Map<String, Value>,
     ) -> Result<Value, ApiError> {
-        let first = said.first().cloned().unwrap_or_else(Said::empty);
+        let nothing = Said::empty();
+        let first = said.first().unwrap_or(&nothing);
         Ok(match self {
             Self::Chat(_, style) => chat::whole(head, *style, said, usage, extra),
             Self::Completions(_, style) => completions::whole(head, *style, said, usage, extra),
-            Self::Responses(request) => responses::whole(head, &request.echo, &first, usage, extra),
-            Self::Messages(_) => anthropic::whole(head, &first, usage, extra)?,
+            Self::Responses(request) => responses::whole(head, &request.echo, first, usage, extra),
+            Self::Messages(_) => anthropic::whole(head, first, usage, extra)?,
         })
     }
 
     /// What writes the frames of a streamed answer.
     pub(crate) fn frames(&self, head: Head) -> Frames {
-        let choices = self.questions().len();
         match self {
             Self::Chat(request, style) => Frames::Chat(chat::Stream::new(
                 head,
                 *style,
                 request.include_usage,
-                choices,
+                request.choices,
             )),
             Self::Completions(request, _) => Frames::Completions(completions::Stream::new(
                 head,
                 request.include_usage,
-                choices,
+                request.questions.len() * request.choices,
             )),
             Self::Responses(request) => {
                 Frames::Responses(Box::new(responses::Stream::new(head, request.echo.clone())))

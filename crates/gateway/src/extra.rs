@@ -18,14 +18,13 @@ use serde_json::{Map, Value, json};
 /// Fields beside those of the format.
 pub(crate) type Extra = Map<String, Value>;
 
-/// The fields beside an answer whose choices are `done`.
+/// The fields beside an answer whose choices are `done`. `signing` is who signs it, and the hash of its request, if anybody
+/// does.
 ///
 /// # Errors
-/// [`ApiError`] if the request cannot be signed as OpenGradient's clients sign theirs.
+/// [`ApiError`] if signing fails.
 pub(crate) fn extra(
-    identity: Option<&GatewayIdentity>,
-    wanted: &Wanted,
-    body: &[u8],
+    signing: Option<(&GatewayIdentity, B256)>,
     done: &[Answered],
 ) -> Result<Extra, ApiError> {
     let mut extra = Map::new();
@@ -35,9 +34,7 @@ pub(crate) fn extra(
         Err(several) => Value::Array(several),
     };
     extra.insert("og_receipt".to_owned(), receipt);
-    if let (Some(identity), [only]) = (identity, done)
-        && let Some(request_hash) = signed_request(wanted, body)?
-    {
+    if let (Some((identity, request_hash)), [only]) = (signing, done) {
         let output_hash = hash::output_hash(&output(&only.said));
         let fields = identity
             .signing
@@ -73,7 +70,10 @@ fn receipt(choice: &Answered) -> Value {
 /// The hash of the request as OpenGradient's clients compute it; `None` if it would not say what was done.
 ///
 /// What they hash has a temperature always, 0 if the request has none, which OpenAI's clients mean otherwise.
-fn signed_request(wanted: &Wanted, body: &[u8]) -> Result<Option<B256>, ApiError> {
+///
+/// # Errors
+/// [`ApiError`] if the request cannot be hashed as they do it.
+pub(crate) fn signed_request(wanted: &Wanted, body: &[u8]) -> Result<Option<B256>, ApiError> {
     #[derive(Deserialize)]
     struct Given {
         temperature: Option<IgnoredAny>,

@@ -22,12 +22,12 @@ use axum::{
 };
 use futures::stream;
 use og_dialects::{ApiError, Fault, openai::Style};
-use og_opengradient::ohttp::{ChunkSealer, OhttpError, Responder};
+use og_opengradient::ohttp::{
+    CHUNKED_RESPONSE_MEDIA_TYPE, ChunkSealer, OhttpError, RESPONSE_MEDIA_TYPE, Responder,
+};
 use serde_json::{Map, Value, json};
 use std::{convert::Infallible, sync::Arc};
 
-const WHOLE: &str = "message/ohttp-res";
-const CHUNKED: &str = "message/ohttp-chunked-res";
 /// Says that the answer is wanted in chunks, as [`ACCEPT`] also does.
 const STREAM_HEADER: &str = "x-ohttp-stream";
 /// What relays and clients put into a request for themselves: no part of the question.
@@ -71,7 +71,7 @@ pub(crate) async fn sealed(
         let answer = answer.unwrap_or_else(|error| failure(&error));
         let sealed = responder.seal(rand::random(), answer.to_string().as_bytes());
         let sealed = sealed.map_err(|error| HttpError::internal(&error))?;
-        return Ok(([(CONTENT_TYPE, WHOLE)], sealed).into_response());
+        return Ok(([(CONTENT_TYPE, RESPONSE_MEDIA_TYPE)], sealed).into_response());
     }
     let frames = match talk {
         Ok(talk) => talk.stream().await,
@@ -82,7 +82,7 @@ pub(crate) async fn sealed(
 
 fn wants_chunks(headers: &HeaderMap) -> bool {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|header| header == value);
-    says(STREAM_HEADER, "true") || says(ACCEPT.as_str(), CHUNKED)
+    says(STREAM_HEADER, "true") || says(ACCEPT.as_str(), CHUNKED_RESPONSE_MEDIA_TYPE)
 }
 
 fn cannot(error: &OhttpError) -> HttpError {
@@ -137,6 +137,9 @@ fn chunks(frames: Result<Frames, ApiError>, responder: Responder) -> Result<Resp
             (None, None, frames, sealer),
         ))
     });
-    let headers = [(CONTENT_TYPE, CHUNKED), (CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (CONTENT_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE),
+        (CACHE_CONTROL, "no-cache"),
+    ];
     Ok((headers, Body::from_stream(body)).into_response())
 }

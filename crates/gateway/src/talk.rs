@@ -5,12 +5,12 @@ use crate::{
     ask::{Asking, Event},
     dialect::{Dialect, Wanted, style},
     error::ApiError as HttpError,
-    extra::{Extra, extra},
+    extra::{Extra, extra, signed_request},
     infer::now_ms,
     reply::Answered,
     visit::Visit,
 };
-use alloy_primitives::hex;
+use alloy_primitives::{B256, hex};
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -119,8 +119,8 @@ pub(crate) struct Talk {
     shared: Arc<Shared>,
     visit: Arc<Visit>,
     wanted: Wanted,
-    /// The request as its client hashes it.
-    body: Bytes,
+    /// The request's hash, if the answer is to be signed for OpenGradient's clients.
+    request_hash: Option<B256>,
     head: Head,
     asking: Asking,
     choices: Choices,
@@ -144,6 +144,8 @@ impl Talk {
         let (offers, model) = shared.service.language_model(wanted.model()).await?;
         visit.asks(&model)?;
         let questions = wanted.questions();
+        let is_signed = shared.identity.is_some() && questions.len() == 1;
+        let request_hash = is_signed.then(|| signed_request(&wanted, &body));
         let seed = wanted.seed().unwrap_or_else(rand::random);
         let asking = shared.service.ask(&offers, &model, &questions, seed)?;
         let id: [u8; 16] = rand::random();
@@ -154,9 +156,9 @@ impl Talk {
                 model: wanted.model().to_owned(),
             },
             choices: Choices(questions.iter().map(|_| None).collect()),
+            request_hash: request_hash.transpose()?.flatten(),
             shared,
             visit,
-            body,
             wanted,
             asking,
             _place: place,
@@ -180,22 +182,13 @@ impl Talk {
                 Event::Failed(error) => return Err(error),
             }
         }
-        let done = self.choices.finish()?;
-        self.visit.took(usage(&done));
-        let extra = extra(
-            self.shared.identity.as_ref(),
-            &self.wanted,
-            &self.body,
-            &done,
-        )?;
-        let body = self
-            .wanted
-            .whole(&self.head, &said(&done), usage(&done), extra)?;
-        let record = <&[Answered; 1]>::try_from(&done[..]).ok().map(|[only]| {
-            let record = &only.result.record;
-            let receipt = format!("/v1/receipts/{}", record.record.request_id);
-            (hex::encode(record.to_bytes()), receipt)
-        });
+        let Complete {
+            said,
+            usage,
+            extra,
+            record,
+        } = self.complete()?;
+        let body = self.wanted.whole(&self.head, &said, usage, extra)?;
         Ok(Whole { body, record })
     }
 
@@ -241,29 +234,46 @@ impl Talk {
                 () = out.closed() => return,
             };
         }
-        let last = match self.finish() {
-            Ok((said, usage, extra)) => frames.end(&said, usage, extra),
+        let last = match self.complete() {
+            Ok(complete) => frames.end(&complete.said, complete.usage, complete.extra),
             Err(error) => frames.error(&error),
         };
         // A client that has left does not see the end.
         let _ = out.send(last).await;
     }
 
-    /// What the last frame says.
-    fn finish(self) -> Result<(Vec<Said>, Option<Usage>, Extra), ApiError> {
-        let done = self.choices.finish()?;
-        self.visit.took(usage(&done));
-        let extra = extra(
-            self.shared.identity.as_ref(),
-            &self.wanted,
-            &self.body,
-            &done,
-        )?;
-        Ok((said(&done), usage(&done), extra))
+    /// All choices, and what stands beside them.
+    fn complete(&mut self) -> Result<Complete, ApiError> {
+        let done = std::mem::take(&mut self.choices).finish()?;
+        let usage = usage(&done);
+        self.visit.took(usage);
+        let signing = self.shared.identity.as_ref().zip(self.request_hash);
+        let extra = extra(signing, &done)?;
+        let record = <&[Answered; 1]>::try_from(&done[..]).ok().map(|[only]| {
+            let record = &only.result.record;
+            let receipt = format!("/v1/receipts/{}", record.record.request_id);
+            (hex::encode(record.to_bytes()), receipt)
+        });
+        Ok(Complete {
+            said: done.into_iter().map(|choice| choice.said).collect(),
+            usage,
+            extra,
+            record,
+        })
     }
 }
 
+/// An answer whose choices are all complete.
+struct Complete {
+    said: Vec<Said>,
+    usage: Option<Usage>,
+    extra: Extra,
+    /// The record, and where its receipt will be, if there is one choice.
+    record: Option<(String, String)>,
+}
+
 /// The choices of an answer that are complete.
+#[derive(Default)]
 struct Choices(Vec<Option<Answered>>);
 
 impl Choices {
@@ -287,8 +297,4 @@ fn usage(done: &[Answered]) -> Option<Usage> {
         prompt_tokens: done.first()?.prompt_tokens?,
         answer_tokens: answer_tokens.sum::<Option<u32>>()?,
     })
-}
-
-fn said(done: &[Answered]) -> Vec<Said> {
-    done.iter().map(|choice| choice.said.clone()).collect()
 }
