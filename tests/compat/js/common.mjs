@@ -17,6 +17,12 @@ export const isReference = "REFERENCE" in process.env && "the reference does oth
 /** ABI and bytecode of ../contracts/Sample.sol. */
 export const sample = JSON.parse(readFileSync(new URL("../build/Sample.json", import.meta.url), "utf8"));
 
+/** The native coin as a token: ABI and address. */
+export const opg = {
+  abi: JSON.parse(readFileSync(new URL("../../../contracts/artifacts/OPG.json", import.meta.url), "utf8")).abi,
+  address: "0x0000000000000000000000000000000000000a02",
+};
+
 /** Fails if a promise takes longer than this: what is awaited never came. */
 export const WAIT_MS = 20_000;
 

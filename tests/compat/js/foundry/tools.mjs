@@ -6,10 +6,12 @@ import { promisify } from "node:util";
 import { privateKey, rpcUrl } from "../common.mjs";
 
 const run = promisify(execFile);
+// Where the compiler is that ../../contracts/foundry.toml names.
+const PACKAGES = fileURLToPath(new URL("../node_modules/", import.meta.url));
 const OPTIONS = {
   // The folder of the forge project.
   cwd: fileURLToPath(new URL("../../contracts/", import.meta.url)),
-  env: { ...process.env, ETH_RPC_URL: rpcUrl },
+  env: { ...process.env, ETH_RPC_URL: rpcUrl, NODE_PATH: PACKAGES },
   timeout: 60_000,
   maxBuffer: 16 * 1024 * 1024,
 };
