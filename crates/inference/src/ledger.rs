@@ -1,27 +1,33 @@
-//! The request ids that this node has signed records for, on disk, for as long as it matters.
+//! The request ids that this node has signed records for, for as long as it matters.
 //!
-//! Two records of one node for one request id are a fault if both could be admitted. So an id is
-//! written here, durably, before its record is signed, and is forgotten only when the record's
-//! validity window is over and no window of a later record can reach back into it.
+//! Two records of one node for one request id are a fault if both could be admitted. So an id is noted here before its record is
+//! signed, and is forgotten only when the record's validity window is over and no window of a later record can reach back into it.
+//!
+//! Nobody waits for the disk. What is noted survives the process; if the machine goes down, the newest ids may be lost, so after that
+//! nothing is signed until the records that may have been signed for them are no longer valid.
 
+use crate::worker::{RECORD_LIFETIME_MS, RECORD_SLACK_MS};
+use og_journal::{Ended, Journal, JournalError, Limits, Place};
 use og_types::RequestId;
-use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
-};
+use parking_lot::Mutex;
 use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-/// Request id → time from which it may be forgotten, Unix milliseconds.
-const BY_ID: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("by_id");
-/// (The same time, request id): the order in which ids are forgotten.
-const BY_TIME: TableDefinition<'_, (u64, [u8; 32]), ()> = TableDefinition::new("by_time");
-
-/// Most request ids remembered at once; a node that signs more in a window refuses jobs.
-pub const MAX_REMEMBERED_REQUESTS: u64 = 1_000_000;
+/// Most request ids remembered at once; a node that signs more in a window refuses jobs. Each takes some 120 bytes of memory.
+pub const MAX_REMEMBERED_REQUESTS: usize = 2_000_000;
 /// Most ids forgotten with one new one, so that no job pays for a long pause.
 const MAX_FORGOTTEN_AT_ONCE: usize = 64;
+/// Bytes of an entry: the id, and the time from which it may be forgotten.
+const ENTRY_BYTES: u32 = 40;
+/// How long records can be valid that were signed before the machine went down, and reach back that are signed after.
+const QUIET_MS: u64 = RECORD_LIFETIME_MS + RECORD_SLACK_MS;
+const LIMITS: Limits = Limits {
+    entry_bytes: ENTRY_BYTES,
+    segment_bytes: 4 << 20,
+};
 
 /// Why a request id could not be taken.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -32,84 +38,107 @@ pub enum LedgerError {
     /// As many ids are remembered as may be.
     #[error("{MAX_REMEMBERED_REQUESTS} requests were answered within minutes: try again later")]
     Full,
-    /// The database failed.
+    /// The machine went down, and with it perhaps ids whose records are still valid.
+    #[error("the machine went down without warning: this node signs again in {} s", left_ms.div_ceil(1000))]
+    Quiet {
+        /// Milliseconds until it does.
+        left_ms: u64,
+    },
+    /// An entry is none of a ledger.
+    #[error("an entry of {0} bytes, which is none of a ledger: restore the folder from a copy")]
+    Foreign(usize),
+    /// The disk failed.
     #[error("the ledger of signed requests failed: {0}")]
-    Database(Arc<redb::Error>),
-}
-
-impl From<redb::Error> for LedgerError {
-    fn from(error: redb::Error) -> Self {
-        Self::Database(Arc::new(error))
-    }
+    Journal(#[from] JournalError),
 }
 
 /// Remembers which request ids were used.
 #[derive(Debug)]
 pub struct Ledger {
-    database: Database,
-    maximum: u64,
-    /// Ids that the next write is to take.
-    waiting: Mutex<Vec<Waiting>>,
-    /// Held by who writes.
-    writing: Mutex<()>,
+    journal: Journal,
+    maximum: usize,
+    /// Unix milliseconds before which nothing is signed.
+    quiet_until_ms: u64,
+    used: Mutex<Used>,
 }
 
-/// An id to be taken, and where its taker finds the outcome.
-#[derive(Debug)]
-struct Waiting {
-    id: RequestId,
-    now_ms: u64,
-    forget_from_ms: u64,
-    outcome: Arc<OnceLock<Result<(), LedgerError>>>,
+/// The ids, and the order in which they are forgotten.
+#[derive(Debug, Default)]
+struct Used {
+    ids: HashSet<RequestId>,
+    by_time: BinaryHeap<Reverse<(u64, RequestId, Place)>>,
+}
+
+impl Used {
+    fn add(&mut self, id: RequestId, forget_from_ms: u64, place: Place) {
+        self.ids.insert(id);
+        self.by_time.push(Reverse((forget_from_ms, id, place)));
+    }
 }
 
 impl Ledger {
-    /// Opens the ledger at `path`, or makes an empty one. One process at a time may.
+    /// Opens the ledger in the folder `path`, or makes an empty one. One process at a time may.
+    ///
+    /// If the machine went down since its last use, nothing is signed for six minutes from `now_ms` on, Unix milliseconds.
     ///
     /// # Errors
-    /// [`LedgerError::Database`] if the file is not a ledger, is open elsewhere or cannot be made.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        Self::with_maximum(path, MAX_REMEMBERED_REQUESTS)
+    /// [`LedgerError`] if the folder's files are not a ledger, are in use elsewhere or cannot be made.
+    pub fn open(path: &Path, now_ms: u64) -> Result<Self, LedgerError> {
+        Self::with_maximum(path, now_ms, MAX_REMEMBERED_REQUESTS)
     }
 
-    fn with_maximum(path: &Path, maximum: u64) -> Result<Self, LedgerError> {
-        let database = Database::create(path).map_err(redb::Error::from)?;
-        let write = database.begin_write().map_err(redb::Error::from)?;
-        write.open_table(BY_ID).map_err(redb::Error::from)?;
-        write.open_table(BY_TIME).map_err(redb::Error::from)?;
-        write.commit().map_err(redb::Error::from)?;
+    fn with_maximum(path: &Path, now_ms: u64, maximum: usize) -> Result<Self, LedgerError> {
+        let mut used = Used::default();
+        let mut foreign = None;
+        let (journal, ended) = Journal::open(path, LIMITS, |place, bytes| match read(bytes) {
+            Some((id, forget_from_ms)) => used.add(id, forget_from_ms, place),
+            None => foreign = Some(bytes.len()),
+        })?;
+        if let Some(bytes) = foreign {
+            return Err(LedgerError::Foreign(bytes));
+        }
+        let quiet_until_ms = match ended {
+            Ended::New | Ended::Orderly | Ended::ProcessDied => 0,
+            Ended::MachineDied => now_ms.saturating_add(QUIET_MS),
+        };
         Ok(Self {
-            database,
+            journal,
             maximum,
-            waiting: Mutex::default(),
-            writing: Mutex::default(),
+            quiet_until_ms,
+            used: Mutex::new(used),
         })
     }
 
-    /// Checks that an id could be taken; none can after the disk has failed once.
+    /// Checks that ids can be taken at `now_ms`, as far as the last one tells.
     ///
     /// # Errors
-    /// [`LedgerError::Database`] if the database fails.
-    pub fn check(&self) -> Result<(), LedgerError> {
-        let write = self.database.begin_write().map_err(redb::Error::from)?;
-        Ok(write.abort().map_err(redb::Error::from)?)
+    /// [`LedgerError::Quiet`], [`LedgerError::Journal`].
+    pub fn check(&self, now_ms: u64) -> Result<(), LedgerError> {
+        self.check_quiet(now_ms)?;
+        Ok(self.journal.check()?)
     }
 
-    /// Whether the id is remembered as used.
+    fn check_quiet(&self, now_ms: u64) -> Result<(), LedgerError> {
+        match self.quiet_until_ms.checked_sub(now_ms) {
+            None | Some(0) => Ok(()),
+            Some(left_ms) => Err(LedgerError::Quiet { left_ms }),
+        }
+    }
+
+    /// Checks that the id could be taken at `now_ms`.
     ///
     /// # Errors
-    /// [`LedgerError::Database`] if the database fails.
-    pub fn is_used(&self, id: &RequestId) -> Result<bool, LedgerError> {
-        let read = self.database.begin_read().map_err(redb::Error::from)?;
-        let by_id = read.open_table(BY_ID).map_err(redb::Error::from)?;
-        Ok(by_id.get(id.0).map_err(redb::Error::from)?.is_some())
+    /// [`LedgerError::Used`], [`LedgerError::Quiet`].
+    pub fn check_free(&self, id: &RequestId, now_ms: u64) -> Result<(), LedgerError> {
+        self.check_quiet(now_ms)?;
+        match self.used.lock().ids.contains(id) {
+            true => Err(LedgerError::Used(*id)),
+            false => Ok(()),
+        }
     }
 
-    /// Takes an id: once this returns, the id is on disk and no other call gets it before
-    /// `forget_from_ms`. Times are Unix milliseconds.
-    ///
-    /// The disk is waited for once for all ids that came while it was busy: whoever is the first to
-    /// write then writes for all of them.
+    /// Takes an id: once this returns, no other call gets it before `forget_from_ms`, also of a later process. Times are Unix
+    /// milliseconds.
     ///
     /// # Errors
     /// [`LedgerError::Used`] if it was taken before; the others leave it free.
@@ -119,83 +148,37 @@ impl Ledger {
         now_ms: u64,
         forget_from_ms: u64,
     ) -> Result<(), LedgerError> {
-        let outcome = Arc::new(OnceLock::new());
-        locked(&self.waiting).push(Waiting {
-            id: *id,
-            now_ms,
-            forget_from_ms,
-            outcome: outcome.clone(),
-        });
-        let writing = locked(&self.writing);
-        if outcome.get().is_none() {
-            let batch = std::mem::take(&mut *locked(&self.waiting));
-            let outcomes = self.take_all(&batch);
-            for (index, waiting) in batch.iter().enumerate() {
-                let outcome = match &outcomes {
-                    Ok(outcomes) => outcomes.get(index).cloned().unwrap_or(Ok(())),
-                    Err(error) => Err(error.clone()),
-                };
-                // Nobody else sets it.
-                let _ = waiting.outcome.set(outcome);
-            }
+        self.check_quiet(now_ms)?;
+        let mut used = self.used.lock();
+        for _ in 0..MAX_FORGOTTEN_AT_ONCE {
+            let oldest = used.by_time.peek();
+            let Some(Reverse((_, id, place))) =
+                oldest.filter(|oldest| oldest.0.0 < now_ms).copied()
+            else {
+                break;
+            };
+            used.by_time.pop();
+            used.ids.remove(&id);
+            self.journal.forget(place);
         }
-        drop(writing);
-        // There is none only if the thread that wrote has panicked.
-        let lost = || Err(redb::Error::PreviousIo.into());
-        outcome.get().cloned().unwrap_or_else(lost)
-    }
-
-    /// Takes ids in one write, each with its own outcome.
-    fn take_all(&self, batch: &[Waiting]) -> Result<Vec<Result<(), LedgerError>>, LedgerError> {
-        let write = self.database.begin_write().map_err(redb::Error::from)?;
-        let outcomes = batch
-            .iter()
-            .map(|waiting| match self.take_one(&write, waiting) {
-                // One id is at fault, not the disk.
-                Err(error @ (LedgerError::Used(_) | LedgerError::Full)) => Ok(Err(error)),
-                Err(error) => Err(error),
-                Ok(()) => Ok(Ok(())),
-            })
-            .collect::<Result<_, _>>()?;
-        write.commit().map_err(redb::Error::from)?;
-        Ok(outcomes)
-    }
-
-    fn take_one(&self, write: &WriteTransaction, waiting: &Waiting) -> Result<(), LedgerError> {
-        let mut by_id = write.open_table(BY_ID).map_err(redb::Error::from)?;
-        let mut by_time = write.open_table(BY_TIME).map_err(redb::Error::from)?;
-        let forgotten = by_time
-            .range(..(waiting.now_ms, [0; 32]))
-            .map_err(redb::Error::from)?
-            .take(MAX_FORGOTTEN_AT_ONCE)
-            .map(|entry| entry.map(|(key, _)| key.value()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(redb::Error::from)?;
-        for key in forgotten {
-            by_time.remove(key).map_err(redb::Error::from)?;
-            by_id.remove(key.1).map_err(redb::Error::from)?;
+        if used.ids.contains(id) {
+            return Err(LedgerError::Used(*id));
         }
-        let id = waiting.id.0;
-        if by_id.get(id).map_err(redb::Error::from)?.is_some() {
-            return Err(LedgerError::Used(waiting.id));
-        }
-        if redb::ReadableTableMetadata::len(&by_id).map_err(redb::Error::from)? >= self.maximum {
+        if used.ids.len() >= self.maximum {
             return Err(LedgerError::Full);
         }
-        let forget_from_ms = waiting.forget_from_ms;
-        by_id
-            .insert(id, forget_from_ms)
-            .map_err(redb::Error::from)?;
-        by_time
-            .insert((forget_from_ms, id), ())
-            .map_err(redb::Error::from)?;
+        let entry = [&id.0[..], &forget_from_ms.to_le_bytes()].concat();
+        let place = self.journal.append(&entry)?;
+        used.add(*id, forget_from_ms, place);
         Ok(())
     }
 }
 
-/// A lock whose contents are valid after a panic: each change is one call.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The id of an entry, and the time from which it may be forgotten.
+fn read(entry: &[u8]) -> Option<(RequestId, u64)> {
+    let (id, time) = entry.split_first_chunk::<32>()?;
+    let time = u64::from_le_bytes(time.try_into().ok()?);
+    Some((RequestId(*id), time))
 }
 
 #[cfg(test)]
@@ -210,12 +193,12 @@ mod tests {
     fn an_id_is_taken_once_until_it_is_forgotten_also_across_restarts() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger");
-        let ledger = Ledger::open(&path).unwrap();
-        assert!(!ledger.is_used(&id(1)).unwrap());
+        let ledger = Ledger::open(&path, 0).unwrap();
+        ledger.check_free(&id(1), 0).unwrap();
         ledger.take(&id(1), 1000, 2000).unwrap();
-        assert!(ledger.is_used(&id(1)).unwrap());
+        ledger.check_free(&id(1), 0).unwrap_err();
         drop(ledger);
-        let ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(&path, 0).unwrap();
         for now_ms in [0, 1001, 2000] {
             let error = ledger.take(&id(1), now_ms, 9000).unwrap_err();
             assert!(matches!(error, LedgerError::Used(_)), "{now_ms}: {error}");
@@ -230,7 +213,7 @@ mod tests {
     #[test]
     fn a_full_ledger_takes_no_more_until_time_passes() {
         let directory = tempfile::tempdir().unwrap();
-        let ledger = Ledger::with_maximum(&directory.path().join("ledger"), 2).unwrap();
+        let ledger = Ledger::with_maximum(&directory.path().join("ledger"), 0, 2).unwrap();
         ledger.take(&id(1), 0, 10).unwrap();
         ledger.take(&id(2), 0, 20).unwrap();
         assert!(matches!(
@@ -238,14 +221,14 @@ mod tests {
             Err(LedgerError::Full)
         ));
         ledger.take(&id(3), 11, 30).unwrap();
-        assert!(ledger.is_used(&id(2)).unwrap());
-        assert!(!ledger.is_used(&id(1)).unwrap());
+        ledger.check_free(&id(2), 0).unwrap_err();
+        ledger.check_free(&id(1), 0).unwrap();
     }
 
     #[test]
     fn many_threads_get_an_id_once() {
         let directory = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&directory.path().join("ledger")).unwrap();
+        let ledger = Ledger::open(&directory.path().join("ledger"), 0).unwrap();
         let taken = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| ledger.take(&id(1), 0, 10).is_ok()))
@@ -260,7 +243,7 @@ mod tests {
     fn ids_that_come_at_once_are_each_taken_or_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger");
-        let ledger = Ledger::with_maximum(&path, 41).unwrap();
+        let ledger = Ledger::with_maximum(&path, 0, 41).unwrap();
         ledger.take(&id(0), 0, 10).unwrap();
         // Of 64 threads each second one comes with an id that is used.
         let taken = std::thread::scope(|scope| {
@@ -288,19 +271,42 @@ mod tests {
         });
         assert_eq!(taken, 32);
         drop(ledger);
-        let ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(&path, 0).unwrap();
         assert!(
             (1..=64)
                 .step_by(2)
-                .all(|number| ledger.is_used(&id(number)).unwrap())
+                .all(|number| ledger.check_free(&id(number), 0).is_err())
         );
     }
 
     #[test]
-    fn a_file_that_is_no_ledger_is_an_error() {
+    fn after_the_machine_went_down_nothing_is_signed_that_could_be_a_second_record() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger");
-        std::fs::write(&path, [7; 10_000]).unwrap();
-        Ledger::open(&path).unwrap_err();
+        let ledger = Ledger::open(&path, 0).unwrap();
+        ledger.take(&id(1), 0, 10).unwrap();
+        drop(ledger);
+        std::fs::write(path.join("state"), "an earlier start of the machine").unwrap();
+        let ledger = Ledger::open(&path, 500).unwrap();
+        for now_ms in [500, 499 + QUIET_MS] {
+            let error = ledger.check_free(&id(2), now_ms).unwrap_err();
+            assert!(
+                matches!(error, LedgerError::Quiet { left_ms } if left_ms == 500 + QUIET_MS - now_ms)
+            );
+            let error = ledger.take(&id(2), now_ms, 9000).unwrap_err();
+            assert!(matches!(error, LedgerError::Quiet { .. }), "{error}");
+        }
+        ledger.take(&id(2), 500 + QUIET_MS, QUIET_MS * 4).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_no_ledger_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger");
+        let (journal, _) = Journal::open(&path, LIMITS, |_, _| ()).unwrap();
+        journal.append(b"something else").unwrap();
+        drop(journal);
+        let error = Ledger::open(&path, 0).unwrap_err();
+        assert!(matches!(error, LedgerError::Foreign(14)), "{error}");
     }
 }

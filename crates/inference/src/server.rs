@@ -3,6 +3,7 @@
 use crate::{
     events::{self, CBOR_SEQUENCE},
     failure::Failure,
+    ledger::LedgerError,
     worker::{JobError, Worker},
 };
 use axum::{
@@ -149,11 +150,15 @@ fn ledger(worker: &Worker) -> Check {
             true,
             "the ledger of signed requests can be written",
         ),
-        Err(error) => Check::new(
-            "ledger",
-            false,
-            format!("{error}: make room on the disk or repair it, then restart the node"),
-        ),
+        Err(error) => Check::new("ledger", false, advice(&error)),
+    }
+}
+
+/// What an operator is told of a ledger that takes nothing.
+fn advice(error: &LedgerError) -> String {
+    match error {
+        LedgerError::Quiet { .. } => error.to_string(),
+        _ => format!("{error}: make room on the disk or repair it, then restart the node"),
     }
 }
 

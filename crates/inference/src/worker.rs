@@ -83,8 +83,8 @@ impl From<LedgerError> for JobError {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Used(id) => Self::Used(id),
-            LedgerError::Full => Self::Busy(error.to_string()),
-            LedgerError::Database(_) => Self::Node(error.to_string()),
+            LedgerError::Full | LedgerError::Quiet { .. } => Self::Busy(error.to_string()),
+            LedgerError::Foreign(_) | LedgerError::Journal(_) => Self::Node(error.to_string()),
         }
     }
 }
@@ -134,9 +134,9 @@ impl Worker {
     /// Checks the memory of answered requests, without which nothing is signed.
     ///
     /// # Errors
-    /// [`LedgerError`] if it cannot be written.
+    /// [`LedgerError`] if it cannot be written, or nothing may be signed yet.
     pub fn check_ledger(&self) -> Result<(), LedgerError> {
-        self.config.ledger.check()
+        self.config.ledger.check((self.config.clock)())
     }
 
     /// Runs the job's model on its inputs and signs a record of it. `pieces` get a language model's answer as it comes.
@@ -167,7 +167,7 @@ impl Worker {
         Ok((request, model))
     }
 
-    /// The result of a run, signed. Blocks until the request id is on disk.
+    /// The result of a run, signed. Blocks while the request id is noted.
     fn attest(
         &self,
         job: &Job,
@@ -233,9 +233,8 @@ impl Worker {
         if request.version != 1 {
             return Err(JobError::Version("request", request.version));
         }
-        if self.config.ledger.is_used(&job.request_id)? {
-            return Err(JobError::Used(job.request_id));
-        }
+        let now_ms = (self.config.clock)();
+        self.config.ledger.check_free(&job.request_id, now_ms)?;
         Ok(request)
     }
 

@@ -21,7 +21,7 @@ use tracing::info;
 
 /// What to do when the ledger cannot be used.
 const LEDGER_ADVICE: &str = "If the disk is full or cannot be written, make room or repair it. \
-     If the file is damaged, leave the node stopped for an hour, then remove the file: what it \
+     If it is damaged, leave the node stopped for an hour, then remove the folder: what it \
      remembered matters no longer";
 
 /// Runs an inference node until the process is told to stop.
@@ -36,8 +36,7 @@ pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
     let data = DataDir::open(&config.data_dir, genesis_hash, &owner)?;
     let listener = crate::bind("inference", config.listen)?;
     let operators = crate::bind("operators", config.operator_listen)?;
-    let ledger = data.join("ledger.redb");
-    crate::refuse_empty(&ledger, LEDGER_ADVICE)?;
+    let ledger = data.join("ledger");
     let upstream_keys = config.upstream_keys.iter().map(|(host, path)| {
         let key = keys::read_upstream_key(path)?;
         Ok((host.clone(), key))
@@ -49,7 +48,7 @@ pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
         chain_id: genesis.chain_id,
         genesis_hash,
         library: Arc::new(library),
-        ledger: Ledger::open(&ledger)
+        ledger: Ledger::open(&ledger, now_ms())
             .map_err(|error| crate::database_error(ledger, &error, LEDGER_ADVICE))?,
         clock: Arc::new(now_ms),
         salts: Arc::new(|| B256::from(rand::rng().random::<[u8; 32]>())),

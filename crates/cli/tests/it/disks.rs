@@ -193,6 +193,8 @@ fn a_damaged_file_is_named_with_what_to_do_or_does_no_harm() {
         assert!(system("cp", &["-a", &data, &good]));
         let mut cases: Vec<_> = files(data.as_ref())
             .into_iter()
+            // After that an inference node signs nothing for minutes, as tests of its own show.
+            .filter(|path| !path.ends_with("ledger/state"))
             .flat_map(|path| DAMAGES.map(|damage| (path.clone(), damage)))
             .collect();
         cases.shuffle(&mut ChaCha20Rng::seed_from_u64(seed));
@@ -220,7 +222,8 @@ fn a_damaged_file_is_named_with_what_to_do_or_does_no_harm() {
 /// Whether this damage leaves a database that looks like a new one: to go on with it would be to
 /// forget what was promised, for example which requests were answered.
 fn is_lost_database(path: &Path, how: &str) -> bool {
-    how == "emptied" && path.extension().is_some_and(|kind| kind == "redb")
+    let mut kinds = ["redb", "journal"].into_iter();
+    how == "emptied" && kinds.any(|kind| path.extension().is_some_and(|it| it == kind))
 }
 
 /// Starts a node with a damaged file: either it ends with a message that says what to do, be it

@@ -29,9 +29,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("og-http", &[]),
+    ("og-journal", &[]),
     (
         "og-inference",
-        &["og-types", "og-crypto", "og-engine", "og-http"],
+        &[
+            "og-types",
+            "og-crypto",
+            "og-engine",
+            "og-http",
+            "og-journal",
+        ],
     ),
     (
         "og-gateway",
@@ -41,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "og-dialects",
             "og-opengradient",
             "og-http",
+            "og-journal",
         ],
     ),
     ("og-relay", &["og-http", "og-opengradient"]),

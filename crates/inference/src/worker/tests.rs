@@ -21,7 +21,7 @@ fn worker() -> (tempfile::TempDir, Arc<Worker>, Arc<AtomicU64>) {
         chain_id: 3,
         genesis_hash: B256::repeat_byte(4),
         library: Arc::new(Library::open(directory.path().join("models")).unwrap()),
-        ledger: Ledger::open(&directory.path().join("ledger")).unwrap(),
+        ledger: Ledger::open(&directory.path().join("ledger"), 0).unwrap(),
         clock: Arc::new(move || clock.load(Ordering::SeqCst)),
         salts: Arc::new(move || B256::from(U256::from(salts.fetch_add(1, Ordering::SeqCst)))),
     }));

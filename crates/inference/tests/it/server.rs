@@ -41,7 +41,7 @@ impl Server {
             chain_id: 1,
             genesis_hash: B256::ZERO,
             library,
-            ledger: Ledger::open(&directory.join("ledger")).unwrap(),
+            ledger: Ledger::open(&directory.join("ledger"), 0).unwrap(),
             clock: Arc::new(|| 1_700_000_000_000),
             salts: Arc::new(|| B256::repeat_byte(1)),
         }));
