@@ -55,14 +55,14 @@ pub struct Built {
 }
 
 impl Built {
-    /// The block, once the caller knows the state after it.
+    /// The block, once the caller knows the state after it, and what it does.
     pub fn into_block(
         self,
         rules: &Rules,
         parent: &Header,
         slot: &Slot,
         commitment: &StateCommitment,
-    ) -> Block {
+    ) -> (Block, Executed) {
         let header = Header {
             gas_used: self.executed.gas_used,
             receipts_root: self.executed.receipts_root,
@@ -72,7 +72,8 @@ impl Built {
             state_operations_size: commitment.operations_size,
             ..draft(rules, parent, slot)
         };
-        Block::from_decoded(header, self.transactions, self.records)
+        let block = Block::from_decoded(header, self.transactions, self.records);
+        (block, self.executed)
     }
 }
 

@@ -101,12 +101,14 @@ pub struct Effects {
     pub before: Writes,
 }
 
-impl From<Executed> for Effects {
-    fn from(executed: Executed) -> Self {
-        Self {
-            receipts: executed.receipts,
-            before: executed.changes.before,
-        }
+impl Executed {
+    /// What the block makes of its parent's state, and what is remembered of it.
+    pub fn into_parts(self) -> (Writes, Effects) {
+        let effects = Effects {
+            receipts: self.receipts,
+            before: self.changes.before,
+        };
+        (self.changes.writes, effects)
     }
 }
 

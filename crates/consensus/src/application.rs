@@ -293,10 +293,11 @@ where
             )
             .await;
         let (slot, built, known) = unless_fatal(built)?;
-        let effects = built.executed.clone().into();
-        let writes = built.executed.changes.writes.clone();
-        let merkleized = unless_fatal(merkleize::<E>(batch, &writes).await);
-        let block = built.into_block(&self.rules, parent, &slot, &commitment::<E>(&merkleized));
+        let writes = &built.executed.changes.writes;
+        let merkleized = unless_fatal(merkleize::<E>(batch, writes).await);
+        let commitment = commitment::<E>(&merkleized);
+        let (block, executed) = built.into_block(&self.rules, parent, &slot, &commitment);
+        let (writes, effects) = executed.into_parts();
         debug!(
             height = block.header().height,
             transactions = block.transactions().len(),
@@ -334,10 +335,9 @@ where
         let known = self.warm.take(&block_hash(parent));
         let executed = self.execute::<E>(parent, block, batch, known).await;
         let (merkleized, executed, known) = unless_fatal(executed)?;
-        self.warm
-            .keep(block.hash(), known, executed.changes.writes.clone());
-        self.undecided
-            .keep(block.header(), block.hash(), executed.into());
+        let (writes, effects) = executed.into_parts();
+        self.warm.keep(block.hash(), known, writes);
+        self.undecided.keep(block.header(), block.hash(), effects);
         Some(merkleized)
     }
 

@@ -72,30 +72,27 @@ impl<C: Chain> States<C> {
     /// What a call returns.
     pub(crate) async fn call(&self, call: Call) -> RpcResult<Bytes> {
         let ready = self.prepare(call).await?;
-        self.run(ready.header.height, move |state| {
+        self.run(ready.header.height, |state| {
             let mut simulation = ready.simulation(state)?;
             let (output, _) = success(run(&mut simulation, &ready.request)?)?;
             Ok(output)
         })
-        .await
     }
 
     /// The gas that a transaction like this call needs.
     pub(crate) async fn estimate(&self, call: Call) -> RpcResult<u64> {
         let ready = self.prepare(call).await?;
-        self.run(ready.header.height, move |state| {
+        self.run(ready.header.height, |state| {
             estimate(&mut ready.simulation(state)?, &ready.request)
         })
-        .await
     }
 
     /// What a call accesses, and the gas that it uses if it says so before.
     pub(crate) async fn access_list(&self, call: Call) -> RpcResult<AccessListResult> {
         let ready = self.prepare(call).await?;
-        self.run(ready.header.height, move |state| {
+        self.run(ready.header.height, |state| {
             access_list(&mut ready.simulation(state)?, ready.request)
         })
-        .await
     }
 }
 

@@ -62,8 +62,7 @@ impl<C: Chain> States<C> {
         let base = self.header(block).await?;
         let rules = self.chain().rules().clone();
         let height = base.height;
-        self.run(height, move |state| simulate(&rules, &base, payload, state))
-            .await
+        self.run(height, |state| simulate(&rules, &base, payload, state))
     }
 }
 

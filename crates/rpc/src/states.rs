@@ -1,7 +1,7 @@
-//! The states that are kept, and what is computed on them: bounded in number, in time and in memory.
+//! The states that are kept, and what is computed on them: bounded in time and in memory, and in number by `server::turns`.
 //!
 //! A computation runs on the state after one block, whatever becomes final meanwhile: what a newer block has changed is
-//! undone by the index. It reads as it goes, on a thread that may wait.
+//! undone by the index. It reads as it goes, on the thread of its call, which may wait.
 
 use crate::{
     chain::Chain,
@@ -19,12 +19,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+use tokio::runtime::Handle;
 
-/// How long a computation may take, waiting for its turn included.
+/// How long a computation may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Computations that run at the same time; more wait.
-const MAX_CONCURRENT: usize = 8;
 /// Bytes of values that are remembered of one state.
 const MAX_KNOWN_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes that a remembered value takes besides its own.
@@ -33,7 +31,6 @@ const ENTRY_BYTES: usize = 128;
 /// The states that a validator can be asked about.
 pub(crate) struct States<C> {
     chain: Arc<C>,
-    turns: Arc<Semaphore>,
     newest: Mutex<Arc<Known>>,
 }
 
@@ -64,7 +61,6 @@ impl<C: Chain> States<C> {
     pub(crate) fn new(chain: Arc<C>) -> Self {
         Self {
             chain,
-            turns: Arc::new(Semaphore::new(MAX_CONCURRENT)),
             newest: Mutex::default(),
         }
     }
@@ -89,33 +85,24 @@ impl<C: Chain> States<C> {
         Ok(values.into_iter().next().flatten())
     }
 
-    /// Runs `compute` on the state after the block at `height`, which is final, in its turn.
-    pub(crate) async fn run<T: Send + 'static>(
+    /// Runs `compute` on the state after the block at `height`, which is final.
+    ///
+    /// It does so on this thread, which a call has for itself: whoever asked may be gone, but the call's turn ends with the
+    /// computation.
+    pub(crate) fn run<T>(
         &self,
         height: u64,
-        compute: impl FnOnce(&dyn Source) -> RpcResult<T> + Send + 'static,
+        compute: impl FnOnce(&dyn Source) -> RpcResult<T>,
     ) -> RpcResult<T> {
-        let deadline = Instant::now() + TIMEOUT;
-        let turn = timeout(TIMEOUT, self.turns.clone().acquire_owned());
-        let Ok(Ok(turn)) = turn.await else {
-            return Err(too_slow());
+        let state = Reading {
+            chain: &*self.chain,
+            known: self.known(height),
+            runtime: Handle::current(),
+            deadline: Instant::now() + TIMEOUT,
+            failure: RefCell::default(),
         };
-        let (chain, known) = (self.chain.clone(), self.known(height));
-        let runtime = Handle::current();
-        let ran = tokio::task::spawn_blocking(move || {
-            // Whoever asked may be gone; the turn ends with the computation.
-            let _turn = turn;
-            let state = Reading {
-                chain,
-                known,
-                runtime,
-                deadline,
-                failure: RefCell::default(),
-            };
-            let result = compute(&state);
-            state.failure.into_inner().map_or(result, Err)
-        });
-        ran.await.map_err(|error| internal(&error))?
+        let result = compute(&state);
+        state.failure.into_inner().map_or(result, Err)
     }
 
     /// What is remembered of the state at `height`: that of the newest one is shared by all who ask.
@@ -151,8 +138,8 @@ async fn values<C: Chain>(chain: &C, height: u64, keys: Vec<Key>) -> RpcResult<V
 }
 
 /// A state, read on a thread that may wait.
-struct Reading<C> {
-    chain: Arc<C>,
+struct Reading<'chain, C> {
+    chain: &'chain C,
     known: Arc<Known>,
     runtime: Handle,
     deadline: Instant,
@@ -160,13 +147,13 @@ struct Reading<C> {
     failure: RefCell<Option<ErrorObjectOwned>>,
 }
 
-impl<C> std::fmt::Debug for Reading<C> {
+impl<C> std::fmt::Debug for Reading<'_, C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Reading(height {})", self.known.height)
     }
 }
 
-impl<C: Chain> Source for Reading<C> {
+impl<C: Chain> Source for Reading<'_, C> {
     fn read(&self, key: &Key) -> Option<Option<Value>> {
         if Instant::now() > self.deadline {
             *self.failure.borrow_mut() = Some(too_slow());
@@ -175,7 +162,7 @@ impl<C: Chain> Source for Reading<C> {
         if let Some(value) = self.known.values.lock().by_key.get(key) {
             return Some(value.clone());
         }
-        let read = values(&*self.chain, self.known.height, vec![*key]);
+        let read = values(self.chain, self.known.height, vec![*key]);
         match self.runtime.block_on(read) {
             Ok(values) => {
                 let value = values.into_iter().next().flatten();

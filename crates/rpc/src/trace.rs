@@ -124,13 +124,12 @@ impl<C: Chain> DebugApiServer for Debug<C> {
         };
         let ready = self.0.prepare(call).await?;
         let height = ready.header.height;
-        let traced = self.0.run(height, move |state| {
+        self.0.run(height, |state| {
             let mut simulation = ready.simulation(state)?;
             let request = ready.request.to_evm(&simulation).map_err(call_error)?;
             let mut budget = Budget::new(&tracing);
             trace_one(&mut simulation, request, &mut inspector, &mut budget, None)
-        });
-        traced.await
+        })
     }
 
     async fn trace_block_by_number(
@@ -215,11 +214,9 @@ impl<C: Chain> Debug<C> {
             return Err(server("genesis is not traceable"));
         };
         let rules = self.0.chain().rules().clone();
-        self.0
-            .run(parent, move |state| {
-                trace_transactions(&rules, &block, only, &options, state)
-            })
-            .await
+        self.0.run(parent, |state| {
+            trace_transactions(&rules, &block, only, &options, state)
+        })
     }
 }
 

@@ -295,7 +295,7 @@ impl TestChain {
     /// The block of `built`, through its bytes as a peer would see it.
     pub(crate) fn seal(&self, slot: &Slot, built: Built) -> Block {
         let after = apply(&self.state, &built.executed.changes.writes);
-        let block = built.into_block(&self.rules, self.parent(), slot, &commitment(&after));
+        let (block, _) = built.into_block(&self.rules, self.parent(), slot, &commitment(&after));
         Block::from_bytes(block.bytes()).unwrap()
     }
 

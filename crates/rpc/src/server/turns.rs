@@ -2,6 +2,7 @@
 //! client holds up the others.
 
 use super::access::Client;
+use futures::executor::block_on;
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT},
     server::MethodResponse,
@@ -103,9 +104,9 @@ where
     }
 }
 
-/// Works in a thread of its own while it is its `turn`: to read blocks and to write millions of
-/// bytes as JSON would keep the threads busy that serve everybody. Stops when nobody waits for the
-/// answer any more; `None` if the work panicked.
+/// Works in a thread of its own while it is its `turn`: to run the EVM, to read blocks and to write
+/// millions of bytes as JSON would keep the threads busy that serve everybody. Stops when nobody
+/// waits for the answer any more, if it waits itself; `None` if the work panicked.
 async fn apart<T: Send + 'static>(
     turn: Share,
     work: impl Future<Output = T> + Send + 'static,
@@ -114,7 +115,9 @@ async fn apart<T: Send + 'static>(
     let handle = Handle::current();
     let working = spawn_blocking(move || {
         let _turn = turn;
-        handle.block_on(async {
+        // Not by the runtime, which would forbid the work to wait for anything within.
+        let _entered = handle.enter();
+        block_on(async {
             tokio::select! {
                 // First, so that nothing is begun for nobody, nor while the process ends.
                 biased;

@@ -152,9 +152,9 @@ impl Memory {
             &Included::default(),
         );
         let built = self.build(&parent, &slot, &candidates);
-        let writes = built.executed.changes.writes.clone();
-        let effects = built.executed.clone().into();
-        let block = built.into_block(&self.0.rules, &parent, &slot, &StateCommitment::default());
+        let commitment = StateCommitment::default();
+        let (block, executed) = built.into_block(&self.0.rules, &parent, &slot, &commitment);
+        let (writes, effects) = executed.into_parts();
         let mut state = self.0.state.lock().unwrap();
         for (key, value) in writes {
             match value {
