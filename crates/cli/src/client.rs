@@ -7,7 +7,7 @@ mod settled;
 mod transactions;
 
 pub(crate) use gateway::{Answer, Gateway, GatewayArgs, OfferedModel};
-pub(crate) use operator::readiness;
+pub(crate) use operator::{metrics, readiness};
 pub(crate) use rpc::{Block, Rpc, RpcArgs, RpcError};
 pub(crate) use settled::Settled;
 pub(crate) use transactions::Draft;

@@ -32,11 +32,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use og_http::{Admission, Place};
 use og_opengradient::GatewayIdentity;
 use og_types::{Canonical as _, Receipt, RequestId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -57,8 +57,8 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<Service>,
     /// The keys that OpenGradient's clients know this gateway by, if it has any.
     pub(crate) identity: Option<GatewayIdentity>,
-    /// One permit per inference request in progress.
-    pub(crate) in_flight: Arc<Semaphore>,
+    /// Places for inference requests in progress.
+    pub(crate) admission: Admission,
     /// Who may ask.
     pub(crate) gate: Gate,
     pub(crate) visits: VisitMetrics,
@@ -69,8 +69,8 @@ impl Shared {
     ///
     /// # Errors
     /// [`ApiError`] if there is none left.
-    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        self.in_flight.clone().try_acquire_owned().map_err(|_| {
+    pub(crate) fn place(&self, request: &Request) -> Result<Place, ApiError> {
+        self.admission.admit(request.body()).ok_or_else(|| {
             ApiError::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_requests",
@@ -173,8 +173,9 @@ async fn infer(
     Extension(visit): Extension<Arc<Visit>>,
     request: Request,
 ) -> Result<Json<InferAnswer>, ApiError> {
-    let _place = shared.place()?;
+    let mut place = shared.place(&request)?;
     let body = read_body(request).await?;
+    place.holds(body.len());
     shared.service.infer(body.into(), &visit).await.map(Json)
 }
 

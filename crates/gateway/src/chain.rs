@@ -1,7 +1,7 @@
 //! Asking one validator over JSON-RPC: to admit a record, and what became of it.
 
 use crate::{
-    config::QUERY_TIMEOUT,
+    config::{MAX_ROUND, QUERY_TIMEOUT},
     http::{FetchError, excerpt, read_bounded},
 };
 use alloy_primitives::Bytes;
@@ -12,9 +12,10 @@ use og_types::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-/// Bytes of one JSON-RPC answer: a proof in hexadecimal with the most descendants, and some air.
-const MAX_ANSWER_BYTES: usize =
-    2 * (Header::MAX_ENCODED_BYTES * (MAX_DESCENDANTS + 1) + MAX_FINALIZATION_BYTES) + 64 * 1024;
+/// Bytes of one JSON-RPC answer: proofs in hexadecimal with the most descendants, and some air.
+const MAX_ANSWER_BYTES: usize = MAX_ROUND
+    * (2 * (Header::MAX_ENCODED_BYTES * (MAX_DESCENDANTS + 1) + MAX_FINALIZATION_BYTES) + 4 * 1024)
+    + 64 * 1024;
 
 /// Error code of `og_submitRecord`: this record will never be admitted.
 const CODE_RECORD_REFUSED: i64 = -32010;
@@ -64,6 +65,7 @@ struct StatusJson {
 
 #[derive(Deserialize)]
 struct AnswerJson {
+    id: usize,
     #[serde(default)]
     result: Value,
     error: Option<ErrorJson>,
@@ -87,59 +89,101 @@ impl Validator {
         Self { client, url }
     }
 
-    /// Hands a record to the validator.
-    pub(crate) async fn submit(&self, record: &SignedRecord) -> Result<Submission, FetchError> {
-        let record = Bytes::from(record.to_bytes());
-        let answer = self.call("og_submitRecord", json!([record])).await?;
-        Ok(match answer.error {
+    /// Hands records to the validator; what it says to each.
+    ///
+    /// # Errors
+    /// [`FetchError`] if it gives no usable answer.
+    pub(crate) async fn submit(
+        &self,
+        records: &[&SignedRecord],
+    ) -> Result<Vec<Result<Submission, FetchError>>, FetchError> {
+        let parameters = records.iter().map(|record| {
+            let record = Bytes::from(record.to_bytes());
+            json!([record])
+        });
+        let answers = self.call("og_submitRecord", parameters.collect()).await?;
+        let submission = |answer: AnswerJson| match answer.error {
             None => Submission::Accepted,
             Some(error) if error.code == CODE_RECORD_REFUSED => {
                 Submission::Refused(excerpt(&error.message))
             }
             Some(error) => Submission::NotNow(excerpt(&error.message)),
-        })
+        };
+        let submissions = answers.into_iter();
+        Ok(submissions.map(|answer| answer.map(submission)).collect())
     }
 
-    /// The proof that a record with this request id is final, or `None` while there is none.
-    pub(crate) async fn record_proof(
+    /// The proofs that records with these request ids are final; `None` for one while there is none.
+    ///
+    /// # Errors
+    /// [`FetchError`] if the validator gives no usable answer.
+    pub(crate) async fn record_proofs(
         &self,
-        id: &RequestId,
-    ) -> Result<Option<RecordProof>, FetchError> {
-        let proof: Option<ProofJson> = self.ask("og_getRecordProof", json!([id])).await?;
-        proof.map(decode_proof).transpose()
+        ids: &[RequestId],
+    ) -> Result<Vec<Result<Option<RecordProof>, FetchError>>, FetchError> {
+        let parameters = ids.iter().map(|id| json!([id])).collect();
+        let answers = self.call("og_getRecordProof", parameters).await?;
+        let proof = |answer: Result<AnswerJson, FetchError>| {
+            let proof: Option<ProofJson> = result(answer?)?;
+            proof.map(decode_proof).transpose()
+        };
+        Ok(answers.into_iter().map(proof).collect())
     }
 
     /// Time of the newest final block, Unix milliseconds.
+    ///
+    /// # Errors
+    /// [`FetchError`] if the validator gives no usable answer.
     pub(crate) async fn time_ms(&self) -> Result<u64, FetchError> {
-        let status: StatusJson = self.ask("og_status", json!([])).await?;
+        let mut answers = self.call("og_status", vec![json!([])]).await?;
+        let answer = answers.pop().unwrap_or_else(|| Err(missing()));
+        let status: StatusJson = result(answer?)?;
         Ok(status.timestamp_ms)
     }
 
-    async fn ask<T: DeserializeOwned>(
+    /// Calls `method` once with each of `parameters`, in one batch; the answers in their order.
+    async fn call(
         &self,
         method: &str,
-        parameters: Value,
-    ) -> Result<T, FetchError> {
-        let answer = self.call(method, parameters).await?;
-        if let Some(error) = answer.error {
-            return Err(FetchError::Malformed(excerpt(&error.message)));
+        parameters: Vec<Value>,
+    ) -> Result<Vec<Result<AnswerJson, FetchError>>, FetchError> {
+        if parameters.is_empty() {
+            return Ok(vec![]);
         }
-        serde_json::from_value(answer.result)
-            .map_err(|error| FetchError::Malformed(error.to_string()))
-    }
-
-    async fn call(&self, method: &str, parameters: Value) -> Result<AnswerJson, FetchError> {
-        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+        let count = parameters.len();
+        let calls = parameters.into_iter().enumerate().map(|(id, parameters)| {
+            json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters})
+        });
         let response = self
             .client
             .post(&self.url)
             .timeout(QUERY_TIMEOUT)
-            .json(&call)
+            .json(&calls.collect::<Vec<_>>())
             .send()
             .await?;
         let body = read_bounded(response, MAX_ANSWER_BYTES).await?;
-        serde_json::from_slice(&body).map_err(|error| FetchError::Malformed(error.to_string()))
+        let answers: Vec<AnswerJson> = serde_json::from_slice(&body)
+            .map_err(|error| FetchError::Malformed(error.to_string()))?;
+        let mut ordered: Vec<_> = (0..count).map(|_| Err(missing())).collect();
+        for answer in answers {
+            if let Some(place) = ordered.get_mut(answer.id) {
+                *place = Ok(answer);
+            }
+        }
+        Ok(ordered)
     }
+}
+
+/// A call that the answer to a batch leaves out.
+fn missing() -> FetchError {
+    FetchError::Malformed("a call without an answer".to_owned())
+}
+
+fn result<T: DeserializeOwned>(answer: AnswerJson) -> Result<T, FetchError> {
+    if let Some(error) = answer.error {
+        return Err(FetchError::Malformed(excerpt(&error.message)));
+    }
+    serde_json::from_value(answer.result).map_err(|error| FetchError::Malformed(error.to_string()))
 }
 
 fn decode_proof(proof: ProofJson) -> Result<RecordProof, FetchError> {

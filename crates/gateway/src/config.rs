@@ -15,8 +15,8 @@ pub struct GatewayConfig {
     pub nodes: Vec<String>,
     /// JSON-RPC URLs of validators. With several, no single one can hide a record's fate.
     pub validators: Vec<String>,
-    /// File of the database, created where there is none.
-    pub database: PathBuf,
+    /// Folder of the database and the journal, which are made where there are none.
+    pub data: PathBuf,
     /// The keys that OpenGradient's clients know this gateway by; without them its answers carry no `tee_*` fields.
     pub identity: Option<GatewayIdentity>,
     /// A file of API keys and limits, read again when it changes; without one everybody may ask.
@@ -30,16 +30,22 @@ pub const DEFAULT_RETAINED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Bytes of one request's JSON body.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// Inference requests in progress, from reading their bodies on; more are told to come back.
-pub const MAX_IN_FLIGHT: usize = 32;
+/// Inference requests in progress, from reading their bodies on, streams included; more are told to come back.
+pub const MAX_IN_FLIGHT: usize = 12_288;
+/// Bytes of bodies of requests in progress, as announced; more are told to come back.
+pub const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 /// Pieces of one answer that wait for its client; then the model waits.
 pub const MAX_PIECES_WAITING: usize = 64;
 /// Answers whose records are not final yet; more requests are told to come back.
-pub const MAX_PENDING: u64 = 4096;
-/// Records whose fate is asked of validators at the same time.
-pub const MAX_CONCURRENT_QUERIES: usize = 16;
+pub const MAX_PENDING: usize = 65_536;
+/// Bytes of those answers on disk.
+pub const MAX_PENDING_BYTES: u64 = 4 << 30;
+/// Records that one validator is asked about at once.
+pub const MAX_ROUND: usize = 50;
+/// Such rounds at the same time.
+pub const MAX_CONCURRENT_ROUNDS: usize = 4;
 /// Connections that are open at the same time; more wait to be accepted.
-pub const MAX_CONNECTIONS: usize = 1024;
+pub const MAX_CONNECTIONS: usize = 16_384;
 /// Nodes that are tried for one request.
 pub const MAX_ATTEMPTS: usize = 3;
 /// Models that one node may list.

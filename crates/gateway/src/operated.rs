@@ -6,7 +6,6 @@ use crate::{
     config::{MAX_IN_FLIGHT, MAX_PENDING},
     error::error_chain,
     settle::blocking,
-    store::StoreError,
 };
 use futures::future::join_all;
 use og_http::{Check, Operated};
@@ -129,7 +128,7 @@ impl OperatedGateway {
 
     async fn store(&self) -> Check {
         let store = self.shared.service.store.clone();
-        let usable = blocking(move || store.check().and_then(|()| store.pending_count()));
+        let usable = blocking(move || store.check().map(|()| store.pending_count()));
         match usable.await {
             Ok(pending) => Check::new(
                 "store",
@@ -146,11 +145,6 @@ impl OperatedGateway {
             ),
         }
     }
-
-    async fn pending(&self) -> Result<u64, StoreError> {
-        let store = self.shared.service.store.clone();
-        blocking(move || store.pending_count()).await
-    }
 }
 
 impl Operated for OperatedGateway {
@@ -161,13 +155,10 @@ impl Operated for OperatedGateway {
     }
 
     async fn metrics(&self) -> String {
-        if let Ok(pending) = self.pending().await {
-            self.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
-        }
-        let free = self.shared.in_flight.available_permits();
-        let taken = MAX_IN_FLIGHT.saturating_sub(free);
-        self.in_progress
-            .set(i64::try_from(taken).unwrap_or(i64::MAX));
+        let figure = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.pending
+            .set(figure(self.shared.service.store.pending_count()));
+        self.in_progress.set(figure(self.shared.admission.taken()));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

@@ -52,9 +52,10 @@ pub(crate) async fn sealed(
     Extension(visit): Extension<Arc<Visit>>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    let place = shared.place()?;
+    let mut place = shared.place(&request)?;
     let chunked = wants_chunks(request.headers());
     let body = read_body(request).await?;
+    place.holds(body.len());
     let identity = shared.identity()?;
     let (inner, responder) = identity.ohttp.open(&body).map_err(|error| cannot(&error))?;
     let talk = async {

@@ -4,7 +4,7 @@ use crate::{
     api::{Shared, app},
     chain::Validator,
     check::ResultChecker,
-    config::{GatewayConfig, MAX_CONNECTIONS, MAX_IN_FLIGHT},
+    config::{GatewayConfig, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HELD_BYTES, MAX_IN_FLIGHT},
     http::client,
     in_flight::InFlight,
     infer::Service,
@@ -17,9 +17,9 @@ use crate::{
 };
 use futures::{FutureExt as _, future::OptionFuture};
 use og_crypto::RecordVerifier;
-use og_http::{RequestMetrics, Shares, Tls, TlsError, operator};
+use og_http::{Admission, RequestMetrics, Shares, Tls, TlsError, operator};
 use std::{future::Future, sync::Arc, time::Instant};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 
 /// Why a gateway could not run.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ pub async fn serve(
         Some(path) => KeysFile::open(path).map(|(file, keys)| (Some(file), keys))?,
         None => (None, Keys::default()),
     };
-    let store = Arc::new(Store::open(&config.database, config.retained_bytes)?);
+    let store = Arc::new(Store::open(&config.data, config.retained_bytes)?);
     let validators: Vec<_> = config
         .validators
         .iter()
@@ -103,7 +103,7 @@ pub async fn serve(
             in_flight: InFlight::default(),
         }),
         identity: config.identity,
-        in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+        admission: Admission::new(MAX_IN_FLIGHT, MAX_HELD_BYTES, MAX_BODY_BYTES),
         gate: Gate::new(keys, Instant::now()),
         visits: VisitMetrics::register(&mut registry),
     });
@@ -121,7 +121,7 @@ pub async fn serve(
     let operators = operator::serve(operators, Arc::new(operated), shutdown.clone());
     let served = futures::future::join3(servers, operators, settler.run(shutdown));
     tokio::select! {
-        (_, _, settled) = served => Ok(settled?),
+        _ = served => Ok(()),
         never = follow(keys_file, &shared.gate) => match never {},
     }
 }

@@ -23,10 +23,11 @@ use axum::{
 };
 use futures::stream;
 use og_dialects::{ApiError, Fault, Head, Usage};
+use og_http::Place;
 use og_types::{Canonical as _, language::Said};
 use serde_json::Value;
 use std::{convert::Infallible, sync::Arc};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 /// Holds the signed record of an answer that is not streamed, its canonical bytes in hexadecimal.
 const RECORD_HEADER: HeaderName = HeaderName::from_static("og-record");
@@ -47,9 +48,10 @@ pub(crate) async fn talk(
     request: Request,
 ) -> Response {
     let answered = async {
-        let place = shared.place().map_err(HttpError::into_dialect)?;
+        let mut place = shared.place(&request).map_err(HttpError::into_dialect)?;
         let style = style(request.headers());
         let body = read_body(request).await.map_err(HttpError::into_dialect)?;
+        place.holds(body.len());
         let wanted = dialect.parse(&body, style)?;
         let talk = Talk::begin(shared, visit, wanted, body, place).await?;
         match talk.wants_stream() {
@@ -125,7 +127,7 @@ pub(crate) struct Talk {
     asking: Asking,
     choices: Choices,
     /// Its place among the requests in progress.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Talk {
@@ -138,7 +140,7 @@ impl Talk {
         visit: Arc<Visit>,
         wanted: Wanted,
         body: Bytes,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<Self, ApiError> {
         visit.read(body.len());
         let (offers, model) = shared.service.language_model(wanted.model()).await?;

@@ -2,11 +2,12 @@
 //!
 //! [`serve`] adds what axum leaves open and every server of the network needs: TLS, HTTP/2, limits on
 //! connections, on slow clients and on the time that a shutdown takes. [`Shares`] keeps one client
-//! from taking what is for all. [`RequestMetrics`] counts what is answered. [`operator`] is the interface for operators, the same on every role.
+//! from taking what is for all, [`Admission`] all of them from bringing more than there is room for. [`RequestMetrics`] counts what is answered. [`operator`] is the interface for operators, the same on every role.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
+mod admission;
 mod connection;
 mod forwarded;
 mod http2;
@@ -16,6 +17,7 @@ mod server;
 mod shares;
 mod tls;
 
+pub use admission::{Admission, Place};
 pub use connection::Connection;
 pub use forwarded::client;
 pub use http2::MAX_STREAMS;

@@ -16,14 +16,11 @@ use axum::{
 };
 use futures::FutureExt as _;
 use og_engine::{MAX_COMPUTATIONS, Pieces, computations};
-use og_http::{Check, Operated, RequestMetrics, Shares, operator};
+use og_http::{Admission, Check, Operated, Place, RequestMetrics, Shares, operator};
 use og_types::{Canonical as _, Job};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::TcpListener;
 
 /// Most jobs taken on at once, running and waiting; the next is told to come back. Most of them can only be such that wait
 /// for another service, and take no thread: what computes has bounds of its own, [`MAX_COMPUTATIONS`] and the generators'
@@ -38,22 +35,12 @@ pub const BODY_TIMEOUT_MS: u64 = 30_000;
 
 /// The media type of canonical encodings.
 const CBOR: &str = "application/cbor";
-/// Bytes that are counted as one.
-const HELD_UNIT: usize = 1024;
 
 /// What the handlers share.
 #[derive(Clone)]
 struct Service {
     worker: Arc<Worker>,
-    admitted: Arc<Semaphore>,
-    /// A permit for each unit of [`HELD_UNIT`] bytes.
-    held: Arc<Semaphore>,
-}
-
-/// A job's place among those taken on. Dropping it gives the place back.
-struct Place {
-    _job: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    admission: Admission,
 }
 
 /// Serves `POST /v1/jobs` and `GET /v1/models` on `listener`, and the node's operators on
@@ -67,8 +54,7 @@ pub async fn serve(
 ) {
     let service = Service {
         worker,
-        admitted: Arc::new(Semaphore::new(MAX_ADMITTED_JOBS)),
-        held: Arc::new(Semaphore::new(MAX_HELD_BYTES / HELD_UNIT)),
+        admission: Admission::new(MAX_ADMITTED_JOBS, MAX_HELD_BYTES, Job::MAX_BYTES),
     };
     let mut registry = operator::registry("inference");
     let app = RequestMetrics::register(&mut registry).observe(router(service.clone()));
@@ -125,9 +111,7 @@ impl Operated for OperatedService {
 
     async fn metrics(&self) -> String {
         let figure = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let free = self.service.admitted.available_permits();
-        self.admitted
-            .set(figure(MAX_ADMITTED_JOBS.saturating_sub(free)));
+        self.admitted.set(figure(self.service.admission.taken()));
         self.computing.set(figure(computations()));
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -178,8 +162,11 @@ fn router(service: Service) -> Router {
         .with_state(service)
 }
 
-async fn list_models(State(service): State<Service>) -> Result<Response, Failure> {
-    let place = service.admit(0)?;
+async fn list_models(
+    State(service): State<Service>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let place = service.admit(&request)?;
     let list = move || {
         let _place = place;
         service.worker.library().list().map_err(JobError::from)
@@ -199,7 +186,7 @@ async fn run_job(State(service): State<Service>, request: Request) -> Result<Res
             format!("a job is canonical CBOR: send it as {CBOR}"),
         ));
     }
-    let place = service.admit(announced_bytes(request.headers()))?;
+    let place = service.admit(&request)?;
     let streamed = accepts_events(request.headers());
     let job = read_job(request).await?;
     if !streamed {
@@ -219,13 +206,6 @@ async fn run_job(State(service): State<Service>, request: Request) -> Result<Res
 fn accepts_events(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT);
     accepted.is_some_and(|accepted| accepted == CBOR_SEQUENCE)
-}
-
-/// Bytes that a job will have: what is not announced may be the most.
-fn announced_bytes(headers: &HeaderMap) -> usize {
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    length.unwrap_or(Job::MAX_BYTES).min(Job::MAX_BYTES)
 }
 
 async fn read_job(request: Request) -> Result<Job, Failure> {
@@ -257,20 +237,11 @@ async fn read_job(request: Request) -> Result<Job, Failure> {
 }
 
 impl Service {
-    /// A place among the jobs taken on for one of so many bytes, if there is one.
-    fn admit(&self, bytes: usize) -> Result<Place, Failure> {
-        let units = u32::try_from(bytes.div_ceil(HELD_UNIT)).unwrap_or(u32::MAX);
-        let job = self.admitted.clone().try_acquire_owned();
-        let bytes = self.held.clone().try_acquire_many_owned(units);
-        match (job, bytes) {
-            (Ok(job), Ok(bytes)) => Ok(Place {
-                _job: job,
-                _bytes: bytes,
-            }),
-            _ => Err(JobError::Busy(
-                "as many jobs are here as the node takes on: try again later".to_owned(),
-            )
-            .into()),
-        }
+    /// A place among the jobs taken on, if there is one.
+    fn admit(&self, request: &Request) -> Result<Place, Failure> {
+        self.admission.admit(request.body()).ok_or_else(|| {
+            JobError::Busy("as many jobs are here as the node takes on: try again later".to_owned())
+                .into()
+        })
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn run(config: &GatewayConfig) -> Result<(), NodeError> {
         genesis_hash,
         nodes: config.nodes.clone(),
         validators: config.rpc.clone(),
-        database: database.clone(),
+        data: data.join(""),
         identity: identity.transpose()?,
         keys: config.keys.clone(),
         retained_bytes: DEFAULT_RETAINED_BYTES,

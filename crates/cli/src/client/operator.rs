@@ -19,3 +19,14 @@ pub(crate) async fn readiness(address: SocketAddr) -> anyhow::Result<Readiness> 
         .context("the node does not answer")?;
     serde_json::from_slice(&body(response).await?).context("this is no node of this version")
 }
+
+/// The figures of the node whose operators connect to `address`, as Prometheus reads them.
+pub(crate) async fn metrics(address: SocketAddr) -> anyhow::Result<String> {
+    let response = http()
+        .get(format!("http://{address}/metrics"))
+        .timeout(READINESS_TIMEOUT)
+        .send()
+        .await
+        .context("the node does not answer")?;
+    Ok(String::from_utf8(body(response).await?)?)
+}

@@ -1,8 +1,10 @@
 //! `og bench`: what this machine can do, measured on a network of real processes.
 
+mod clients;
 mod evm;
 mod figure;
 mod finality;
+mod gateway;
 mod latency;
 mod load;
 mod model;
@@ -20,11 +22,12 @@ use crate::{
 };
 use evm::EvmArgs;
 use figure::Figure;
+use gateway::GatewayArgs;
 use latency::Latency;
 use model::{MOST_PROMPT, Subject};
 use og_engine::RunSettings;
 use og_kernels::Path as KernelPath;
-use rpc::RpcArgs;
+use rpc::LoadArgs;
 use std::path::PathBuf;
 use testbed::Testbed;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,6 +49,7 @@ Examples:
   og bench evm --anvil node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil
   og bench evm --accounts 1000000   and what a million accounts change
   og bench rpc --seconds 10
+  og bench gateway --streams 1000
 
 Figures:
   network_ready           seconds until a fresh network serves
@@ -78,7 +82,19 @@ Figures of rpc, with METHOD one of eth_call (balanceOf of a token), eth_get_bala
 share the cores with the validator:
   METHOD_per_second       single calls, --clients at a time on connections that stay open
   METHOD_p50, _p99        time of one
-  eth_get_logs            search of the whole chain for one log")]
+  eth_get_logs            search of the whole chain for one log
+
+Figures of gateway: the whole way from an OpenAI-style request over gateway and inference node to a service that answers at
+once with 20 tokens, and back with a signature for OpenGradient's clients and a record; the records are made final meanwhile.
+Clients, service and all nodes share the cores:
+  direct_per_second       the same requests to that service itself
+  requests_per_second     through the gateway, --clients at a time on connections that stay open
+  request_p50, _p99       time of one of those
+  added_latency_p50       time of one request, nothing else going on, less that of the service itself
+  settled_after           time after the last answer until all receipts are there
+  open_streams            streams that are open at the same time, each with its first token; then all are ended
+  gateway_memory, inference_memory
+                          resident memory with those streams open, and after all requests (…_memory_idle)")]
 pub(crate) struct Bench {
     /// What to measure; everything about the network if left out.
     #[arg(value_enum)]
@@ -113,7 +129,9 @@ pub(crate) struct Bench {
     #[command(flatten)]
     evm: EvmArgs,
     #[command(flatten)]
-    rpc: RpcArgs,
+    load: LoadArgs,
+    #[command(flatten)]
+    gateway: GatewayArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -138,6 +156,8 @@ enum What {
     Evm,
     /// Calls of JSON-RPC per second.
     Rpc,
+    /// Signed answers of the gateway per second, what it adds to a service's time, and open streams.
+    Gateway,
 }
 
 /// Figures of the network.
@@ -179,7 +199,14 @@ impl Bench {
             self.evm.measure(self.rounds, validators, output).await?;
         }
         if self.what.contains(&What::Rpc) {
-            self.rpc.measure(self.rounds, validators, output).await?;
+            self.load
+                .measure_rpc(self.rounds, validators, output)
+                .await?;
+        }
+        if self.what.contains(&What::Gateway) {
+            self.gateway
+                .measure(&self.load, self.rounds, validators, output)
+                .await?;
         }
         Ok(())
     }

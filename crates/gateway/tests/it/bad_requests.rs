@@ -229,7 +229,7 @@ async fn a_gateway_that_lacks_something_says_what() {
         genesis_hash: alloy_primitives::B256::ZERO,
         nodes: nodes.iter().map(|url| (*url).to_owned()).collect(),
         validators: vec!["http://127.0.0.1:1".to_owned()],
-        database: directory.path().join("gateway.redb"),
+        data: directory.path().to_owned(),
         identity: None,
         keys: None,
         retained_bytes: 1,

@@ -255,21 +255,29 @@ impl Validator {
     }
 }
 
-async fn rpc(State(state): State<Arc<ValidatorState>>, Json(call): Json<Value>) -> Json<Value> {
+async fn rpc(
+    State(state): State<Arc<ValidatorState>>,
+    Json(calls): Json<Vec<Value>>,
+) -> Json<Value> {
+    Json(calls.iter().map(|call| called(&state, call)).collect())
+}
+
+fn called(state: &ValidatorState, call: &Value) -> Value {
     let policy = *state.policy.lock().unwrap();
     let parameter = &call["params"][0];
     let answer = match call["method"].as_str().unwrap() {
         "og_status" => Ok(json!({"height": "0x1", "timestampMs": now_ms()})),
-        "og_submitRecord" => submit(&state, policy, parameter),
-        "og_getRecordProof" => Ok(proof(&state, policy, parameter)),
+        "og_submitRecord" => submit(state, policy, parameter),
+        "og_getRecordProof" => Ok(proof(state, policy, parameter)),
         other => panic!("the gateway calls {other}"),
     };
-    Json(match answer {
-        Ok(result) => json!({"jsonrpc": "2.0", "id": 1, "result": result}),
+    let id = &call["id"];
+    match answer {
+        Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
         Err((code, message)) => {
-            json!({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": message}})
+            json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
         }
-    })
+    }
 }
 
 fn submit(
@@ -351,7 +359,7 @@ impl Gateway {
             genesis_hash: GENESIS,
             nodes: owned(nodes),
             validators: owned(validators),
-            database: directory.join("gateway.redb"),
+            data: directory.to_owned(),
             identity: Some(identity()),
             keys: Some(directory.join(KEYS)).filter(|path| path.exists()),
             retained_bytes: DEFAULT_RETAINED_BYTES,

@@ -1,8 +1,7 @@
 //! How many questions a validator answers, and how long each takes.
 
-mod clients;
-
 use super::{
+    clients::ask,
     evm::ACCOUNTS,
     figure::{Figure, Sample, quantile},
     load::{MOST_WAITING, MOST_WAITING_OF_ONE, drive},
@@ -13,7 +12,6 @@ use crate::output::Output;
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::{SolCall as _, SolEvent as _};
 use anyhow::ensure;
-use clients::ask;
 use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -23,14 +21,15 @@ const MGAS_BEFORE: u32 = 60;
 /// Searches of one round.
 const SEARCHES: usize = 20;
 
+/// The load of JSON-RPC's and the gateway's figures.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct RpcArgs {
-    /// rpc: seconds for which each method is called in a round.
+pub(super) struct LoadArgs {
+    /// rpc, gateway: seconds for which each method is called in a round.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=3600))]
-    seconds: u16,
-    /// rpc: calls that are on their way at the same time, each on a connection of its own.
+    pub(super) seconds: u16,
+    /// rpc, gateway: calls that are on their way at the same time, each on a connection of its own.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
-    clients: u16,
+    pub(super) clients: u16,
 }
 
 /// A method under measurement: its calls, one of which each client makes after another, and its figures' names.
@@ -41,8 +40,8 @@ struct Method {
     p99: &'static str,
 }
 
-impl RpcArgs {
-    pub(super) async fn measure(
+impl LoadArgs {
+    pub(super) async fn measure_rpc(
         &self,
         rounds: u32,
         validators: u16,
@@ -75,9 +74,9 @@ impl RpcArgs {
         let duration = Duration::from_secs(self.seconds.into());
         let url = testbed.url();
         let started = Instant::now();
-        let mut milliseconds = ask(url, &method.calls, self.clients.into(), duration).await?;
+        let clients = self.clients.into();
+        let milliseconds = ask(url, &method.calls, "\"result\"", clients, duration).await?;
         let seconds = started.elapsed().as_secs_f64();
-        milliseconds.sort_by(f64::total_cmp);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let per_second = milliseconds.len() as f64 / seconds;
         Ok([

@@ -12,6 +12,7 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use anyhow::{Context as _, bail, ensure};
 use og_crypto::{NodeKey, commit_input, commit_output};
+use og_engine::Library;
 use og_node::{
     config::{InferenceConfig, NodeConfig},
     keys::read_node_key,
@@ -21,7 +22,11 @@ use og_types::{Amount, Computed, ModelInfo, Record, RequestId, SignedRecord, Tie
 use og_verify::TrustAnchor;
 use rand::Rng as _;
 use serde_json::json;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// Base fee per gas of the first block: each full block raises it by an eighth, and there are many.
 pub(super) const FIRST_BASE_FEE: u64 = 1000;
@@ -56,10 +61,20 @@ pub(super) struct Testbed {
 }
 
 impl Testbed {
-    /// Starts a network with so many validators and funded accounts.
+    /// Starts a network with so many validators and funded accounts, and the built-in model.
     pub(super) async fn start(
         validators: u16,
         accounts: u16,
+        output: &Output,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(validators, accounts, None, output).await
+    }
+
+    /// Starts a network whose inference node has one more model, of this name and file.
+    pub(super) async fn start_with(
+        validators: u16,
+        accounts: u16,
+        model: Option<(&str, &str)>,
         output: &Output,
     ) -> anyhow::Result<Self> {
         let size = SizeArgs {
@@ -76,6 +91,9 @@ impl Testbed {
             ..size.plan_on_free_ports("bench")?
         };
         let network = Network::create(&folder.path().join("network"), &plan, &mut rand::rng())?;
+        if let Some((name, file)) = model {
+            add_model(&network, name, file)?;
+        }
         let started = Instant::now();
         let mut fleet = Fleet::start(network, Lifetime::Attached)?;
         fleet.wait_ready(output).await?;
@@ -117,6 +135,23 @@ impl Testbed {
     /// How long the network took to be ready.
     pub(super) fn ready(&self) -> Figure {
         Figure::single("network_ready", self.ready_after.as_secs_f64(), "s")
+    }
+
+    /// Resident memory of a node in megabytes, where the system tells.
+    pub(super) fn memory_of(&self, node: &str) -> Option<f64> {
+        resident_megabytes(self.fleet.pid(node)?)
+    }
+
+    /// Where the gateway serves.
+    pub(super) fn gateway_url(&self) -> &str {
+        &self.fleet.network.endpoints.gateway
+    }
+
+    /// Where the gateway tells its operators.
+    pub(super) fn gateway_operators(&self) -> Option<SocketAddr> {
+        let mut nodes = self.fleet.network.nodes.iter();
+        let gateway = nodes.find(|node| matches!(node.config, NodeConfig::Gateway(_)))?;
+        Some(gateway.config.operator_listen())
     }
 
     /// Resident memory of the largest validator, where the system tells.
@@ -211,6 +246,15 @@ impl Testbed {
             None => Ok(()),
         }
     }
+}
+
+/// Adds a model's file to those of the inference node.
+fn add_model(network: &Network, name: &str, text: &str) -> anyhow::Result<()> {
+    let mut file = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+    file.write_all(text.as_bytes())?;
+    let library = Library::open(&inference_config(network)?.models_dir)?;
+    library.add(file.path(), name)?;
+    Ok(())
 }
 
 fn inference_config(network: &Network) -> anyhow::Result<&InferenceConfig> {
