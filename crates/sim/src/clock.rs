@@ -14,13 +14,14 @@ use std::{
 };
 
 /// The deterministic runtime behind a clock that is `ahead_ms` milliseconds ahead.
-pub(crate) struct Local {
+pub struct Local {
     inner: deterministic::Context,
     ahead_ms: i64,
 }
 
 impl Local {
-    pub(crate) const fn new(inner: deterministic::Context, ahead_ms: i64) -> Self {
+    /// `inner` behind such a clock; negative is behind.
+    pub const fn new(inner: deterministic::Context, ahead_ms: i64) -> Self {
         Self { inner, ahead_ms }
     }
 }
@@ -32,6 +33,12 @@ fn moved(time: SystemTime, by_ms: i64) -> SystemTime {
         time.checked_sub(by).unwrap_or(UNIX_EPOCH)
     } else {
         time.checked_add(by).unwrap_or(time)
+    }
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Local({} ms)", self.ahead_ms)
     }
 }
 

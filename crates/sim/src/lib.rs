@@ -6,7 +6,7 @@
 //! every final block and, after every step, at every validator. The same seed gives the same
 //! history, bit for bit.
 //!
-//! Reading order: [`plan`], [`simulation`], [`checks`], `seat`, `adversary`, [`campaign`].
+//! Reading order: [`plan`], [`simulation`], [`checks`], `seat`, [`validator`], `adversary`, [`campaign`].
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod outlet;
 pub mod plan;
 mod seat;
 pub mod simulation;
+pub mod validator;
 pub mod workload;
 pub mod world;
 

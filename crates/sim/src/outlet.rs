@@ -13,7 +13,8 @@ use std::{
     time::SystemTime,
 };
 
-pub(crate) type Line = simulated::Sender<PublicKey, Context>;
+/// The sending end of one channel, as the simulated network gives it.
+pub type Line = simulated::Sender<PublicKey, Context>;
 type CheckedLine<'a> = <Line as LimitedSender>::Checked<'a>;
 
 /// What all seats together have sent, by channel.
@@ -94,11 +95,23 @@ pub(crate) struct Tampered {
 
 /// The sending end of one channel.
 #[derive(Clone)]
-pub(crate) struct Outlet {
+pub struct Outlet {
     line: Line,
     channel: u64,
     tampered: Option<Tampered>,
     traffic: Arc<Traffic>,
+}
+
+impl Outlet {
+    /// The end of a seat that is alone with it: nobody counts or rewrites what goes out.
+    pub fn new(channel: u64, line: Line) -> Self {
+        Self {
+            line,
+            channel,
+            tampered: None,
+            traffic: Arc::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Outlet {
@@ -116,22 +129,30 @@ impl LimitedSender for Outlet {
         recipients: Recipients<PublicKey>,
     ) -> Result<CheckedOutlet<'_>, SystemTime> {
         if let Some(tampered) = &self.tampered {
-            return Ok(CheckedOutlet::Tampered {
+            return Ok(CheckedOutlet(Way::Tampered {
                 channel: self.channel,
                 recipients,
                 tampered: tampered.clone(),
-            });
+            }));
         }
-        Ok(CheckedOutlet::Plain {
+        Ok(CheckedOutlet(Way::Plain {
             channel: self.channel,
             checked: self.line.check(recipients)?,
             traffic: &self.traffic,
-        })
+        }))
     }
 }
 
 /// A message's way out, once the channel's rate allows it.
-pub(crate) enum CheckedOutlet<'a> {
+pub struct CheckedOutlet<'a>(Way<'a>);
+
+impl std::fmt::Debug for CheckedOutlet<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CheckedOutlet")
+    }
+}
+
+enum Way<'a> {
     Plain {
         channel: u64,
         checked: CheckedLine<'a>,
@@ -148,9 +169,9 @@ impl CheckedSender for CheckedOutlet<'_> {
     type PublicKey = PublicKey;
 
     fn recipients(&self) -> Vec<PublicKey> {
-        match self {
-            Self::Plain { checked, .. } => checked.recipients(),
-            Self::Tampered {
+        match &self.0 {
+            Way::Plain { checked, .. } => checked.recipients(),
+            Way::Tampered {
                 recipients,
                 tampered,
                 ..
@@ -164,8 +185,8 @@ impl CheckedSender for CheckedOutlet<'_> {
 
     fn send(self, message: impl Into<IoBufs> + Send, priority: bool) -> Unreliable<Feedback> {
         let message = message.into().coalesce();
-        match self {
-            Self::Plain {
+        match self.0 {
+            Way::Plain {
                 channel,
                 checked,
                 traffic,
@@ -173,7 +194,7 @@ impl CheckedSender for CheckedOutlet<'_> {
                 traffic.add(channel, checked.recipients().len(), message.len());
                 checked.send(message, priority)
             }
-            Self::Tampered {
+            Way::Tampered {
                 channel,
                 recipients,
                 mut tampered,

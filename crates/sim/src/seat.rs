@@ -3,22 +3,22 @@
 use crate::{
     adversary::{InvalidBlocks, Liar, Noise, contradict, forge, make_noise, nullify_and_finalize},
     checks::{Checker, Load, MAX_WAITING, Violation},
-    clock::Local,
-    outlet::{Letter, Lines, Outlet, Tamper, Traffic},
+    outlet::{Letter, Lines, Tamper, Traffic},
     plan::{Plan, Role},
+    validator::{self, Config, Local, Outlet, Receiver, Watch},
     world::World,
 };
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{
     Recipients,
-    simulated::{self, Oracle, SplitTarget},
+    simulated::{Oracle, SplitTarget},
 };
 use commonware_runtime::{Handle, Spawner as _, Supervisor as _, deterministic::Context};
 use futures::{channel::oneshot, future::select_all};
-use og_chain::{Block, Effects, mempool::MempoolLimits};
+use og_chain::mempool::MempoolLimits;
 use og_consensus::{
-    Channels, Config, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing, Undecided,
-    Validator, channels::VOTES, epochs::Marshal,
+    Channels, Intake, NETWORK_CHANNELS, Pool, Schemes, Timing, Undecided, channels::VOTES,
+    epochs::Marshal,
 };
 use og_state::Databases;
 use parking_lot::Mutex;
@@ -28,8 +28,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// How much the clocks of twins differ, in milliseconds.
 const TWINS_APART_MS: i64 = 17;
-
-type Receiver = simulated::Receiver<PublicKey>;
 
 /// The checker, and the first thing that it found wrong.
 #[derive(Clone)]
@@ -56,20 +54,6 @@ impl Court {
     /// The first violation.
     pub(crate) fn verdict(&self) -> Result<(), Violation> {
         self.0.lock().1.clone().map_or(Ok(()), Err)
-    }
-}
-
-/// Brings one process's final blocks before the court.
-#[derive(Clone)]
-struct Watch {
-    process: usize,
-    court: Court,
-}
-
-impl Observer for Watch {
-    async fn finalized(&self, block: &Block, effects: &Effects) {
-        self.court
-            .hear(|checker| checker.finalized(self.process, block, effects.receipts.len()));
     }
 }
 
@@ -319,6 +303,10 @@ impl Ground {
     ) {
         let number = seat + twin * self.keys.len();
         self.court.ask(|checker| checker.started(number));
+        let court = self.court.clone();
+        let watch = Watch::new(move |block, effects| {
+            court.hear(|checker| checker.finalized(number, block, effects.receipts.len()));
+        });
         let pool = Pool::new(MempoolLimits {
             transactions: MAX_WAITING,
             records: MAX_WAITING,
@@ -331,10 +319,7 @@ impl Ground {
             peers: self.oracle.manager(),
             blocker: self.oracle.control(self.keys[seat].clone()),
             pool: pool.clone(),
-            observer: Watch {
-                process: number,
-                court: self.court.clone(),
-            },
+            observer: watch,
             timing: Timing {
                 empty_block_interval: Duration::from_millis(500),
                 leader: Duration::from_millis(1500),
@@ -353,7 +338,7 @@ impl Ground {
         // The validator lives in a task of its own: ending that ends all its actors.
         let task = context.spawn(move |context| async move {
             let context = Local::new(context, ahead_ms);
-            let validator = Validator::start(context, config, channels).await;
+            let validator = validator::start(context, config, channels).await;
             let handles = validator.handles;
             let _ = sender.send(Process {
                 number,
@@ -379,13 +364,12 @@ fn channels(
     receivers: Vec<Receiver>,
     tamper: Option<&Arc<dyn Tamper>>,
 ) -> Channels<Outlet, Receiver> {
-    let ends: Vec<_> = NETWORK_CHANNELS
+    let ends = NETWORK_CHANNELS
         .iter()
         .zip(receivers)
         .map(|((channel, _), receiver)| (lines.outlet(*channel, tamper.cloned()), receiver))
         .collect();
-    let ends = ends.try_into();
-    Channels::new(ends.expect("a receiver for each channel"))
+    validator::channels(ends)
 }
 
 /// Sends to some of the others only.

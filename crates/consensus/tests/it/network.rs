@@ -12,12 +12,12 @@ use commonware_runtime::{
 };
 use commonware_utils::{NZU32, NZU64, NZUsize, probability};
 use futures::{channel::oneshot, future::select_all};
-use og_chain::{Block, Effects, Rules};
+use og_chain::{Block, Rules};
 use og_consensus::{
-    Channels, Config, History, Intake, NETWORK_CHANNELS, Observer, Pool, Schemes, Timing,
-    Validator, epochs::Marshal, max_message_bytes,
+    History, Intake, NETWORK_CHANNELS, Pool, Schemes, Timing, epochs::Marshal, max_message_bytes,
 };
 use og_crypto::{ConsensusKey, SeatKey, validators::genesis_validator};
+use og_sim::validator::{self, Config, Line, Local, Outlet, Receiver, Watch};
 use og_state::Databases;
 use og_types::{BlockHash, Genesis, GenesisAccount};
 use parking_lot::Mutex;
@@ -73,9 +73,6 @@ pub(crate) fn sign(signer: &PrivateKeySigner, transaction: TxEip1559) -> Bytes {
     signed.encoded_2718().into()
 }
 
-pub(crate) type Sender = simulated::Sender<PublicKey, Context>;
-pub(crate) type Receiver = simulated::Receiver<PublicKey>;
-
 /// What is kept in these tests: little.
 pub(crate) fn history() -> History {
     History {
@@ -90,6 +87,7 @@ pub(crate) struct World {
     rules: Arc<Rules>,
     consensus: Vec<ConsensusKey>,
     pub(crate) keys: Vec<PublicKey>,
+    /// Hash and state root of each final block.
     blocks: Mutex<BTreeMap<u64, (BlockHash, B256)>>,
 }
 
@@ -143,44 +141,46 @@ impl World {
     }
 }
 
-/// Writes down which blocks one validator finalized in which order, and compares with the others.
-#[derive(Clone)]
-pub(crate) struct Watch {
-    world: Arc<World>,
+/// What one validator finalized in which order, and whether it goes on.
+#[derive(Clone, Default)]
+struct Life {
     heights: Arc<Mutex<Vec<u64>>>,
     has_ended: Arc<AtomicBool>,
 }
 
-impl Observer for Watch {
-    async fn finalized(&self, block: &Block, _: &Effects) {
-        let header = block.header();
-        let seen = (block.hash(), header.state_root);
-        let mut blocks = self.world.blocks.lock();
-        let first = *blocks.entry(header.height).or_insert(seen);
-        assert_eq!(first, seen, "two blocks at height {}", header.height);
-        self.heights.lock().push(header.height);
+impl Life {
+    /// Writes down each block, and compares it with the others'.
+    fn watch(&self, world: Arc<World>) -> Watch {
+        let heights = Arc::clone(&self.heights);
+        Watch::new(move |block: &Block, _| {
+            let header = block.header();
+            let seen = (block.hash(), header.state_root);
+            let first = *world.blocks.lock().entry(header.height).or_insert(seen);
+            assert_eq!(first, seen, "two blocks at height {}", header.height);
+            heights.lock().push(header.height);
+        })
     }
 }
 
 /// A validator that runs.
 pub(crate) struct Running {
     task: Handle<()>,
-    watch: Watch,
+    life: Life,
     pub(crate) pool: Pool,
-    pub(crate) intake: Intake<Context>,
-    pub(crate) databases: Databases<Context>,
+    pub(crate) intake: Intake<Local>,
+    pub(crate) databases: Databases<Local>,
     pub(crate) marshal: Marshal,
 }
 
 impl Running {
     /// The heights of the blocks that it executed since it was started, in order.
     pub(crate) fn heights(&self) -> Vec<u64> {
-        self.watch.heights.lock().clone()
+        self.life.heights.lock().clone()
     }
 
     /// Whether one of its actors has ended by itself.
     pub(crate) fn has_ended(&self) -> bool {
-        self.watch.has_ended.load(Ordering::Relaxed)
+        self.life.has_ended.load(Ordering::Relaxed)
     }
 
     pub(crate) fn height(&self) -> u64 {
@@ -191,9 +191,9 @@ impl Running {
 /// A validator that is being started.
 pub(crate) struct Starting {
     task: Handle<()>,
-    watch: Watch,
+    life: Life,
     pool: Pool,
-    up: oneshot::Receiver<(Intake<Context>, Databases<Context>, Marshal)>,
+    up: oneshot::Receiver<(Intake<Local>, Databases<Local>, Marshal)>,
 }
 
 impl Starting {
@@ -201,7 +201,7 @@ impl Starting {
         let (intake, databases, marshal) = self.up.await.expect("the validator starts");
         Running {
             task: self.task,
-            watch: self.watch,
+            life: self.life,
             pool: self.pool,
             intake,
             databases,
@@ -285,7 +285,7 @@ impl Network {
     }
 
     /// One validator's ends of a channel.
-    pub(crate) async fn channel(&self, validator: usize, channel: u64) -> (Sender, Receiver) {
+    pub(crate) async fn channel(&self, validator: usize, channel: u64) -> (Line, Receiver) {
         let control = self.oracle.control(self.world.keys[validator].clone());
         let quota = Quota::per_second(NZU32!(1024));
         control.register(channel, quota).await.unwrap()
@@ -302,15 +302,12 @@ impl Network {
         let mut ends = Vec::new();
         for (channel, _) in NETWORK_CHANNELS {
             let nowhere = if without.contains(&channel) { 100 } else { 0 };
-            ends.push(self.channel(validator, channel + nowhere).await);
+            let (line, receiver) = self.channel(validator, channel + nowhere).await;
+            ends.push((Outlet::new(channel, line), receiver));
         }
         let world = &self.world;
-        let watch = Watch {
-            world: Arc::clone(world),
-            heights: Arc::default(),
-            has_ended: Arc::default(),
-        };
-        let has_ended = Arc::clone(&watch.has_ended);
+        let life = Life::default();
+        let has_ended = Arc::clone(&life.has_ended);
         let pool = Pool::default();
         let config = Config {
             rules: Arc::clone(&world.rules),
@@ -319,7 +316,7 @@ impl Network {
             peers: self.oracle.manager(),
             blocker: self.oracle.control(world.keys[validator].clone()),
             pool: pool.clone(),
-            observer: watch.clone(),
+            observer: life.watch(Arc::clone(world)),
             timing: Timing {
                 empty_block_interval: self.empty_block_interval,
                 leader: Duration::from_millis(500),
@@ -329,7 +326,7 @@ impl Network {
             history,
             partition_prefix: prefix(validator),
         };
-        let channels = Channels::new(ends.try_into().expect("one pair of ends per channel"));
+        let channels = validator::channels(ends);
         let context = self
             .context
             .child("validator")
@@ -337,7 +334,7 @@ impl Network {
             .with_attribute("start", self.starts);
         let (sender, up) = oneshot::channel();
         let task = context.spawn(move |context| async move {
-            let validator = Validator::start(context, config, channels).await;
+            let validator = validator::start(Local::new(context, 0), config, channels).await;
             let _ = sender.send((validator.intake, validator.databases, validator.marshal));
             let (ended, ..) = select_all(validator.handles).await;
             ended.expect("no actor fails");
@@ -345,7 +342,7 @@ impl Network {
         });
         Starting {
             task,
-            watch,
+            life,
             pool,
             up,
         }

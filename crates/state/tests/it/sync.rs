@@ -11,8 +11,9 @@ use commonware_p2p::{
     simulated::{self, Link, Network, Oracle},
 };
 use commonware_runtime::{
-    Clock as _, Quota, Runner as _, Spawner as _, Supervisor as _, buffer::paged::CacheRef,
-    deterministic,
+    Clock as _, Quota, Runner as _, Spawner as _, Supervisor as _,
+    buffer::paged::CacheRef,
+    deterministic::{Context, Runner},
 };
 use commonware_storage::{
     mmr::Location,
@@ -24,13 +25,13 @@ use commonware_utils::{
     probability,
 };
 use og_chain::state::{Key, MAX_VALUE_BYTES, Value};
+use og_sim::validator::{Line, Local, Outlet, Receiver};
 use og_state::{
     Database, Databases, MAX_OPERATIONS, PeerConfig, StatePeers, database_config,
     max_payload_bytes, merkleize, read_latest,
 };
 use std::time::Duration;
 
-pub(crate) type Context = deterministic::Context;
 type Target = commonware_storage::qmdb::sync::Target<
     commonware_storage::mmr::Family,
     commonware_cryptography::sha256::Digest,
@@ -84,27 +85,23 @@ impl World {
         }
     }
 
-    async fn channel(
-        &self,
-        node: usize,
-    ) -> (
-        simulated::Sender<ed25519::PublicKey, Context>,
-        simulated::Receiver<ed25519::PublicKey>,
-    ) {
+    async fn channel(&self, node: usize) -> (Line, Receiver) {
         let control = self.oracle.control(self.keys[node].clone());
         let quota = Quota::per_second(NZU32!(1000));
         control.register(CHANNEL, quota).await.unwrap()
     }
 
-    async fn peers(&self, node: usize) -> StatePeers<Context> {
+    async fn peers(&self, node: usize) -> StatePeers<Local> {
+        let context = self.context.child("node").with_attribute("index", node);
+        let (line, receiver) = self.channel(node).await;
         let (peers, _handle) = StatePeers::start(
-            self.context.child("node").with_attribute("index", node),
+            Local::new(context, 0),
             PeerConfig {
                 public_key: self.keys[node].clone(),
                 peers: self.oracle.manager(),
                 blocker: self.oracle.control(self.keys[node].clone()),
             },
-            self.channel(node).await,
+            (Outlet::new(CHANNEL, line), receiver),
         );
         peers
     }
@@ -112,15 +109,16 @@ impl World {
     /// Fetches the state of `target` to a new database of the first node.
     async fn sync(
         &self,
-        peers: &StatePeers<Context>,
+        peers: &StatePeers<Local>,
         prefix: &str,
         target: Target,
-    ) -> Database<Context> {
+    ) -> Database<Local> {
+        let context = self.context.child("sync").with_attribute("of", prefix);
         let (_updates, receiver) = ring::channel(NZUsize!(1));
         let (_finish, _) = mpsc::channel::<()>(1);
         Database::sync_db(
-            self.context.child("sync").with_attribute("of", prefix),
-            database_config::<Context>(prefix, cache()),
+            Local::new(context, 0),
+            database_config::<Local>(prefix, cache()),
             peers.clone(),
             target,
             receiver,
@@ -148,10 +146,10 @@ fn key(number: u64) -> Key {
 }
 
 /// A database in which `blocks` times some keys were written, with values of all sizes.
-async fn database(context: &Context, prefix: &str, blocks: u64, salt: u8) -> Databases<Context> {
+async fn database(context: &Context, prefix: &str, blocks: u64, salt: u8) -> Databases<Local> {
     let context = context.child("database").with_attribute("of", prefix);
-    let config = database_config::<Context>(prefix, cache());
-    let databases = Databases::<Context>::init(context, config, None).await;
+    let config = database_config::<Local>(prefix, cache());
+    let databases = Databases::<Local>::init(Local::new(context, 0), config, None).await;
     for block in 0..blocks {
         let mut writes: Vec<_> = (0..20)
             .map(|number| {
@@ -165,7 +163,7 @@ async fn database(context: &Context, prefix: &str, blocks: u64, salt: u8) -> Dat
             writes[1].1 = None;
         }
         let batch = databases.new_batches().await;
-        let merkleized = merkleize::<Context>(batch, &writes).await.unwrap();
+        let merkleized = merkleize::<Local>(batch, &writes).await.unwrap();
         databases.apply(merkleized).await;
         assert!(databases.finalize().await.durable().await);
     }
@@ -177,7 +175,7 @@ where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = ()>,
 {
-    deterministic::Runner::timed(TIMEOUT).start(test);
+    Runner::timed(TIMEOUT).start(test);
 }
 
 #[test]
@@ -196,7 +194,7 @@ fn a_new_node_gets_the_state_and_can_serve_it() {
         server.attach_database(source.clone()).await;
         let copy = syncing.await;
         assert_eq!(copy.root(), source.read().await.root());
-        let copy: Databases<Context> = Shared::new("copy", copy);
+        let copy: Databases<Local> = Shared::new("copy", copy);
         let keys: Vec<_> = (0..300).map(key).collect();
         let expected = read_latest(&source, &keys).await.unwrap();
         assert!(expected.iter().any(|value| {
