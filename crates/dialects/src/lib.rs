@@ -4,6 +4,7 @@
 //!
 //! - [`openai`] reads what OpenAI's clients send and writes what they expect.
 //! - [`anthropic`] does so for Anthropic's.
+//! - [`parameter`] says what each API calls the inputs of a question.
 //! - [`upstream`] asks other services and reads their answers.
 //!
 //! ```
@@ -40,6 +41,7 @@ mod error;
 mod fields;
 mod fraction;
 pub mod openai;
+pub mod parameter;
 mod picture;
 mod settings;
 pub mod sse;

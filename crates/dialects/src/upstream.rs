@@ -1,14 +1,17 @@
 //! Ask other services: what is sent to each, and what their answers mean.
 //!
 //! A question means the same wherever it is sent. Settings are sent where they differ from what the service does when they are
-//! missing; what a service cannot do is an error that names the parameter, before anything is sent.
+//! missing; what a service cannot do is refused by the input's name, before anything is sent.
 
 mod anthropic;
 mod google;
 mod openai;
 
 use crate::{ApiError, Fault, error::cut, sse::TooLong};
-use og_types::language::{Finish, Piece, Question, Said};
+use og_types::{
+    Refusal,
+    language::{Finish, Piece, Question, Said},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -112,8 +115,8 @@ impl Service {
     /// What to send.
     ///
     /// # Errors
-    /// [`ApiError`] names the parameter that this service cannot honour.
-    pub fn request(self, call: &Call<'_>) -> Result<Sent, ApiError> {
+    /// [`Refusal`] names the input that this service cannot honour.
+    pub fn request(self, call: &Call<'_>) -> Result<Sent, Refusal> {
         match self {
             Self::Anthropic => anthropic::request(call),
             Self::Google => google::request(call),
@@ -200,7 +203,8 @@ impl Stream {
     }
 }
 
-/// What to tell the client when `host` answers with another status than 200.
+/// What to tell the client when `host` answers with another status than 200. The parameter, if the service names one, is called
+/// as a question's input is.
 pub fn refused(host: &str, status: u16, body: &[u8]) -> ApiError {
     let fault = match status {
         400 | 404 | 413 | 422 => Fault::Request,
@@ -208,18 +212,47 @@ pub fn refused(host: &str, status: u16, body: &[u8]) -> ApiError {
         429 | 503 | 529 => Fault::Busy,
         _ => Fault::Upstream,
     };
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let reason = match status {
         // What services say of keys may show a part of them.
         401 | 403 => "it does not accept this gateway's key".to_owned(),
-        _ => serde_json::from_slice(body)
-            .ok()
-            .and_then(|body: Value| failure(&body).or_else(|| bare(&body)))
+        _ => failure(&said)
+            .or_else(|| bare(&said))
             .unwrap_or_else(|| "it does not say why".to_owned()),
     };
-    ApiError::new(
-        fault,
-        format!("{host} refuses with status {status}: {reason}"),
-    )
+    let message = format!("{host} refuses with status {status}: {reason}");
+    ApiError {
+        param: input(&said),
+        ..ApiError::new(fault, message)
+    }
+}
+
+/// The input of a question that is at fault, where a service names the parameter as OpenAI does.
+fn input(document: &Value) -> Option<String> {
+    let parameter = document.pointer("/error/param")?.as_str()?;
+    let name = parameter.split(['.', '[']).next()?;
+    let input = match name {
+        "messages" => "prompt",
+        "response_format" => "format",
+        "max_completion_tokens" => "max_tokens",
+        "top_logprobs" => "logprobs",
+        "frequency_penalty"
+        | "logprobs"
+        | "max_tokens"
+        | "parallel_tool_calls"
+        | "presence_penalty"
+        | "prompt"
+        | "repetition_penalty"
+        | "seed"
+        | "stop"
+        | "temperature"
+        | "tool_choice"
+        | "tools"
+        | "top_k"
+        | "top_p" => name,
+        _ => return None,
+    };
+    Some(input.to_owned())
 }
 
 /// What a document says that went wrong, in any service's shape, cut to a readable length.

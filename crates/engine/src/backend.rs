@@ -2,7 +2,8 @@
 
 use futures::future::BoxFuture;
 use og_types::{
-    Computed, InputError, ModelDescription, Tensor, language::Piece, limits::MAX_PAYLOAD_BYTES,
+    Computed, InputError, ModelDescription, Refusal, Tensor, language::Piece,
+    limits::MAX_PAYLOAD_BYTES,
 };
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -67,8 +68,8 @@ pub enum RunError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The inputs fit the description, and ask for something that this model cannot do.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// More requests are waiting than may.
     #[error("{0}")]
     Busy(String),

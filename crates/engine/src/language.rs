@@ -15,7 +15,7 @@ use crate::{
     programs::RunSettings,
 };
 use calls::{CallForm, CallReader};
-use constraint::{constraint, offered, refused};
+use constraint::{cannot, constraint, offered, refused};
 use og_program::{file::TextAssets, sample::Sampling};
 use og_text::{ChatTemplate, GrammarError, GrammarFactory, Tokenizer};
 use og_types::{
@@ -151,8 +151,10 @@ impl LanguageModel {
                     Format::Text => "tools",
                     _ => "format",
                 };
-                let compiled = self.grammars()?.compile(&source);
-                compiled.map_err(|error| refused(setting, error))
+                let grammars = self.grammars();
+                let grammars = grammars.map_err(|error| refused(setting, cannot(error)))?;
+                let compiled = grammars.compile(&source);
+                compiled.map_err(|error| refused(setting, cannot(&error)))
             })
             .transpose()?;
         let most_tokens = question.max_tokens.map(usize::try_from);
@@ -181,21 +183,21 @@ impl LanguageModel {
 
     /// The tokens of a question's prompt as the model sees it.
     fn prompt_tokens(&self, question: &Question) -> Result<Vec<u32>, RunError> {
-        let refused = |error: &dyn std::fmt::Display| refused("prompt", error);
         match &question.prompt {
             Prompt::Text(text) => {
                 let tokens = self.tokenizer.encode(text, false);
-                let tokens = tokens.map_err(|error| refused(&error))?;
+                let tokens = tokens.map_err(|error| unfit_prompt(&error))?;
                 Ok(self.begin.into_iter().chain(tokens).collect())
             }
             Prompt::Messages(messages) => {
                 let template = self.template.as_ref().ok_or_else(|| {
-                    refused(&"the model has no chat template: give a text instead")
+                    let reason = "is a conversation, and the model has no chat template: give a text instead";
+                    refused("prompt", reason)
                 })?;
                 let conversation =
                     prompt::conversation(&template.source, messages, offered(question))?;
                 let tokens = template.compiled.encode(&self.tokenizer, &conversation);
-                tokens.map_err(|error| refused(&error))
+                tokens.map_err(|error| unfit_prompt(&error))
             }
         }
     }
@@ -211,10 +213,13 @@ impl LanguageModel {
             return Ok(None);
         }
         let Prompt::Messages(messages) = &question.prompt else {
-            let reason = "only a conversation can offer tools, and the prompt is a text";
+            let reason = "need a conversation, and the prompt is a text";
             return Err(refused("tools", reason));
         };
-        let unknown = || refused("tools", "the model's chat template knows no calls of tools");
+        let unknown = || {
+            let reason = "cannot be called by this model: its chat template knows no calls";
+            refused("tools", reason)
+        };
         let form = form.ok_or_else(unknown)?;
         let names = tools.iter().map(|tool| tool.name.clone()).collect();
         let several = question.parallel_tool_calls;
@@ -237,12 +242,9 @@ impl LanguageModel {
             .collect()
     }
 
-    fn grammars(&self) -> Result<&GrammarFactory, RunError> {
+    fn grammars(&self) -> Result<&GrammarFactory, &GrammarError> {
         let make = || GrammarFactory::new(&self.tokenizer, &self.ends);
-        let grammars = self.grammars.get_or_init(make);
-        grammars
-            .as_ref()
-            .map_err(|error| RunError::Refused(error.to_string()))
+        self.grammars.get_or_init(make).as_ref()
     }
 
     fn generator(&self) -> Result<&Generator, RunError> {
@@ -297,7 +299,7 @@ pub(crate) fn question(
     inputs: &[Tensor],
 ) -> Result<Question, RunError> {
     description.check_inputs(inputs)?;
-    Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.to_string()))
+    Question::from_tensors(inputs).map_err(|error| RunError::Refused(error.into()))
 }
 
 async fn tell(to: &Pieces, pieces: Vec<language::Piece>) {
@@ -321,6 +323,11 @@ fn sampling(question: &Question, seed: u64) -> Sampling {
     }
 }
 
+/// The prompt cannot be taken.
+fn unfit_prompt(error: &dyn std::fmt::Display) -> RunError {
+    refused("prompt", format!("cannot be answered: {error}"))
+}
+
 fn failed(error: GenerateError) -> RunError {
     match error {
         GenerateError::Busy { .. } => RunError::Busy(error.to_string()),
@@ -329,7 +336,7 @@ fn failed(error: GenerateError) -> RunError {
         | GenerateError::CacheTooSmall { .. }
         | GenerateError::Stops(_)
         | GenerateError::Grammar(_)
-        | GenerateError::NoToken => RunError::Refused(format!("prompt: {error}")),
+        | GenerateError::NoToken => unfit_prompt(&error),
         GenerateError::Model(_) | GenerateError::Forward(_) | GenerateError::Stopped => {
             RunError::Model(error.to_string())
         }

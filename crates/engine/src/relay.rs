@@ -47,7 +47,7 @@ impl Relay {
     ) -> Result<RelayedReply, RunError> {
         let reply = self.upstream.ask(question, seed, pieces.sender()).await;
         reply.map_err(|error| match error {
-            AskError::Refused(reason) => RunError::Refused(reason),
+            AskError::Refused(refusal) => RunError::Refused(refusal),
             AskError::Busy(reason) => RunError::Busy(reason),
             AskError::Failed(reason) => RunError::Model(reason),
         })

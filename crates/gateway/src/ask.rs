@@ -105,7 +105,8 @@ impl Service {
         Ok((Arc::new(offers), model))
     }
 
-    /// Has nodes answer `questions`, one for each choice, with seeds that count up from `seed`.
+    /// Has nodes answer `questions`, one for each choice, each with its seed. `call` says what the client calls an input of a
+    /// question.
     ///
     /// # Errors
     /// [`ApiError`] if a question is one that no node could take.
@@ -114,11 +115,12 @@ impl Service {
         offers: &Arc<Offers>,
         model: &ModelInfo,
         questions: &[Question],
-        seed: u64,
+        seeds: &[u64],
+        call: fn(&str) -> String,
     ) -> Result<Asking, ApiError> {
-        let jobs = questions.iter().zip(0..).map(|(question, choice)| {
+        let jobs = questions.iter().zip(seeds).map(|(question, seed)| {
             let request = request(model, question)?;
-            let job = job(&request, seed.wrapping_add(choice))?;
+            let job = job(&request, *seed)?;
             Ok((request, job))
         });
         let jobs = jobs.collect::<Result<Vec<_>, ApiError>>()?;
@@ -133,7 +135,8 @@ impl Service {
                 };
                 let (service, offers) = (self.clone(), offers.clone());
                 tokio::spawn(async move {
-                    let event = match service.answer(&offers, &request, &job, &pieces).await {
+                    let answered = service.answer(&offers, &request, &job, &pieces, call).await;
+                    let event = match answered {
                         Ok(answered) => Event::Done(choice, Box::new(answered)),
                         Err(error) => Event::Failed(error),
                     };
@@ -152,13 +155,14 @@ impl Service {
         request: &InferenceRequest,
         job: &Job,
         pieces: &Pieces,
+        call: fn(&str) -> String,
     ) -> Result<Answered, ApiError> {
         let judge = |result: &_| self.checker.check(job, request, result, now_ms());
         let streamed = self
             .nodes
             .stream(offers, &request.model, job, judge, pieces)
             .await
-            .map_err(stream_error)?;
+            .map_err(|error| stream_error(error, call))?;
         let answered = answered(streamed)
             .map_err(|error| ApiError::new(Fault::Upstream, error.to_string()))?;
         self.keep(answered.result.clone())
@@ -198,14 +202,19 @@ fn job(request: &InferenceRequest, seed: u64) -> Result<Job, ApiError> {
     })
 }
 
-fn stream_error(error: StreamError) -> ApiError {
+fn stream_error(error: StreamError, call: fn(&str) -> String) -> ApiError {
     match error {
-        StreamError::Run(RunError::Rejected { status, message }) => {
-            let fault = match status.as_u16() {
+        StreamError::Run(RunError::Rejected(rejection)) => {
+            let fault = match rejection.status.as_u16() {
                 413 => Fault::TooLarge,
                 _ => Fault::Request,
             };
-            ApiError::new(fault, message)
+            let (param, message) = rejection.told(call);
+            ApiError {
+                code: param.as_ref().map(|_| "unsupported_parameter"),
+                param,
+                ..ApiError::new(fault, message)
+            }
         }
         StreamError::Run(RunError::Busy(reason)) => ApiError::new(Fault::TooMany, reason),
         StreamError::Run(RunError::NoneAnswered(reason)) => ApiError::new(

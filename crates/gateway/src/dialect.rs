@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use og_dialects::{
     ApiError, Head, Usage, anthropic,
     openai::{Defaults, Style, chat, completions, responses},
+    parameter,
 };
 use og_types::language::{Piece, PieceError, Question, Said};
 use serde_json::{Map, Value};
@@ -101,6 +102,16 @@ impl Wanted {
             Self::Completions(request, _) => request.stream,
             Self::Responses(request) => request.stream,
             Self::Messages(request) => request.stream,
+        }
+    }
+
+    /// What the client calls an input of a question: refusals of models name it.
+    pub(crate) const fn parameter(&self) -> fn(&str) -> String {
+        match self {
+            Self::Chat(..) => parameter::chat,
+            Self::Completions(..) => parameter::completions,
+            Self::Responses(_) => parameter::responses,
+            Self::Messages(_) => parameter::messages,
         }
     }
 

@@ -13,8 +13,8 @@ use crate::{
 use alloy_primitives::{Address, Bytes};
 use axum::http::StatusCode;
 use og_types::{
-    Amount, Canonical as _, Computed, InferenceRequest, InferenceResponse, InputError, Job,
-    JobResult, ModelId, NodeId, RequestId, Tier,
+    Amount, Canonical as _, Computed, InferenceRequest, InferenceResponse, Job, JobResult, ModelId,
+    NodeId, RequestId, Tier,
     limits::MAX_PAYLOAD_BYTES,
     tensor_json::{TensorJsonError, tensors_from_json, tensors_to_json},
 };
@@ -224,16 +224,14 @@ fn input_error(error: TensorJsonError) -> ApiError {
         TensorJsonError::Form { name, .. }
         | TensorJsonError::Ragged { name }
         | TensorJsonError::TooLarge { name }
-        | TensorJsonError::Element { name, .. }
-        | TensorJsonError::Input(
-            InputError::Unknown { name, .. }
-            | InputError::Missing { name, .. }
-            | InputError::Type { name, .. }
-            | InputError::Shape { name, .. }
-            | InputError::NotFinite { name, .. },
-        ) => format!("inputs.{}", excerpt(name)),
-        _ => "inputs".to_owned(),
+        | TensorJsonError::Element { name, .. } => Some(name.as_str()),
+        TensorJsonError::Input(error) => error.input(),
+        _ => None,
     };
+    let param = param.map_or_else(
+        || "inputs".to_owned(),
+        |name| format!("inputs.{}", excerpt(name)),
+    );
     ApiError::invalid(param, excerpt(&error.to_string()))
 }
 
@@ -260,8 +258,14 @@ fn answer(result: &JobResult, response: &InferenceResponse) -> Result<InferAnswe
 
 fn run_error(error: RunError) -> ApiError {
     match error {
-        RunError::Rejected { status, message } => {
-            ApiError::new(status, "rejected_by_node", message).about("inputs")
+        RunError::Rejected(rejection) => {
+            let status = rejection.status;
+            let (param, message) = rejection.told(|input| match input {
+                "seed" => input.to_owned(),
+                input => format!("inputs.{input}"),
+            });
+            let param = param.unwrap_or_else(|| "inputs".to_owned());
+            ApiError::new(status, "rejected_by_node", message).about(param)
         }
         RunError::Busy(reason) => {
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", reason)

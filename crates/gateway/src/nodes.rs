@@ -33,11 +33,44 @@ use tokio::{sync::Mutex, time::Instant};
 /// Bytes of a node's error that are read.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 
+/// What a node says of a request that is at fault.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub(crate) status: StatusCode,
+    /// What is wrong. The input's name stands at the beginning, in `'`, where it is the only one at fault.
+    message: String,
+    /// The input at fault, perhaps with the way into its JSON.
+    input: Option<String>,
+}
+
+impl Rejection {
+    fn new(status: StatusCode, message: &str, input: Option<&str>) -> Self {
+        Self {
+            status,
+            message: excerpt(message),
+            input: input.map(excerpt),
+        }
+    }
+
+    /// The parameter at fault, and what is wrong with it. `call` says what the client calls an input.
+    pub(crate) fn told(self, call: impl FnOnce(&str) -> String) -> (Option<String>, String) {
+        let Some(input) = self.input else {
+            return (None, self.message);
+        };
+        let param = call(&input);
+        let message = match self.message.strip_prefix(&format!("'{input}'")) {
+            Some(reason) => format!("'{param}'{reason}"),
+            None => self.message,
+        };
+        (Some(param), message)
+    }
+}
+
 /// Why no node's answer can be passed on.
 #[derive(Debug)]
 pub(crate) enum RunError {
     /// A node says that the request itself is at fault.
-    Rejected { status: StatusCode, message: String },
+    Rejected(Rejection),
     /// The nodes have more to do than they take on.
     Busy(String),
     /// Every node that was tried failed; the last one's reason.
@@ -233,8 +266,8 @@ impl Nodes {
                     Ok(response) => return Ok((result, response)),
                     Err(error) => error.to_string(),
                 },
-                Err(PostError::Rejected { status, message }) => {
-                    return Err(RunError::Rejected { status, message });
+                Err(PostError::Rejected(rejection)) => {
+                    return Err(RunError::Rejected(rejection));
                 }
                 Err(PostError::Busy(reason) | PostError::Failed(reason)) => reason,
             };
@@ -274,7 +307,7 @@ impl Nodes {
 /// Why one node gave no result.
 enum PostError {
     /// The request is at fault, and would be elsewhere.
-    Rejected { status: StatusCode, message: String },
+    Rejected(Rejection),
     /// The node has more to do than it takes on.
     Busy(String),
     /// The node is at fault: another may do better.
@@ -296,6 +329,7 @@ struct NodeError {
 #[derive(Deserialize)]
 struct NodeErrorDetail {
     message: String,
+    input: Option<String>,
 }
 
 impl PostError {
@@ -308,23 +342,25 @@ impl PostError {
 
     fn reason(&self) -> &str {
         match self {
-            Self::Rejected { message, .. } => message,
+            Self::Rejected(rejection) => &rejection.message,
             Self::Busy(reason) | Self::Failed(reason) => reason,
         }
     }
 
     fn from_answer(status: StatusCode, body: &[u8]) -> Self {
-        let message = match serde_json::from_slice::<NodeError>(body) {
-            Ok(body) => excerpt(&body.error.message),
-            Err(_) => excerpt(&String::from_utf8_lossy(body)),
-        };
+        let error = serde_json::from_slice::<NodeError>(body).map(|body| body.error);
+        let NodeErrorDetail { message, input } = error.unwrap_or_else(|_| NodeErrorDetail {
+            message: String::from_utf8_lossy(body).into_owned(),
+            input: None,
+        });
+        let rejection = Rejection::new(status, &message, input.as_deref());
         match status {
             StatusCode::BAD_REQUEST
             | StatusCode::CONFLICT
             | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::UNPROCESSABLE_ENTITY => Self::Rejected { status, message },
-            StatusCode::TOO_MANY_REQUESTS => Self::Busy(message),
-            _ => Self::Failed(format!("{status}: {message}")),
+            | StatusCode::UNPROCESSABLE_ENTITY => Self::Rejected(rejection),
+            StatusCode::TOO_MANY_REQUESTS => Self::Busy(rejection.message),
+            _ => Self::Failed(format!("{status}: {}", rejection.message)),
         }
     }
 }

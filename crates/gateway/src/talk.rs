@@ -24,7 +24,7 @@ use axum::{
 use futures::stream;
 use og_dialects::{ApiError, Fault, Head, Usage};
 use og_http::Place;
-use og_types::{Canonical as _, language::Said};
+use og_types::{Canonical as _, Computed, ModelInfo, language::Said};
 use serde_json::Value;
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::mpsc;
@@ -148,8 +148,10 @@ impl Talk {
         let questions = wanted.questions();
         let is_signed = shared.identity.is_some() && questions.len() == 1;
         let request_hash = is_signed.then(|| signed_request(&wanted, &body));
-        let seed = wanted.seed().unwrap_or_else(rand::random);
-        let asking = shared.service.ask(&offers, &model, &questions, seed)?;
+        let seeds = seeds(wanted.seed(), questions.len(), &model)?;
+        let asking = shared
+            .service
+            .ask(&offers, &model, &questions, &seeds, wanted.parameter())?;
         let id: [u8; 16] = rand::random();
         Ok(Self {
             head: Head {
@@ -290,6 +292,24 @@ impl Choices {
         let choices = self.0.into_iter();
         choices.map(|choice| choice.ok_or_else(broken)).collect()
     }
+}
+
+/// A seed for each of so many choices. What another service makes of a seed is its own: it gets one only if the client chose
+/// one, and 0 stands for none. Seeds that are drawn are such that JavaScript's numbers hold them, so that any client can send
+/// them again.
+fn seeds(chosen: Option<u64>, choices: usize, model: &ModelInfo) -> Result<Vec<u64>, ApiError> {
+    let is_relayed = model.computed == Computed::Relayed;
+    if is_relayed && chosen.is_none() {
+        return Ok(vec![0; choices]);
+    }
+    let first = chosen.unwrap_or_else(|| rand::random::<u64>() >> 12);
+    let counted = (0..).map(|choice| first.wrapping_add(choice));
+    let seeds: Vec<_> = counted.take(choices).collect();
+    if is_relayed && seeds.contains(&0) {
+        let reason = "must not be 0 for a model of another service: choose another";
+        return Err(ApiError::unsupported("seed", reason));
+    }
+    Ok(seeds)
 }
 
 /// Tokens of all choices; the prompt counts once. `None` if one of them is unknown.

@@ -9,12 +9,14 @@ use axum::{
 use og_types::JobFailure;
 use serde_json::json;
 
-/// An error as clients see it: `{"error": {"code", "message"}}` with its HTTP status.
+/// An error as clients see it: `{"error": {"code", "message", "input"}}` with its HTTP status.
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// The input of the job at fault, if it is one.
+    input: Option<String>,
 }
 
 impl Failure {
@@ -23,6 +25,7 @@ impl Failure {
             status,
             code,
             message: message.into(),
+            input: None,
         }
     }
 }
@@ -50,19 +53,34 @@ impl From<JobError> for Failure {
                 );
             }
         };
-        Self::new(status, code, error.to_string())
+        let input = match &error {
+            JobError::Input(error) => error.input().map(str::to_owned),
+            JobError::Refused(refusal) => refusal.input.clone(),
+            _ => None,
+        };
+        Self {
+            input,
+            ..Self::new(status, code, error.to_string())
+        }
     }
 }
 
 impl From<Failure> for JobFailure {
     fn from(failure: Failure) -> Self {
-        Self::new(failure.code, &failure.message)
+        Self::new(failure.code, &failure.message, failure.input.as_deref())
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body = Json(json!({ "error": { "code": self.code, "message": self.message } }));
+        let Self {
+            code,
+            message,
+            input,
+            ..
+        } = self;
+        let error = json!({ "code": code, "message": message, "input": input });
+        let body = Json(json!({ "error": error }));
         let retry = [(header::RETRY_AFTER, "1")];
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => (self.status, retry, body).into_response(),

@@ -6,8 +6,8 @@ use og_crypto::{NodeKey, commit_input, commit_output};
 use og_engine::{Backend, Library, LibraryError, Pieces, RunError};
 use og_types::{
     Canonical as _, Computed, DecodeError, InferenceRequest, InferenceResponse, InputError, Job,
-    JobResult, NodeId, Opening, Record, RequestId, SignedRecord, Tensor, TensorsError, Tier,
-    count_elements, limits::MAX_VALIDITY_WINDOW_MS,
+    JobResult, NodeId, Opening, Record, Refusal, RequestId, SignedRecord, Tensor, TensorsError,
+    Tier, count_elements, limits::MAX_VALIDITY_WINDOW_MS,
 };
 use std::sync::Arc;
 
@@ -60,8 +60,8 @@ pub enum JobError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The inputs ask for something that the model cannot do.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The model is not here.
     #[error("{0}")]
     UnknownModel(String),
@@ -102,7 +102,7 @@ impl From<RunError> for JobError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Input(error) => Self::Input(error),
-            RunError::Refused(reason) => Self::Refused(reason),
+            RunError::Refused(refusal) => Self::Refused(refusal),
             RunError::Busy(reason) => Self::Busy(reason),
             other => Self::Model(other.to_string()),
         }

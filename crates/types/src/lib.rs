@@ -4,7 +4,7 @@
 //! canonical encoding (CBOR, deterministic, bounded; see [`cbor`]). Nothing here hashes, signs
 //! or judges: that is `og-crypto` and the laws above it.
 //!
-//! Reading order: [`ids`], [`tensor`], [`model`], [`language`], [`record`], [`header`], [`receipt`], [`genesis`],
+//! Reading order: [`ids`], [`tensor`], [`model`], [`language`], [`refusal`], [`record`], [`header`], [`receipt`], [`genesis`],
 //! [`limits`], and [`cbor`] for how all of them become bytes.
 
 #![forbid(unsafe_code)]
@@ -30,6 +30,7 @@ pub mod limits;
 pub mod model;
 pub mod receipt;
 pub mod record;
+pub mod refusal;
 pub mod state;
 pub mod tensor;
 pub mod tensor_json;
@@ -42,6 +43,7 @@ pub use job::{Job, JobEvent, JobEvents, JobFailure, JobResult};
 pub use model::{InputError, ModelDescription, ModelInfo, TensorDescription};
 pub use receipt::{Inclusion, Opening, Receipt};
 pub use record::{Computed, Record, SignedRecord, Tier};
+pub use refusal::Refusal;
 pub use state::{Account, StateEntry, StateProof};
 pub use tensor::{
     ElementType, InferenceRequest, InferenceResponse, Tensor, TensorsError, count_elements,

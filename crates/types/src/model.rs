@@ -95,6 +95,20 @@ pub enum InputError {
     },
 }
 
+impl InputError {
+    /// The name of the input at fault, if it is a single one.
+    pub fn input(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { name, .. }
+            | Self::Missing { name, .. }
+            | Self::Type { name, .. }
+            | Self::Shape { name, .. }
+            | Self::NotFinite { name, .. } => Some(name),
+            Self::Tensors(_) => None,
+        }
+    }
+}
+
 impl ModelDescription {
     /// Checks that the model can be run on `inputs`: all there, sorted by name, of the type and
     /// shape that it takes, of the right length, and finite.

@@ -1,5 +1,7 @@
 //! What goes wrong, and whose fault it is.
 
+use og_types::Refusal;
+
 /// Why a file names no service that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
@@ -33,8 +35,8 @@ pub enum UpstreamError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// The question asks for something that the service cannot do, or the service says so.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(Refusal),
     /// Every server has as much to do as it takes; later it will work.
     #[error("{0}")]
     Busy(String),

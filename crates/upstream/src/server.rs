@@ -20,6 +20,7 @@ use og_dialects::{
     Fault as Whose,
     upstream::{Answered, Service, refused},
 };
+use og_types::Refusal;
 use std::{
     error::Error as _,
     sync::{Arc, Weak},
@@ -191,7 +192,16 @@ impl Server {
             _ if status == StatusCode::NOT_FOUND => {
                 (AskError::Failed(said.message), Some(fault(false)))
             }
-            Whose::Request => (AskError::Refused(said.message), None),
+            Whose::Request => {
+                let refusal = match said.param {
+                    Some(input) => Refusal::of(input, format!("is refused: {}", said.message)),
+                    None => Refusal {
+                        input: None,
+                        reason: said.message,
+                    },
+                };
+                (AskError::Refused(refusal), None)
+            }
             Whose::Busy => (AskError::Busy(said.message), Some(fault(true))),
             _ => (AskError::Failed(said.message), Some(fault(false))),
         };
@@ -217,8 +227,9 @@ impl Server {
 
     fn without_key(&self, mut failure: Failure) -> Failure {
         if let Some(key) = &self.key {
-            let (AskError::Refused(text) | AskError::Busy(text) | AskError::Failed(text)) =
-                &mut failure.error;
+            let (AskError::Refused(Refusal { reason: text, .. })
+            | AskError::Busy(text)
+            | AskError::Failed(text)) = &mut failure.error;
             *text = key.hidden_in(text);
         }
         failure

@@ -57,7 +57,7 @@ impl Upstream {
     }
 
     /// Asks a question. If there is somebody for `pieces`, the answer is streamed to them as it comes. Services that take no
-    /// seed get none.
+    /// seed refuse one.
     ///
     /// Another server is asked if one fails, unless a piece of its answer was handed on. Dropping the future drops the
     /// request.
@@ -112,14 +112,13 @@ impl Upstream {
         let sent = self.service.request(&Call {
             question,
             model: &self.model,
-            // Every question has a seed, whether its client chose one or not; this service knows none.
-            seed: (self.service != Service::Anthropic).then_some(seed),
+            seed: (seed != 0).then_some(seed),
             stream,
             most_tokens: self.max_tokens,
         });
-        let sent = sent.map_err(|error| AskError::Refused(error.message))?;
+        let sent = sent.map_err(AskError::Refused)?;
         let body = serde_json::to_vec(&sent.body);
-        let body = body.map_err(|error| AskError::Refused(format!("question: {error}")))?;
+        let body = body.map_err(|error| AskError::Failed(format!("question: {error}")))?;
         Ok(Query {
             path: sent.path,
             body: body.into(),

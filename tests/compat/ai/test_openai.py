@@ -11,6 +11,7 @@ WEATHER = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
 }
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 SCHEMA = {
     "type": "object",
     "properties": {"tame": {"type": "boolean"}},
@@ -152,40 +153,47 @@ def test_a_response_that_is_cut(client):
     assert (cut.status, cut.incomplete_details.reason) == ("incomplete", "max_output_tokens")
 
 
+def test_probabilities(chat):
+    answer = chat(max_tokens=4, logprobs=True, top_logprobs=2)
+    tokens = answer.choices[0].logprobs.content
+    assert "".join(one.token for one in tokens) == answer.choices[0].message.content
+    assert all(one.logprob <= 0 and len(one.top_logprobs) == 2 for one in tokens)
+
+
+def test_a_schema_is_kept(chat):
+    shape = {"type": "json_schema", "json_schema": {"name": "frog", "schema": SCHEMA, "strict": True}}
+    said = json.loads(chat(max_tokens=60, response_format=shape).choices[0].message.content)
+    assert (list(said), type(said["tame"])) == (["tame"], bool)
+
+
+def test_a_penalty_changes_the_answer(chat):
+    plain, other = (chat(max_tokens=60, temperature=0, frequency_penalty=penalty) for penalty in (0, 2))
+    assert plain.choices[0].message.content != other.choices[0].message.content
+
+
+def test_tools_that_may_not_be_called_change_nothing(chat):
+    plain, offered = (chat(max_tokens=8, **more) for more in ({}, {"tools": [WEATHER], "tool_choice": "none"}))
+    assert plain.choices[0].message.content == offered.choices[0].message.content
+
+
 # What a model cannot do is refused by name, and never left out in silence.
 
 
-def answer_or_refusal(setting, ask):
-    """The answer, or None if there is an error that names the setting."""
-    try:
-        return ask()
-    except BadRequestError as error:
-        assert setting in (error.param, error.body["message"].split(":")[0])
-        return None
-
-
-def test_probabilities_are_given_or_refused(chat):
-    answer = answer_or_refusal("logprobs", lambda: chat(max_tokens=4, logprobs=True, top_logprobs=2))
-    if answer:
-        tokens = answer.choices[0].logprobs.content
-        assert "".join(one.token for one in tokens) == answer.choices[0].message.content
-        assert all(one.logprob <= 0 and len(one.top_logprobs) == 2 for one in tokens)
-
-
-def test_a_schema_is_kept_or_refused(chat):
-    shape = {"type": "json_schema", "json_schema": {"name": "frog", "schema": SCHEMA, "strict": True}}
-    answer = answer_or_refusal("format", lambda: chat(max_tokens=60, response_format=shape))
-    if answer:
-        said = json.loads(answer.choices[0].message.content)
-        assert (list(said), type(said["tame"])) == (["tame"], bool)
-
-
-@pytest.mark.parametrize("choice", ["none", "auto"])
-def test_tools_are_offered_or_refused(chat, choice):
-    answer = answer_or_refusal("tools", lambda: chat(max_tokens=8, tools=[WEATHER], tool_choice=choice))
-    if answer:
-        message = answer.choices[0].message
-        assert message.content or (choice == "auto" and message.tool_calls)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("param", "settings"),
+    [
+        ("tools", {"tools": [WEATHER]}),
+        ("tools", {"tools": [WEATHER], "tool_choice": "required"}),
+        ("messages[0].content[1]", {"messages": [{"role": "user", "content": [{"type": "text", "text": "Look!"}, PICTURE]}]}),
+        ("response_format", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}}),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_by_name(chat, param, settings, stream):
+    with pytest.raises(BadRequestError) as refused:
+        chat(**settings, stream=stream)
+    assert (refused.value.param, refused.value.code) == (param, "unsupported_parameter")
+    assert refused.value.body["message"].startswith(f"'{param}' ")
 
 
 def test_errors_have_their_types(client, chat):

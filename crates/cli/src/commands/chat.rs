@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use og_types::{
-    ModelDescription, Tensor,
+    Computed, ModelDescription, Tensor,
     language::{self, Finish, Message, Prompt, Question, RelayedReply, Reply},
     tensor_json::{tensors_from_json, tensors_to_json},
 };
@@ -60,7 +60,7 @@ pub(crate) struct Chat {
     /// By how much tokens that were there already are made less probable; 1 for not at all.
     #[arg(long, default_value = "1")]
     repetition_penalty: Fixed,
-    /// Seed of the sampling; drawn at random if left out.
+    /// Seed of the sampling; drawn at random if left out, and not sent to another service.
     #[arg(long)]
     seed: Option<u64>,
     /// End the answer at this text; may be given several times.
@@ -198,13 +198,25 @@ impl Chat {
             stop: self.stop.clone(),
             ..Question::new(prompt)
         };
-        let seed = self.seed.unwrap_or_else(|| rand::rng().random());
+        let seed = self.seed(gateway).await?;
         let inputs = tensors_to_json(&question.to_tensors()?)?;
         let progress = output.progress("thinking");
         let answer = ask(gateway, &self.model, &inputs, seed).await?;
         drop(progress);
         let answered = Answered::settle(answer, gateway, &self.receipt, output).await?;
         Said::new(answered, seed)
+    }
+
+    /// The seed; for a model of another service 0, which stands for none, unless one was chosen.
+    async fn seed(&self, gateway: &Gateway) -> anyhow::Result<u64> {
+        if let Some(seed) = self.seed {
+            return Ok(seed);
+        }
+        let model = gateway.model(&self.model).await?;
+        Ok(match model.info.computed {
+            Computed::Relayed => 0,
+            Computed::Exact | Computed::Float => rand::rng().random(),
+        })
     }
 }
 

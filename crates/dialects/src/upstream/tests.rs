@@ -12,7 +12,7 @@ fn question() -> Question {
     }
 }
 
-fn body(service: Service, question: &Question) -> Result<Value, ApiError> {
+fn body(service: Service, question: &Question) -> Result<Value, Refusal> {
     let call = Call {
         question,
         model: "m",
@@ -222,7 +222,7 @@ fn what_the_system_says_first_is_said_together() {
     );
     for service in [Service::Anthropic, Service::Google] {
         let error = body(service, &turns("system")).unwrap_err();
-        assert_eq!(error.param.as_deref(), Some("messages[3].role"));
+        assert_eq!(error.input.as_deref(), Some("prompt[3].role"));
     }
 }
 

@@ -3,7 +3,10 @@
 use super::calls::CallForm;
 use crate::backend::RunError;
 use og_text::{GrammarError, GrammarSource, Tokenizer, check_schema};
-use og_types::language::{Format, Question, Tool, ToolChoice};
+use og_types::{
+    Refusal,
+    language::{Format, Question, Tool, ToolChoice},
+};
 use serde_json::{Value, json};
 
 /// The grammar that a question asks for; `None` if any text will do. `form` is how the model writes calls.
@@ -19,7 +22,7 @@ pub(super) fn constraint(
     if question.format != Format::Text && !offered.is_empty() {
         return Err(refused(
             "format",
-            "an answer that may call tools cannot have a format: ask for one of the two",
+            "cannot stand beside tools that the answer may call: ask for one of the two",
         ));
     }
     let must: Vec<&Tool> = match &question.tool_choice {
@@ -52,9 +55,14 @@ pub(super) fn offered(question: &Question) -> &[Tool] {
     }
 }
 
-/// A refusal of a setting.
+/// A refusal of a setting: `reason` goes on after its name.
 pub(super) fn refused(setting: &str, reason: impl std::fmt::Display) -> RunError {
-    RunError::Refused(format!("{setting}: {reason}"))
+    RunError::Refused(Refusal::of(setting, reason.to_string()))
+}
+
+/// Why a schema is refused.
+pub(super) fn cannot(error: &GrammarError) -> String {
+    format!("cannot be kept to: {error}")
 }
 
 /// One call, or one and more, of some tools.
@@ -92,7 +100,8 @@ fn calls(
             json!(tool.name),
             form.arguments()
         );
-        let schema = arguments(&tool.parameters).map_err(|error| refused("tools", error))?;
+        let schema =
+            arguments(&tool.parameters).map_err(|error| refused("tools", cannot(&error)))?;
         let head = literal(&head);
         grammar += &format!("{name}: {head} {name}_arguments \"}}\"\n");
         grammar += &format!("{name}_arguments: %json {schema}\n");

@@ -1,5 +1,6 @@
 //! A conversation as chat templates know it: OpenAI's objects, as `transformers` hands them over.
 
+use super::constraint::refused;
 use crate::backend::RunError;
 use og_text::Conversation;
 use og_types::language::{Message, Tool, ToolCall};
@@ -16,18 +17,24 @@ pub(super) fn conversation(
 ) -> Result<Conversation, RunError> {
     // A template that does not mention the role would drop it, or refuse it.
     let knows_developers = template.contains("developer");
-    let turn = |message| turn(message, knows_developers);
+    let turn = |(index, message)| turn(index, message, knows_developers);
     Ok(Conversation {
-        messages: messages.iter().map(turn).collect::<Result<_, _>>()?,
+        messages: messages
+            .iter()
+            .enumerate()
+            .map(turn)
+            .collect::<Result<_, _>>()?,
         tools: tools.iter().map(tool).collect(),
         add_generation_prompt: true,
         ..Conversation::default()
     })
 }
 
-fn turn(message: &Message, knows_developers: bool) -> Result<Value, RunError> {
+fn turn(index: usize, message: &Message, knows_developers: bool) -> Result<Value, RunError> {
     let content = message.content.as_text().ok_or_else(|| {
-        RunError::Refused("prompt: the model reads text, and no pictures".to_owned())
+        let part = message.content.picture().unwrap_or_default();
+        let path = format!("prompt[{index}].content[{part}]");
+        refused(&path, "is a picture, and the model reads text only")
     })?;
     let role = match message.role.as_str() {
         "developer" if !knows_developers => "system",
@@ -120,6 +127,9 @@ mod tests {
         let given = conversation("", &[message(vec![text("a"), text("b")])], &[]).unwrap();
         assert_eq!(given.messages[0]["content"], "ab");
         let refused = conversation("", &[message(vec![text("a"), picture])], &[]).unwrap_err();
-        assert!(matches!(refused, RunError::Refused(text) if text.contains("pictures")));
+        let RunError::Refused(refusal) = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!(refusal.input.as_deref(), Some("prompt[0].content[1]"));
     }
 }

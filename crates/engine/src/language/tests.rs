@@ -88,7 +88,7 @@ async fn answer(mark: &str, question: &Question) -> Result<Reply, RunError> {
 
 async fn refusal(mark: &str, question: &Question) -> String {
     match answer(mark, question).await {
-        Err(RunError::Refused(reason)) => reason,
+        Err(RunError::Refused(refusal)) => refusal.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -241,24 +241,24 @@ async fn an_answer_without_a_limit_ends() {
 async fn what_cannot_be_honoured_is_refused_by_name() {
     let unknown = refusal("", &asking(ToolChoice::Auto)).await;
     assert!(
-        unknown.starts_with("tools:") && unknown.contains("chat template"),
+        unknown.starts_with("'tools'") && unknown.contains("chat template"),
         "{unknown}"
     );
     let text = Question {
         prompt: Prompt::Text("Once".to_owned()),
         ..asking(ToolChoice::Auto)
     };
-    assert!(refusal("<tool_call>", &text).await.starts_with("tools:"));
+    assert!(refusal("<tool_call>", &text).await.starts_with("'tools'"));
     let both = Question {
         format: Format::JsonObject,
         ..asking(ToolChoice::Auto)
     };
-    assert!(refusal("<tool_call>", &both).await.starts_with("format:"));
+    assert!(refusal("<tool_call>", &both).await.starts_with("'format'"));
     let schema = Question {
         format: Format::JsonSchema(json!({ "$ref": "https://example/x" })),
         ..chat()
     };
-    assert!(refusal("", &schema).await.starts_with("format:"));
+    assert!(refusal("", &schema).await.starts_with("'format'"));
     let picture = Part::Image {
         url: "https://example/a.png".to_owned(),
         detail: None,
@@ -268,5 +268,9 @@ async fn what_cannot_be_honoured_is_refused_by_name() {
         ..Message::text("user", "")
     };
     let seen = Question::new(Prompt::Messages(vec![message]));
-    assert!(refusal("", &seen).await.starts_with("prompt:"));
+    assert!(
+        refusal("", &seen)
+            .await
+            .starts_with("'prompt[0].content[0]'")
+    );
 }

@@ -1,6 +1,6 @@
 //! A job whose answer comes in pieces.
 
-use super::{Nodes, Offers, PostError, RunError};
+use super::{Nodes, Offers, PostError, Rejection, RunError};
 use crate::{
     ask::{Gone, Pieces},
     check::ResultError,
@@ -77,8 +77,8 @@ impl Nodes {
             };
             self.failed(index, job, error.reason());
             last = match error {
-                PostError::Rejected { status, message } => {
-                    return Err(StreamError::Run(RunError::Rejected { status, message }));
+                PostError::Rejected(rejection) => {
+                    return Err(StreamError::Run(RunError::Rejected(rejection)));
                 }
                 PostError::Failed(reason) if begun => return Err(StreamError::BrokenOff(reason)),
                 PostError::Busy(reason) => RunError::Busy(reason),
@@ -158,9 +158,9 @@ fn has_begun(said: &Said) -> bool {
 impl From<&JobFailure> for PostError {
     fn from(failure: &JobFailure) -> Self {
         let message = excerpt(&failure.message);
-        let rejected = |status| Self::Rejected {
-            status,
-            message: message.clone(),
+        let rejected = |status| {
+            let input = failure.input.as_deref();
+            Self::Rejected(Rejection::new(status, &failure.message, input))
         };
         match failure.code.as_str() {
             "bad_request" | "bad_input" => rejected(StatusCode::BAD_REQUEST),

@@ -13,7 +13,7 @@ use axum::{
 use og_crypto::{NodeKey, commit_input, commit_output};
 use og_types::{
     Canonical as _, Computed, InferenceRequest, InferenceResponse, Job, JobEvent, JobFailure,
-    JobResult, ModelDescription, ModelId, ModelInfo, Opening, Record, count_elements,
+    JobResult, ModelDescription, ModelId, ModelInfo, Opening, Record, Refusal, count_elements,
     language::{self, Piece, Question, Reply, Said},
 };
 use serde_json::json;
@@ -37,6 +37,8 @@ pub(crate) enum Manner {
     Stalls,
     /// No piece, and a failure of this code.
     Fails(&'static str),
+    /// No piece, and a refusal of this input.
+    Refuses(&'static str),
 }
 
 /// A node that speaks.
@@ -128,10 +130,12 @@ async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {
         }
         Manner::BreaksOff | Manner::Stalls => (vec![hello()], None),
         Manner::Fails(code) => {
-            let failure = JobFailure {
-                code: (*code).to_owned(),
-                message: "the node says no".to_owned(),
-            };
+            let failure = JobFailure::new(code, "the node says no", None);
+            (vec![], Some(JobEvent::Failed(failure)))
+        }
+        Manner::Refuses(input) => {
+            let message = Refusal::of(*input, "is too much").to_string();
+            let failure = JobFailure::new("bad_input", &message, Some(input));
             (vec![], Some(JobEvent::Failed(failure)))
         }
     };

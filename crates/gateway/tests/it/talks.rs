@@ -275,6 +275,37 @@ async fn errors_have_the_status_and_the_shape_of_the_format() {
 }
 
 #[tokio::test]
+async fn what_a_model_refuses_is_called_as_the_client_calls_it() {
+    let setting = setting(&[Manner::Refuses("prompt[0].content[1]")]).await;
+    let text = json!({"model": "gpt-5", "prompt": "Hi"});
+    let item = json!({"model": "gpt-5", "input": "Hi"});
+    for (path, mut body, param) in [
+        (
+            "/v1/chat/completions",
+            greeting(&json!({})),
+            "messages[0].content[1]",
+        ),
+        ("/v1/completions", text, "prompt"),
+        ("/v1/responses", item, "input"),
+    ] {
+        for stream in [false, true] {
+            body["stream"] = json!(stream);
+            let response = setting.gateway.send(path, &body, &[]).await;
+            assert_eq!(response.status(), 400);
+            let error: Value = response.json().await.unwrap();
+            assert_eq!(error["error"]["param"], param, "{error}");
+            assert_eq!(error["error"]["code"], "unsupported_parameter");
+            let message = format!("'{param}' is too much");
+            assert_eq!(error["error"]["message"], message.as_str());
+        }
+    }
+    let body = greeting(&json!({"max_tokens": 9}));
+    let response = setting.gateway.send("/v1/messages", &body, &[]).await;
+    let error: Value = response.json().await.unwrap();
+    assert_eq!(error["error"]["message"], "'messages' is too much");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_ends_the_work_for_it() {
     let setting = setting(&[Manner::Stalls]).await;
     let body = greeting(&json!({"stream": true}));

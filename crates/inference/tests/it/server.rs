@@ -147,7 +147,12 @@ async fn failure(response: Response, status: StatusCode, code: &str) -> String {
     assert_eq!(response.status(), status);
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["error"]["code"], code, "{body}");
-    body["error"]["message"].as_str().unwrap().to_owned()
+    // A message names the input at fault, if there is one.
+    let message = body["error"]["message"].as_str().unwrap();
+    let input = body["error"]["input"].as_str().unwrap_or_default();
+    assert!(message.contains(input), "{body}");
+    assert_eq!(input.is_empty(), code != "bad_input", "{body}");
+    message.to_owned()
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use minicbor::Decoder;
 
 /// Most bytes of all events of one job: pieces are a few times as long as the result that they add up to.
 pub const MAX_JOB_EVENTS_BYTES: usize = 4 * MAX_RECEIPT_BYTES;
-/// Bytes of a call's or a tool's name, and of a failure's code.
+/// Bytes of a call's or a tool's name, of a failure's code, and of the name of its input.
 const MAX_NAME_BYTES: usize = 1024;
 /// Bytes of a failure's message.
 const MAX_MESSAGE_BYTES: usize = 4096;
@@ -30,20 +30,24 @@ pub struct JobFailure {
     pub code: String,
     /// What to do about it.
     pub message: String,
+    /// The input at fault, if it is one, as in [`Refusal::input`](crate::Refusal::input).
+    pub input: Option<String>,
 }
 
-canonical_struct!(JobFailure, max_bytes = MAX_NAME_BYTES + MAX_MESSAGE_BYTES + 16, {
+canonical_struct!(JobFailure, max_bytes = 2 * MAX_NAME_BYTES + MAX_MESSAGE_BYTES + 16, {
     code <= MAX_NAME_BYTES,
     message <= MAX_MESSAGE_BYTES,
+    input <= MAX_NAME_BYTES,
 });
 
 impl JobFailure {
-    /// A failure; a message that is too long is cut.
-    pub fn new(code: &str, message: &str) -> Self {
-        let end = message.floor_char_boundary(MAX_MESSAGE_BYTES);
+    /// A failure; what is too long is cut.
+    pub fn new(code: &str, message: &str, input: Option<&str>) -> Self {
+        let cut = |text: &str, most| text.split_at(text.floor_char_boundary(most)).0.to_owned();
         Self {
             code: code.to_owned(),
-            message: message.split_at(end).0.to_owned(),
+            message: cut(message, MAX_MESSAGE_BYTES),
+            input: input.map(|input| cut(input, MAX_NAME_BYTES)),
         }
     }
 }

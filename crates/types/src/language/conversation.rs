@@ -62,6 +62,14 @@ impl Content {
             Self::Parts(parts) => parts.iter().map(Part::as_text).collect(),
         }
     }
+
+    /// The place of the first picture among the parts.
+    pub fn picture(&self) -> Option<usize> {
+        match self {
+            Self::Text(_) => None,
+            Self::Parts(parts) => parts.iter().position(|part| part.as_text().is_none()),
+        }
+    }
 }
 
 /// A part of a turn.

@@ -98,7 +98,7 @@ fn a_jobs_events_are_read_to_their_end() {
     assert_eq!(said.logprobs[0].top[1].logprob, -70_000);
     let receipt = Receipt::from_bytes(&bytes("receipt.bin")).unwrap();
     assert_eq!(result.unwrap().record, receipt.record);
-    let failed = JobFailure::new("busy", "try again later");
+    let failed = JobFailure::new("bad_input", "'prompt[0]' is wrong", Some("prompt[0]"));
     assert_eq!(events("job_failed.bin"), [JobEvent::Failed(failed)]);
     // Kind 0 is text.
     let first = JobEvent::Piece(Piece::Text("Let me look.".to_owned()));

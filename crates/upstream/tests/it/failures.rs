@@ -124,12 +124,13 @@ async fn answers_have_bounds() {
 
 #[tokio::test]
 async fn a_refusal_says_whose_fault_it_is() {
-    let said = r#"{"error":{"message":"top_p is too large","type":"invalid_request_error"}}"#;
+    let said = r#"{"error":{"message":"too many turns","param":"messages[9].role"}}"#;
     let error = fails_whole(answer("400 Bad Request", "", said)).await;
-    assert!(
-        matches!(&error, AskError::Refused(text) if text.contains("top_p is too large")),
-        "{error}"
-    );
+    let AskError::Refused(refusal) = error else {
+        panic!("{error}");
+    };
+    assert!(refusal.reason.ends_with("too many turns"), "{refusal}");
+    assert_eq!(refusal.input.as_deref(), Some("prompt"));
     let error = fails_whole(answer("429 Too Many Requests", "", "")).await;
     assert!(matches!(error, AskError::Busy(_)), "{error}");
     for status in [

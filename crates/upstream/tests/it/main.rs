@@ -25,6 +25,9 @@ fn limits() -> Limits {
     }
 }
 
+/// The seed of a question whose client chose none.
+const NO_SEED: u64 = 0;
+
 /// A model at these servers, which speak as `service`.
 fn upstream(service: &str, hosts: &[&str]) -> Upstream {
     let urls: Vec<_> = hosts
@@ -46,7 +49,7 @@ fn question() -> Question {
 async fn streamed(upstream: &Upstream) -> (Vec<Piece>, Result<RelayedReply, AskError>) {
     let (sender, mut receiver) = mpsc::channel(100);
     let question = question();
-    let reply = upstream.ask(&question, 7, Some(&sender)).await;
+    let reply = upstream.ask(&question, NO_SEED, Some(&sender)).await;
     drop(sender);
     let mut pieces = vec![];
     while let Some(piece) = receiver.recv().await {
@@ -57,5 +60,5 @@ async fn streamed(upstream: &Upstream) -> (Vec<Piece>, Result<RelayedReply, AskE
 
 /// The answer to [`question`], whole.
 async fn whole(upstream: &Upstream) -> Result<RelayedReply, AskError> {
-    upstream.ask(&question(), 7, None).await
+    upstream.ask(&question(), NO_SEED, None).await
 }

@@ -61,7 +61,7 @@ async fn openai_answers_whole_and_streamed() {
     assert_eq!((reply.prompt_tokens, reply.tokens), (Some(10), Some(20)));
     let asked = server.seen.questions();
     assert_eq!(asked[0].line, "POST /v1/chat/completions");
-    assert_eq!(asked[0].body["seed"], 7);
+    assert!(asked[0].body.get("seed").is_none(), "{}", asked[0].body);
     assert_eq!(asked[0].body["max_completion_tokens"], 9);
     assert_eq!(
         asked[1].body["stream_options"],
@@ -140,13 +140,25 @@ async fn what_a_service_cannot_do_is_refused_before_anything_is_sent() {
         repetition_penalty: 2 * ONE,
         ..Question::new(Prompt::Messages(vec![Message::text("user", "Hello")]))
     };
-    for (question, name) in [(texts, "prompt"), (narrow, "repetition_penalty")] {
+    for (question, seed, name) in [
+        (texts, 0, "prompt"),
+        (narrow, 0, "repetition_penalty"),
+        (question(), 7, "seed"),
+    ] {
         let upstream = upstream("anthropic", &[&server.host]);
-        let error = upstream.ask(&question, 1, None).await.unwrap_err();
-        assert!(
-            matches!(&error, AskError::Refused(text) if text.contains(name)),
-            "{error}"
-        );
+        let error = upstream.ask(&question, seed, None).await.unwrap_err();
+        let AskError::Refused(refusal) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(refusal.input.as_deref(), Some(name));
     }
     assert!(server.seen.questions().is_empty());
+}
+
+#[tokio::test]
+async fn a_seed_that_was_chosen_is_sent() {
+    let server = plays(OPENAI, OPENAI_STREAM).await;
+    let upstream = upstream("openai", &[&server.host]);
+    upstream.ask(&question(), 7, None).await.unwrap();
+    assert_eq!(server.seen.questions()[0].body["seed"], 7);
 }

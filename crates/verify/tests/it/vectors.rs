@@ -133,7 +133,12 @@ fn job_events(receipt: &Receipt) -> Vec<u8> {
 }
 
 fn job_failed() -> Vec<u8> {
-    JobEvent::Failed(JobFailure::new("busy", "try again later")).to_bytes()
+    JobEvent::Failed(JobFailure::new(
+        "bad_input",
+        "'prompt[0]' is wrong",
+        Some("prompt[0]"),
+    ))
+    .to_bytes()
 }
 
 fn payload<T: Canonical + serde::Serialize>(

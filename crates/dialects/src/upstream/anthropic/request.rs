@@ -2,20 +2,22 @@
 
 use super::turns;
 use crate::{
-    ApiError,
     document::put,
     fraction,
     upstream::{Call, Sent},
 };
-use og_types::language::{Format, ONE, Prompt, Question, ToolChoice};
+use og_types::{
+    Refusal,
+    language::{Format, ONE, Prompt, Question, ToolChoice},
+};
 use serde_json::{Value, json};
 
 /// The request for a question.
-pub(in crate::upstream) fn request(call: &Call<'_>) -> Result<Sent, ApiError> {
+pub(in crate::upstream) fn request(call: &Call<'_>) -> Result<Sent, Refusal> {
     let question = call.question;
     let Prompt::Messages(messages) = &question.prompt else {
         let reason = "cannot go to this model's service: send a conversation";
-        return Err(ApiError::unsupported("prompt", reason));
+        return Err(Refusal::of("prompt", reason));
     };
     refuse(call)?;
     let (system, turns) = turns::turns(messages)?;
@@ -56,7 +58,7 @@ pub(in crate::upstream) fn request(call: &Call<'_>) -> Result<Sent, ApiError> {
 }
 
 /// What this service has no word for.
-fn refuse(call: &Call<'_>) -> Result<(), ApiError> {
+fn refuse(call: &Call<'_>) -> Result<(), Refusal> {
     let question = call.question;
     for (name, wanted) in [
         ("frequency_penalty", question.frequency_penalty != 0),
@@ -67,16 +69,16 @@ fn refuse(call: &Call<'_>) -> Result<(), ApiError> {
     ] {
         if wanted {
             let reason = "is nothing that this model's service knows: leave it out";
-            return Err(ApiError::unsupported(name, reason));
+            return Err(Refusal::of(name, reason));
         }
     }
     if question.temperature > ONE {
         let reason = "must be at most 1 for this model's service";
-        return Err(ApiError::unsupported("temperature", reason));
+        return Err(Refusal::of("temperature", reason));
     }
     if question.format == Format::JsonObject {
         let reason = "must have a schema for this model's service: send json_schema";
-        return Err(ApiError::unsupported("response_format", reason));
+        return Err(Refusal::of("format", reason));
     }
     Ok(())
 }

@@ -1,20 +1,23 @@
 //! Turns as Anthropic has them: what the system says stands apart, tools answer in the user's name.
 
-use crate::{ApiError, document::put, picture};
-use og_types::language::{Content, Message, Part, ToolCall};
+use crate::{document::put, picture};
+use og_types::{
+    Refusal,
+    language::{Content, Message, Part, ToolCall},
+};
 use serde_json::{Value, json};
 
 /// What the system says, and the other turns.
-pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>), ApiError> {
+pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>), Refusal> {
     let mut system = None;
     let mut turns = vec![];
     // Answers to calls of one turn go together into one.
     let mut results = vec![];
     for (index, message) in messages.iter().enumerate() {
-        let path = format!("messages[{index}]");
+        let path = format!("prompt[{index}]");
         if message.name.is_some() {
             let reason = "is nothing that this model's service knows: leave it out";
-            return Err(ApiError::unsupported(format!("{path}.name"), reason));
+            return Err(Refusal::of(format!("{path}.name"), reason));
         }
         if message.role == "tool" {
             results.push(result(&path, message)?);
@@ -38,7 +41,7 @@ pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>),
                 let reason = format!(
                     "is {role:?}: this model's service takes turns of the system only before all others"
                 );
-                return Err(ApiError::unsupported(format!("{path}.role"), reason));
+                return Err(Refusal::of(format!("{path}.role"), reason));
             }
         }
     }
@@ -52,14 +55,14 @@ fn flush(results: &mut Vec<Value>, turns: &mut Vec<Value>) {
     }
 }
 
-fn result(path: &str, message: &Message) -> Result<Value, ApiError> {
+fn result(path: &str, message: &Message) -> Result<Value, Refusal> {
     let id = message.tool_call_id.as_ref();
-    let id = id.ok_or_else(|| ApiError::missing(format!("{path}.tool_call_id")))?;
+    let id = id.ok_or_else(|| Refusal::of(format!("{path}.tool_call_id"), "is missing"))?;
     let content = content(path, &message.content)?;
     Ok(json!({"type": "tool_result", "tool_use_id": id, "content": content}))
 }
 
-fn assistant(path: &str, message: &Message) -> Result<Value, ApiError> {
+fn assistant(path: &str, message: &Message) -> Result<Value, Refusal> {
     if message.tool_calls.is_empty() {
         let content = content(path, &message.content)?;
         return Ok(json!({"role": "assistant", "content": content}));
@@ -81,16 +84,16 @@ fn blocks(content: Value) -> Vec<Value> {
     }
 }
 
-fn tool_use(path: &str, call: &ToolCall) -> Result<Value, ApiError> {
+fn tool_use(path: &str, call: &ToolCall) -> Result<Value, Refusal> {
     let input = serde_json::from_str(&call.arguments).ok();
     let input = input.filter(Value::is_object).ok_or_else(|| {
-        let path = format!("{path}.function.arguments");
-        ApiError::invalid(path, "must be the text of a JSON object")
+        let path = format!("{path}.arguments");
+        Refusal::of(path, "must be the text of a JSON object")
     })?;
     Ok(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}))
 }
 
-fn content(path: &str, content: &Content) -> Result<Value, ApiError> {
+fn content(path: &str, content: &Content) -> Result<Value, Refusal> {
     match content {
         Content::Text(text) => Ok(json!(text)),
         Content::Parts(parts) => {
@@ -102,17 +105,14 @@ fn content(path: &str, content: &Content) -> Result<Value, ApiError> {
     }
 }
 
-fn part(path: &str, part: &Part) -> Result<Value, ApiError> {
+fn part(path: &str, part: &Part) -> Result<Value, Refusal> {
     let (url, detail) = match part {
         Part::Text { text } => return Ok(json!({"type": "text", "text": text})),
         Part::Image { url, detail } => (url, detail),
     };
     if detail.as_ref().is_some_and(|detail| detail != "auto") {
         let reason = "is nothing that this model's service knows: send auto";
-        return Err(ApiError::unsupported(
-            format!("{path}.image_url.detail"),
-            reason,
-        ));
+        return Err(Refusal::of(format!("{path}.detail"), reason));
     }
     let mut source = json!({"type": "url", "url": url});
     if let Some((kind, data)) = picture::held(url) {
@@ -120,7 +120,7 @@ fn part(path: &str, part: &Part) -> Result<Value, ApiError> {
         put(&mut source, "data", data);
     } else if url.starts_with("data:") {
         let reason = "must hold the picture in base64";
-        return Err(ApiError::invalid(format!("{path}.image_url.url"), reason));
+        return Err(Refusal::of(format!("{path}.url"), reason));
     }
     Ok(json!({"type": "image", "source": source}))
 }

@@ -2,20 +2,22 @@
 
 use super::turns;
 use crate::{
-    ApiError,
     document::put,
     fraction,
     upstream::{Call, Sent},
 };
-use og_types::language::{Format, ONE, Prompt, Question, ToolChoice};
+use og_types::{
+    Refusal,
+    language::{Format, ONE, Prompt, Question, ToolChoice},
+};
 use serde_json::{Value, json};
 
 /// The request for a question.
-pub(in crate::upstream) fn request(call: &Call<'_>) -> Result<Sent, ApiError> {
+pub(in crate::upstream) fn request(call: &Call<'_>) -> Result<Sent, Refusal> {
     let question = call.question;
     let Prompt::Messages(messages) = &question.prompt else {
         let reason = "cannot go to this model's service: send a conversation";
-        return Err(ApiError::unsupported("prompt", reason));
+        return Err(Refusal::of("prompt", reason));
     };
     refuse(question)?;
     let (system, contents) = turns::turns(messages)?;
@@ -36,14 +38,14 @@ pub(in crate::upstream) fn request(call: &Call<'_>) -> Result<Sent, ApiError> {
 }
 
 /// What this service has no word for.
-fn refuse(question: &Question) -> Result<(), ApiError> {
+fn refuse(question: &Question) -> Result<(), Refusal> {
     if question.repetition_penalty != ONE {
         let reason = "is nothing that this model's service knows: send 'frequency_penalty'";
-        return Err(ApiError::unsupported("repetition_penalty", reason));
+        return Err(Refusal::of("repetition_penalty", reason));
     }
     if !question.tools.is_empty() && !question.parallel_tool_calls {
         let reason = "is always true for this model's service: leave it out";
-        return Err(ApiError::unsupported("parallel_tool_calls", reason));
+        return Err(Refusal::of("parallel_tool_calls", reason));
     }
     Ok(())
 }

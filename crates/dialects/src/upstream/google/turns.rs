@@ -1,20 +1,23 @@
 //! Turns as Google has them: what the system says stands apart, tools answer by name in the user's turn.
 
-use crate::{ApiError, document::put, picture};
-use og_types::language::{Content, Message, Part, ToolCall};
+use crate::{document::put, picture};
+use og_types::{
+    Refusal,
+    language::{Content, Message, Part, ToolCall},
+};
 use serde_json::{Value, json};
 
 /// What stands for the thoughts before a call that nobody kept: `skip_thought_signature_validator`, in base64.
 const NO_THOUGHTS: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
 
 /// What the system says, and the other turns.
-pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>), ApiError> {
+pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>), Refusal> {
     let mut system = vec![];
     let mut turns = vec![];
     // Answers to calls of one turn go together into one.
     let mut results = vec![];
     for (index, message) in messages.iter().enumerate() {
-        let path = format!("messages[{index}]");
+        let path = format!("prompt[{index}]");
         if message.role == "tool" {
             let before = messages.iter().take(index);
             results.push(result(&path, message, before)?);
@@ -22,7 +25,7 @@ pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>),
         }
         if message.name.is_some() {
             let reason = "is nothing that this model's service knows: leave it out";
-            return Err(ApiError::unsupported(format!("{path}.name"), reason));
+            return Err(Refusal::of(format!("{path}.name"), reason));
         }
         flush(&mut results, &mut turns);
         let mut parts = parts(&path, &message.content)?;
@@ -40,7 +43,7 @@ pub(super) fn turns(messages: &[Message]) -> Result<(Option<Value>, Vec<Value>),
                 let reason = format!(
                     "is {role:?}: this model's service takes turns of the system only before all others"
                 );
-                return Err(ApiError::unsupported(format!("{path}.role"), reason));
+                return Err(Refusal::of(format!("{path}.role"), reason));
             }
         }
     }
@@ -60,27 +63,27 @@ fn result<'a>(
     path: &str,
     message: &'a Message,
     before: impl DoubleEndedIterator<Item = &'a Message>,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Refusal> {
     let mut calls = before.rev().flat_map(|turn| &turn.tool_calls);
     let id = message.tool_call_id.as_ref();
     let called = id.and_then(|id| calls.find(|call| call.id == *id));
     let name = called.map(|call| &call.name).or(message.name.as_ref());
     let name = name.ok_or_else(|| {
         let reason = "must be the id of a call in a turn before";
-        ApiError::invalid(format!("{path}.tool_call_id"), reason)
+        Refusal::of(format!("{path}.tool_call_id"), reason)
     })?;
     let text = message.content.as_text().ok_or_else(|| {
         let reason = "must be text for this model's service";
-        ApiError::unsupported(format!("{path}.content"), reason)
+        Refusal::of(format!("{path}.content"), reason)
     })?;
     Ok(json!({"functionResponse": {"name": name, "response": {"output": text}}}))
 }
 
-fn call(path: &str, call: &ToolCall, first: bool) -> Result<Value, ApiError> {
+fn call(path: &str, call: &ToolCall, first: bool) -> Result<Value, Refusal> {
     let arguments = serde_json::from_str(&call.arguments).ok();
     let arguments = arguments.filter(Value::is_object).ok_or_else(|| {
-        let path = format!("{path}.function.arguments");
-        ApiError::invalid(path, "must be the text of a JSON object")
+        let path = format!("{path}.arguments");
+        Refusal::of(path, "must be the text of a JSON object")
     })?;
     let mut part = json!({"functionCall": {"name": call.name, "args": arguments}});
     if first {
@@ -89,7 +92,7 @@ fn call(path: &str, call: &ToolCall, first: bool) -> Result<Value, ApiError> {
     Ok(part)
 }
 
-fn parts(path: &str, content: &Content) -> Result<Vec<Value>, ApiError> {
+fn parts(path: &str, content: &Content) -> Result<Vec<Value>, Refusal> {
     match content {
         // A part without anything is refused.
         Content::Text(text) if text.is_empty() => Ok(vec![]),
@@ -103,21 +106,18 @@ fn parts(path: &str, content: &Content) -> Result<Vec<Value>, ApiError> {
     }
 }
 
-fn part(path: &str, part: &Part) -> Result<Value, ApiError> {
+fn part(path: &str, part: &Part) -> Result<Value, Refusal> {
     let (url, detail) = match part {
         Part::Text { text } => return Ok(json!({"text": text})),
         Part::Image { url, detail } => (url, detail),
     };
     if detail.as_ref().is_some_and(|detail| detail != "auto") {
         let reason = "is nothing that this model's service knows: send auto";
-        return Err(ApiError::unsupported(
-            format!("{path}.image_url.detail"),
-            reason,
-        ));
+        return Err(Refusal::of(format!("{path}.detail"), reason));
     }
     let (kind, data) = picture::held(url).ok_or_else(|| {
         let reason = "must hold the picture for this model's service: data:image/png;base64,...";
-        ApiError::unsupported(format!("{path}.image_url.url"), reason)
+        Refusal::of(format!("{path}.url"), reason)
     })?;
     Ok(json!({"inlineData": {"mimeType": kind, "data": data}}))
 }

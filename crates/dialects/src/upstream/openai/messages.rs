@@ -1,15 +1,18 @@
 //! Turns and tools as OpenAI's API has them.
 
-use crate::{ApiError, document::put};
-use og_types::language::{Content, Message, Part, Tool, ToolCall, ToolChoice};
+use crate::document::put;
+use og_types::{
+    Refusal,
+    language::{Content, Message, Part, Tool, ToolCall, ToolChoice},
+};
 use serde_json::{Value, json};
 
 /// The turns. A tool's answer must say which call it answers.
-pub(super) fn messages(messages: &[Message]) -> Result<Vec<Value>, ApiError> {
+pub(super) fn messages(messages: &[Message]) -> Result<Vec<Value>, Refusal> {
     messages.iter().enumerate().map(message).collect()
 }
 
-fn message((index, message): (usize, &Message)) -> Result<Value, ApiError> {
+fn message((index, message): (usize, &Message)) -> Result<Value, Refusal> {
     let mut turn = json!({"role": message.role});
     let silent = matches!(&message.content, Content::Text(text) if text.is_empty());
     if !silent || message.tool_calls.is_empty() {
@@ -25,8 +28,8 @@ fn message((index, message): (usize, &Message)) -> Result<Value, ApiError> {
     match &message.tool_call_id {
         Some(id) => put(&mut turn, "tool_call_id", id.as_str()),
         None if message.role == "tool" => {
-            let path = format!("messages[{index}].tool_call_id");
-            return Err(ApiError::missing(path));
+            let path = format!("prompt[{index}].tool_call_id");
+            return Err(Refusal::of(path, "is missing"));
         }
         None => {}
     }

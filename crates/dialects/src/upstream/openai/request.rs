@@ -2,16 +2,18 @@
 
 use super::messages;
 use crate::{
-    ApiError,
     document::put,
     fraction,
     upstream::{Call, Sent, Service},
 };
-use og_types::language::{Format, Message, ONE, Prompt, Question};
+use og_types::{
+    Refusal,
+    language::{Format, Message, ONE, Prompt, Question},
+};
 use serde_json::{Value, json};
 
 /// The request for a question.
-pub(in crate::upstream) fn request(service: Service, call: &Call<'_>) -> Result<Sent, ApiError> {
+pub(in crate::upstream) fn request(service: Service, call: &Call<'_>) -> Result<Sent, Refusal> {
     let mut body = json!({"model": call.model});
     let path = match &call.question.prompt {
         Prompt::Messages(turns) => {
@@ -46,7 +48,7 @@ fn chat(
     call: &Call<'_>,
     turns: &[Message],
     body: &mut Value,
-) -> Result<(), ApiError> {
+) -> Result<(), Refusal> {
     let question = call.question;
     put(body, "messages", messages::messages(turns)?);
     if let Some(most) = question.max_tokens {
@@ -85,15 +87,15 @@ fn chat(
     Ok(())
 }
 
-fn completion(call: &Call<'_>, text: &str, body: &mut Value) -> Result<(), ApiError> {
+fn completion(call: &Call<'_>, text: &str, body: &mut Value) -> Result<(), Refusal> {
     let question = call.question;
     if question.format != Format::Text {
         let reason = "needs a conversation: this service's completions are text";
-        return Err(ApiError::unsupported("response_format", reason));
+        return Err(Refusal::of("format", reason));
     }
     if !question.tools.is_empty() {
         let reason = "needs a conversation: this service's completions call none";
-        return Err(ApiError::unsupported("tools", reason));
+        return Err(Refusal::of("tools", reason));
     }
     put(body, "prompt", text);
     // It would be 16.
@@ -109,7 +111,7 @@ fn completion(call: &Call<'_>, text: &str, body: &mut Value) -> Result<(), ApiEr
 }
 
 /// How tokens are chosen. What vLLM and llama-server do when nothing is said depends on the model and their settings.
-fn sampling(service: Service, question: &Question, body: &mut Value) -> Result<(), ApiError> {
+fn sampling(service: Service, question: &Question, body: &mut Value) -> Result<(), Refusal> {
     let says_all = matches!(service, Service::Vllm | Service::LlamaServer);
     let mut fraction = |name: &str, value: i64, default: i64| {
         if says_all || value != default {
@@ -142,11 +144,11 @@ fn sampling(service: Service, question: &Question, body: &mut Value) -> Result<(
         }
         _ if question.top_k != 0 => {
             let reason = "is nothing that this model's service knows: leave it out";
-            return Err(ApiError::unsupported("top_k", reason));
+            return Err(Refusal::of("top_k", reason));
         }
         _ if question.repetition_penalty != ONE => {
             let reason = "is nothing that this model's service knows: send 'frequency_penalty'";
-            return Err(ApiError::unsupported("repetition_penalty", reason));
+            return Err(Refusal::of("repetition_penalty", reason));
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! Events in any portions, and bytes that are none.
 
 use super::*;
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, option, prelude::*};
 
 fn alternative() -> impl Strategy<Value = Alternative> {
     (vec(any::<u8>(), 0..5), any::<i64>())
@@ -22,8 +22,14 @@ fn piece() -> impl Strategy<Value = Piece> {
 }
 
 fn events() -> impl Strategy<Value = Vec<JobEvent>> {
-    (vec(piece(), 0..12), "[a-z_]{1,20}", ".{0,99}").prop_map(|(pieces, code, message)| {
-        let last = JobEvent::Failed(JobFailure { code, message });
+    let failure = ("[a-z_]{1,20}", ".{0,99}", option::of(".{0,30}"));
+    let failure = failure.prop_map(|(code, message, input)| JobFailure {
+        code,
+        message,
+        input,
+    });
+    (vec(piece(), 0..12), failure).prop_map(|(pieces, failure)| {
+        let last = JobEvent::Failed(failure);
         pieces
             .into_iter()
             .map(JobEvent::Piece)
