@@ -227,7 +227,7 @@ pub fn refused(host: &str, status: u16, body: &[u8]) -> ApiError {
     }
 }
 
-/// The input of a question that is at fault, where a service names the parameter as OpenAI does.
+/// The input that is at fault, where a service names the parameter as OpenAI does.
 fn input(document: &Value) -> Option<String> {
     let parameter = document.pointer("/error/param")?.as_str()?;
     let name = parameter.split(['.', '[']).next()?;
@@ -236,7 +236,9 @@ fn input(document: &Value) -> Option<String> {
         "response_format" => "format",
         "max_completion_tokens" => "max_tokens",
         "top_logprobs" => "logprobs",
-        "frequency_penalty"
+        "dimensions"
+        | "frequency_penalty"
+        | "input"
         | "logprobs"
         | "max_tokens"
         | "parallel_tool_calls"
@@ -276,7 +278,7 @@ fn bare(document: &Value) -> Option<String> {
 }
 
 /// The name of a model, as a service says it.
-fn model(name: Option<String>) -> String {
+pub(crate) fn model(name: Option<String>) -> String {
     name.map(|name| cut(&name, MAX_MODEL)).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Language models of another service: it is asked, and its answer passed on.
+//! Models of another service, which answer questions or make vectors of texts: it is asked, and its answer passed on.
 //!
 //! Such a model is a small file that says whom to ask (`docs/formats/model.md`); keys for it are the node's, not the file's.
 
@@ -7,7 +7,8 @@ use crate::{
     language::question,
 };
 use og_types::{
-    Computed, ModelDescription, Tensor,
+    Computed, ModelDescription, Refusal, Tensor,
+    embedding::{self, Texts},
     language::{self, Question, RelayedReply},
 };
 use og_upstream::{AskError, Limits, Upstream, UpstreamError, UpstreamKeys};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// How a file of such a model begins.
 pub(crate) const MAGIC: [u8; 8] = *b"[relay]\n";
 
-/// A language model that another service runs.
+/// A model that another service runs.
 #[derive(Debug)]
 pub struct Relay {
     upstream: Upstream,
@@ -29,9 +30,13 @@ impl Relay {
     /// # Errors
     /// [`UpstreamError`] if the file is malformed, or a host's key would travel unencrypted.
     pub fn new(file: &str, keys: &UpstreamKeys) -> Result<Self, UpstreamError> {
+        let upstream = Upstream::new(file, keys, Limits::default())?;
         Ok(Self {
-            upstream: Upstream::new(file, keys, Limits::default())?,
-            description: language::relayed_description(),
+            description: match upstream.embeds() {
+                true => embedding::relayed_description(),
+                false => language::relayed_description(),
+            },
+            upstream,
         })
     }
 
@@ -46,11 +51,16 @@ impl Relay {
         pieces: Pieces,
     ) -> Result<RelayedReply, RunError> {
         let reply = self.upstream.ask(question, seed, pieces.sender()).await;
-        reply.map_err(|error| match error {
-            AskError::Refused(refusal) => RunError::Refused(refusal),
-            AskError::Busy(reason) => RunError::Busy(reason),
-            AskError::Failed(reason) => RunError::Model(reason),
-        })
+        reply.map_err(failed)
+    }
+
+    /// The vectors of the texts in `inputs`, as the service gives them.
+    async fn embed(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let texts = Texts::from_tensors(inputs).map_err(Refusal::from)?;
+        let vectors = self.upstream.embed(&texts).await.map_err(failed)?;
+        vectors
+            .to_tensors()
+            .map_err(|error| RunError::Model(error.to_string()))
     }
 }
 
@@ -65,6 +75,10 @@ impl Backend for Relay {
 
     fn run(self: Arc<Self>, inputs: Vec<Tensor>, seed: u64, pieces: Pieces) -> Run {
         Box::pin(async move {
+            if self.upstream.embeds() {
+                self.description.check_inputs(&inputs)?;
+                return self.embed(&inputs).await;
+            }
             let question = question(&self.description, &inputs)?;
             drop(inputs);
             let reply = self.answer(&question, seed, pieces).await?;
@@ -72,6 +86,14 @@ impl Backend for Relay {
                 .to_tensors()
                 .map_err(|error| RunError::Model(error.to_string()))
         })
+    }
+}
+
+fn failed(error: AskError) -> RunError {
+    match error {
+        AskError::Refused(refusal) => RunError::Refused(refusal),
+        AskError::Busy(reason) => RunError::Busy(reason),
+        AskError::Failed(reason) => RunError::Model(reason),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     config::{BODY_TIMEOUT, MAX_BODY_BYTES},
     dialect::Dialect,
+    embed::embed,
     error::{ApiError, ErrorBody},
     identity::{
         __path_health, __path_ohttp_config, __path_signing_key, health, ohttp_config, signing_key,
@@ -111,6 +112,7 @@ fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(chat))
         .routes(routes!(completions))
         .routes(routes!(responses))
+        .routes(routes!(embeddings))
         .routes(routes!(messages))
         .routes(routes!(sealed))
         .routes(routes!(ohttp_config))
@@ -349,6 +351,23 @@ async fn responses(
     request: Request,
 ) -> Response {
     talk(shared, visit, Dialect::Responses, request).await
+}
+
+/// Make vectors of texts, as OpenAI's API does.
+#[utoipa::path(
+    post, path = "/v1/embeddings", request_body = Object,
+    responses(
+        (status = 200, description = "OpenAI's list of `embedding`, with `og_receipt` beside.", body = Object),
+        (status = "4XX", description = "The request cannot be answered; `param` says where.", body = ErrorBody),
+        (status = "5XX", description = "No node gave a sound answer.", body = ErrorBody),
+    )
+)]
+async fn embeddings(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    embed(shared, visit, request).await
 }
 
 /// Go on with a conversation, as Anthropic's API does.

@@ -9,7 +9,7 @@ use crate::{
 use alloy_primitives::Address;
 use og_dialects::{ApiError, Fault};
 use og_types::{
-    Amount, Canonical as _, InferenceRequest, Job, ModelInfo, RequestId, Tier,
+    Amount, Canonical as _, InferenceRequest, Job, ModelInfo, RequestId, Tier, embedding,
     language::{self, Piece, Question},
     limits::MAX_PAYLOAD_BYTES,
 };
@@ -72,14 +72,58 @@ impl Pieces {
     }
 }
 
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// It answers questions.
+    Language,
+    /// It makes vectors of texts.
+    Embeddings,
+    /// It takes tensors of its own.
+    Tensors,
+}
+
+impl Task {
+    /// The task of a model: what it takes says so.
+    pub(crate) fn of(model: &ModelInfo) -> Self {
+        let inputs = &model.description.inputs;
+        if *inputs == language::description().inputs {
+            Self::Language
+        } else if *inputs == embedding::relayed_description().inputs {
+            Self::Embeddings
+        } else {
+            Self::Tensors
+        }
+    }
+
+    /// As `GET /v1/models` says it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Language => "language",
+            Self::Embeddings => "embeddings",
+            Self::Tensors => "tensors",
+        }
+    }
+
+    /// The paths that take such a model, for people.
+    const fn paths(self) -> &'static str {
+        match self {
+            Self::Language => "conversations and texts: ask it with POST /v1/chat/completions",
+            Self::Embeddings => "embeddings: ask it with POST /v1/embeddings",
+            Self::Tensors => "tensors: ask it with POST /v1/infer",
+        }
+    }
+}
+
 impl Service {
-    /// The language model that a client means by `name`.
+    /// The model that a client means by `name`, which must be one for this task.
     ///
     /// # Errors
     /// [`ApiError`] if no node answers, or none has such a model.
-    pub(crate) async fn language_model(
+    pub(crate) async fn model(
         &self,
         name: &str,
+        task: Task,
     ) -> Result<(Arc<Offers>, ModelInfo), ApiError> {
         let offers = self.nodes.offers().await;
         if offers.answering() == 0 {
@@ -97,9 +141,10 @@ impl Service {
                 "no node offers the model {name:?}: GET /v1/models lists those that are offered"
             ))
         })?;
-        if model.description.inputs != language::description().inputs {
+        if Task::of(&model) != task {
             return Err(missing(format!(
-                "{name:?} is no language model: ask it with POST /v1/infer"
+                "{name:?} is for {}",
+                Task::of(&model).paths()
             )));
         }
         Ok((Arc::new(offers), model))
@@ -182,7 +227,11 @@ fn request(model: &ModelInfo, question: &Question) -> Result<InferenceRequest, A
     })
 }
 
-fn job(request: &InferenceRequest, seed: u64) -> Result<Job, ApiError> {
+/// A job that nobody pays for.
+///
+/// # Errors
+/// [`ApiError`] if the request is too large.
+pub(crate) fn job(request: &InferenceRequest, seed: u64) -> Result<Job, ApiError> {
     let bytes = request.to_bytes();
     if bytes.len() > MAX_PAYLOAD_BYTES {
         let reason = format!(
@@ -204,7 +253,18 @@ fn job(request: &InferenceRequest, seed: u64) -> Result<Job, ApiError> {
 
 fn stream_error(error: StreamError, call: fn(&str) -> String) -> ApiError {
     match error {
-        StreamError::Run(RunError::Rejected(rejection)) => {
+        StreamError::Run(error) => run_error(error, call),
+        StreamError::BrokenOff(reason) => {
+            ApiError::new(Fault::Upstream, format!("the answer broke off: {reason}"))
+        }
+        StreamError::Gone => ApiError::new(Fault::Internal, "the client has left"),
+    }
+}
+
+/// What the client is told if no node answers. `call` says what the client calls an input.
+pub(crate) fn run_error(error: RunError, call: fn(&str) -> String) -> ApiError {
+    match error {
+        RunError::Rejected(rejection) => {
             let fault = match rejection.status.as_u16() {
                 413 => Fault::TooLarge,
                 _ => Fault::Request,
@@ -216,14 +276,10 @@ fn stream_error(error: StreamError, call: fn(&str) -> String) -> ApiError {
                 ..ApiError::new(fault, message)
             }
         }
-        StreamError::Run(RunError::Busy(reason)) => ApiError::new(Fault::TooMany, reason),
-        StreamError::Run(RunError::NoneAnswered(reason)) => ApiError::new(
+        RunError::Busy(reason) => ApiError::new(Fault::TooMany, reason),
+        RunError::NoneAnswered(reason) => ApiError::new(
             Fault::Upstream,
             format!("no node gave an answer that can be passed on; the last one: {reason}"),
         ),
-        StreamError::BrokenOff(reason) => {
-            ApiError::new(Fault::Upstream, format!("the answer broke off: {reason}"))
-        }
-        StreamError::Gone => ApiError::new(Fault::Internal, "the client has left"),
     }
 }

@@ -9,7 +9,7 @@ use og_opengradient::{
     hash, tool_calls_output,
 };
 use og_types::{
-    Canonical as _,
+    Canonical as _, JobResult,
     language::{Finish, Said},
 };
 use serde::{Deserialize, de::IgnoredAny};
@@ -27,13 +27,9 @@ pub(crate) fn extra(
     signing: Option<(&GatewayIdentity, B256)>,
     done: &[Answered],
 ) -> Result<Extra, ApiError> {
-    let mut extra = Map::new();
-    let receipts: Vec<_> = done.iter().map(receipt).collect();
-    let receipt = match <[Value; 1]>::try_from(receipts) {
-        Ok([only]) => only,
-        Err(several) => Value::Array(several),
-    };
-    extra.insert("og_receipt".to_owned(), receipt);
+    let answers = done.iter();
+    let mut extra =
+        receipts(answers.map(|choice| (&choice.result, choice.relayed_from.as_deref())));
     if let (Some((identity, request_hash)), [only]) = (signing, done) {
         let output_hash = hash::output_hash(&output(&only.said));
         let fields = identity
@@ -47,9 +43,23 @@ pub(crate) fn extra(
     Ok(extra)
 }
 
-/// Where the receipt of a choice will be, and what is known until then.
-fn receipt(choice: &Answered) -> Value {
-    let signed = &choice.result.record;
+/// Where the receipts of answers will be; each is given with the host that it is from, if it is relayed.
+pub(crate) fn receipts<'a>(
+    answers: impl IntoIterator<Item = (&'a JobResult, Option<&'a str>)>,
+) -> Extra {
+    let receipts = answers
+        .into_iter()
+        .map(|(result, host)| receipt(result, host));
+    let receipt = match <[Value; 1]>::try_from(receipts.collect::<Vec<_>>()) {
+        Ok([only]) => only,
+        Err(several) => Value::Array(several),
+    };
+    Map::from_iter([("og_receipt".to_owned(), receipt)])
+}
+
+/// Where a receipt will be, and what is known until then.
+fn receipt(result: &JobResult, relayed_from: Option<&str>) -> Value {
+    let signed = &result.record;
     let record = &signed.record;
     let mut receipt = json!({
         "request_id": record.request_id,
@@ -61,7 +71,7 @@ fn receipt(choice: &Answered) -> Value {
         "seed": record.seed,
         "record": hex::encode_prefixed(signed.to_bytes()),
     });
-    if let (Some(host), Some(fields)) = (&choice.relayed_from, receipt.as_object_mut()) {
+    if let (Some(host), Some(fields)) = (relayed_from, receipt.as_object_mut()) {
         fields.insert("relayed_from".to_owned(), json!(host));
     }
     receipt

@@ -15,6 +15,7 @@ mod chain;
 mod check;
 pub mod config;
 mod dialect;
+mod embed;
 mod error;
 mod extra;
 mod http;

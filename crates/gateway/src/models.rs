@@ -1,5 +1,6 @@
 //! Models as the gateway lists them.
 
+use crate::ask::Task;
 use og_types::{Computed, ModelId, ModelInfo, TensorDescription};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,6 +31,9 @@ pub(crate) struct OfferedModel {
     /// How it computes its answers: `exact`, `float` or `relayed`.
     #[schema(value_type = String)]
     pub computed: Computed,
+    /// What it is for: `language` (`/v1/chat/completions` and its like), `embeddings` (`/v1/embeddings`) or `tensors`
+    /// (`/v1/infer`, which takes all of them).
+    pub task: &'static str,
     /// What it takes.
     pub inputs: Vec<OfferedTensor>,
     /// What it gives.
@@ -60,6 +64,7 @@ impl OfferedModel {
             owned_by: "og",
             hash: info.id,
             computed: info.computed,
+            task: Task::of(info).name(),
             inputs: tensors(&info.description.inputs),
             outputs: tensors(&info.description.outputs),
             nodes,

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Shared, read_body},
-    ask::{Asking, Event},
+    ask::{Asking, Event, Task},
     dialect::{Dialect, Wanted, style},
     error::ApiError as HttpError,
     extra::{Extra, extra, signed_request},
@@ -24,7 +24,7 @@ use axum::{
 use futures::stream;
 use og_dialects::{ApiError, Fault, Head, Usage};
 use og_http::Place;
-use og_types::{Canonical as _, Computed, ModelInfo, language::Said};
+use og_types::{Canonical as _, Computed, JobResult, ModelInfo, SignedRecord, language::Said};
 use serde_json::Value;
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::mpsc;
@@ -79,6 +79,22 @@ pub(crate) struct Whole {
     pub(crate) body: Value,
     /// The record, and where its receipt will be, if there is one choice.
     record: Option<(String, String)>,
+}
+
+impl Whole {
+    /// An answer with one record.
+    pub(crate) fn of(body: Value, result: &JobResult) -> Self {
+        Self {
+            body,
+            record: Some(told(&result.record)),
+        }
+    }
+}
+
+/// What headers say of a record: its bytes, and where its receipt will be.
+fn told(record: &SignedRecord) -> (String, String) {
+    let receipt = format!("/v1/receipts/{}", record.record.request_id);
+    (hex::encode(record.to_bytes()), receipt)
 }
 
 impl IntoResponse for Whole {
@@ -143,7 +159,7 @@ impl Talk {
         place: Place,
     ) -> Result<Self, ApiError> {
         visit.read(body.len());
-        let (offers, model) = shared.service.language_model(wanted.model()).await?;
+        let (offers, model) = shared.service.model(wanted.model(), Task::Language).await?;
         visit.asks(&model)?;
         let questions = wanted.questions();
         let is_signed = shared.identity.is_some() && questions.len() == 1;
@@ -253,11 +269,8 @@ impl Talk {
         self.visit.took(usage);
         let signing = self.shared.identity.as_ref().zip(self.request_hash);
         let extra = extra(signing, &done)?;
-        let record = <&[Answered; 1]>::try_from(&done[..]).ok().map(|[only]| {
-            let record = &only.result.record;
-            let receipt = format!("/v1/receipts/{}", record.record.request_id);
-            (hex::encode(record.to_bytes()), receipt)
-        });
+        let only = <&[Answered; 1]>::try_from(&done[..]).ok();
+        let record = only.map(|[only]| told(&only.result.record));
         Ok(Complete {
             said: done.into_iter().map(|choice| choice.said).collect(),
             usage,

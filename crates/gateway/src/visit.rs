@@ -29,11 +29,12 @@ use std::{
 };
 
 /// The paths that ask a model: they need a key where keys are needed.
-const ASKING: [&str; 6] = [
+const ASKING: [&str; 7] = [
     "/v1/infer",
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
+    "/v1/embeddings",
     "/v1/messages",
     "/v1/ohttp",
 ];

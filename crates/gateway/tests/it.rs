@@ -6,6 +6,8 @@ mod answers;
 mod bad_requests;
 #[path = "it/description.rs"]
 mod description;
+#[path = "it/embeddings.rs"]
+mod embeddings;
 #[path = "it/fates.rs"]
 mod fates;
 #[path = "it/limits.rs"]

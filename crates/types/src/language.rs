@@ -9,7 +9,7 @@ mod question;
 mod relayed;
 mod reply;
 mod said;
-mod tensors;
+pub(crate) mod tensors;
 
 pub use conversation::{Content, Message, Part, Prompt, Tool, ToolCall, ToolChoice};
 pub use question::{

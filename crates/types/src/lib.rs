@@ -4,7 +4,7 @@
 //! canonical encoding (CBOR, deterministic, bounded; see [`cbor`]). Nothing here hashes, signs
 //! or judges: that is `og-crypto` and the laws above it.
 //!
-//! Reading order: [`ids`], [`tensor`], [`model`], [`language`], [`refusal`], [`record`], [`header`], [`receipt`], [`genesis`],
+//! Reading order: [`ids`], [`tensor`], [`model`], [`language`], [`embedding`], [`refusal`], [`record`], [`header`], [`receipt`], [`genesis`],
 //! [`limits`], and [`cbor`] for how all of them become bytes.
 
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@
 
 #[macro_use]
 pub mod cbor;
+pub mod embedding;
 pub mod genesis;
 pub mod header;
 pub mod ids;

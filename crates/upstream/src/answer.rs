@@ -4,7 +4,10 @@ use crate::{AskError, Limits, error::Failure, error::Fault};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::{Response, body::Incoming};
-use og_dialects::upstream::{Answered, Service};
+use og_dialects::{
+    openai::embeddings::{self, Embedded},
+    upstream::{Answered, Service},
+};
 use og_types::language::{Piece, Said};
 use std::time::Duration;
 use tokio::{
@@ -61,16 +64,43 @@ impl Reading<'_> {
         response: Response<Incoming>,
         reader: &Reader<'_>,
     ) -> Result<Answered, Failure> {
+        let body = self
+            .body(response, reader, self.limits.answer_bytes)
+            .await?;
+        let answered = self.service.read(&body);
+        answered.map_err(|error| self.unusable(&error.to_string()))
+    }
+
+    /// Vectors for so many texts.
+    pub(crate) async fn vectors(
+        &self,
+        response: Response<Incoming>,
+        reader: &Reader<'_>,
+        texts: usize,
+    ) -> Result<Embedded, Failure> {
+        let body = self
+            .body(response, reader, self.limits.vectors_bytes)
+            .await?;
+        let vectors = embeddings::read(&body, texts);
+        vectors.map_err(|error| self.unusable(&error.to_string()))
+    }
+
+    /// All bytes of an answer, at most `most`.
+    async fn body(
+        &self,
+        response: Response<Incoming>,
+        reader: &Reader<'_>,
+        most: usize,
+    ) -> Result<Vec<u8>, Failure> {
         let mut response = response.into_body();
         let mut body = vec![];
         while let Some(chunk) = self.chunk(&mut response, reader.deadline).await? {
-            if body.len() + chunk.len() > self.limits.answer_bytes {
-                return Err(self.too_long(self.limits.answer_bytes));
+            if body.len() + chunk.len() > most {
+                return Err(self.too_long(most));
             }
             body.extend_from_slice(&chunk);
         }
-        let answered = self.service.read(&body);
-        answered.map_err(|error| self.unusable(&error.to_string()))
+        Ok(body)
     }
 
     /// An answer that comes in pieces.

@@ -25,6 +25,18 @@ pub(crate) struct Described {
     pub(crate) model: String,
     pub(crate) max_requests: usize,
     pub(crate) max_tokens: i64,
+    pub(crate) task: Task,
+}
+
+/// What a model does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Task {
+    /// It answers questions.
+    #[default]
+    Language,
+    /// It makes vectors of texts.
+    Embeddings,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +54,8 @@ struct Relay {
     model: String,
     max_requests: Option<usize>,
     max_tokens: Option<i64>,
+    #[serde(default)]
+    task: Task,
 }
 
 impl Described {
@@ -72,12 +86,20 @@ impl Described {
         if !(1..=MAX_ANSWER_TOKENS).contains(&max_tokens) {
             return wrong("max_tokens: must be 1 to 131072");
         }
+        let service = relay.service.unwrap_or(Service::Compatible);
+        let speaks_otherwise = matches!(service, Service::Anthropic | Service::Google);
+        if relay.task == Task::Embeddings && speaks_otherwise {
+            return wrong(
+                "task: embeddings are asked for as OpenAI's API does, which this service does not speak",
+            );
+        }
         Ok(Self {
-            service: relay.service.unwrap_or(Service::Compatible),
+            service,
             urls,
             model: relay.model,
             max_requests,
             max_tokens,
+            task: relay.task,
         })
     }
 }

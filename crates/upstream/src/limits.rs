@@ -16,6 +16,8 @@ pub struct Limits {
     pub total: Duration,
     /// Most bytes of an answer: of its JSON if it comes whole, of what was said if it is streamed.
     pub answer_bytes: usize,
+    /// Most bytes of the JSON of vectors.
+    pub vectors_bytes: usize,
     /// Most bytes of a stream.
     pub stream_bytes: usize,
     /// How long a server that fails is left alone at first; twice as long each further time.
@@ -34,6 +36,8 @@ impl Default for Limits {
             total: Duration::from_secs(600),
             // What is passed on of it fits a response.
             answer_bytes: MAX_PAYLOAD_BYTES / 2,
+            // About 12 characters for each number of a response that is full.
+            vectors_bytes: 3 * MAX_PAYLOAD_BYTES,
             // The longest answer, in frames of 250 bytes for each token.
             stream_bytes: 32 << 20,
             first_pause: Duration::from_millis(500),

@@ -18,6 +18,7 @@ use hyper::{
 use hyper_util::client::legacy::{self, ResponseFuture};
 use og_dialects::{
     Fault as Whose,
+    openai::embeddings::Embedded,
     upstream::{Answered, Service, refused},
 };
 use og_types::Refusal;
@@ -116,31 +117,55 @@ impl Server {
         &self.health
     }
 
-    /// Asks it. Whoever calls holds a [place](Self::place).
+    /// Asks it a question. Whoever calls holds a [place](Self::place).
     pub(crate) async fn ask(
         &self,
         query: &Query,
         reader: &mut Reader<'_>,
     ) -> Result<Answered, Failure> {
+        let asked = async {
+            let response = self.begin(query, reader).await?;
+            match reader.pieces {
+                Some(_) => self.reading().stream(response, reader).await,
+                None => self.reading().whole(response, reader).await,
+            }
+        };
+        asked.await.map_err(|failure| self.without_key(failure))
+    }
+
+    /// Asks it for vectors of so many texts. Whoever calls holds a [place](Self::place).
+    pub(crate) async fn embed(
+        &self,
+        query: &Query,
+        texts: usize,
+        reader: &Reader<'_>,
+    ) -> Result<Embedded, Failure> {
+        let asked = async {
+            let response = self.begin(query, reader).await?;
+            self.reading().vectors(response, reader, texts).await
+        };
+        asked.await.map_err(|failure| self.without_key(failure))
+    }
+
+    /// Sends a query; the answer has begun, and is none of those that refuse.
+    async fn begin(
+        &self,
+        query: &Query,
+        reader: &Reader<'_>,
+    ) -> Result<Response<Incoming>, Failure> {
         let reading = self.reading();
-        let streams = reader.pieces.is_some();
-        let until = match streams {
-            true => reader.within(self.limits.first_byte),
-            false => reader.deadline,
+        let until = match reader.pieces {
+            Some(_) => reader.within(self.limits.first_byte),
+            None => reader.deadline,
         };
         let sent = self.send(Method::POST, &query.path, query.body.clone());
         let sent = sent.ok_or_else(|| reading.failed("cannot be asked at its address"))?;
-        let response = match timeout_at(until, sent).await {
-            Err(_) => return Err(reading.failed("did not begin its answer in time")),
-            Ok(Err(error)) => return Err(self.unreachable(&error)),
-            Ok(Ok(response)) => response,
-        };
-        match (response.status(), streams) {
-            (StatusCode::OK, true) => reading.stream(response, reader).await,
-            (StatusCode::OK, false) => reading.whole(response, reader).await,
-            _ => Err(self.refused(response, reader).await),
+        match timeout_at(until, sent).await {
+            Err(_) => Err(reading.failed("did not begin its answer in time")),
+            Ok(Err(error)) => Err(self.unreachable(&error)),
+            Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(response),
+            Ok(Ok(response)) => Err(self.refused(response, reader).await),
         }
-        .map_err(|failure| self.without_key(failure))
     }
 
     /// Notes that it gave no answer, and leaves it alone if that has happened too often.

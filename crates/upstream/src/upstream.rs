@@ -3,12 +3,18 @@
 use crate::{
     AskError, Limits, UpstreamError, UpstreamKeys,
     answer::Reader,
-    error::Fault,
-    file::Described,
+    error::{Failure, Fault},
+    file::{Described, Task},
     server::{Query, Server},
 };
-use og_dialects::upstream::{Call, Service};
-use og_types::language::{Piece, Question, RelayedReply};
+use og_dialects::{
+    openai::embeddings,
+    upstream::{Call, Sent, Service},
+};
+use og_types::{
+    embedding::{RelayedVectors, Texts},
+    language::{Piece, Question, RelayedReply},
+};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -29,6 +35,7 @@ pub struct Upstream {
     service: Service,
     model: String,
     max_tokens: i64,
+    task: Task,
     servers: Vec<Arc<Server>>,
     /// Where the search for the next server begins.
     turn: AtomicUsize,
@@ -51,6 +58,7 @@ impl Upstream {
             service: file.service,
             model: file.model,
             max_tokens: file.max_tokens,
+            task: file.task,
             turn: AtomicUsize::new(0),
             limits,
         })
@@ -71,19 +79,10 @@ impl Upstream {
         pieces: Option<&mpsc::Sender<Piece>>,
     ) -> Result<RelayedReply, AskError> {
         let query = self.query(question, seed, pieces.is_some())?;
-        let mut reader = Reader {
-            pieces,
-            begun: false,
-            deadline: Instant::now() + self.limits.total,
-        };
-        let mut tried = vec![];
-        let mut last = None;
-        while tried.len() < MAX_TRIES {
-            let Some((index, server, _place)) = self.choose(&tried) else {
-                break;
-            };
-            tried.push(index);
-            let failure = match server.ask(&query, &mut reader).await {
+        let mut reader = self.reader(pieces);
+        let mut tries = Tries::new(self);
+        while let Some((server, _place)) = tries.next() {
+            match server.ask(&query, &mut reader).await {
                 Ok(answered) => {
                     server.health().succeeded();
                     return Ok(RelayedReply {
@@ -94,18 +93,50 @@ impl Upstream {
                         tokens: answered.report.tokens,
                     });
                 }
-                Err(failure) => failure,
-            };
-            let may_another = failure.fault.is_some() && !reader.begun;
-            if let Some(fault) = failure.fault {
-                server.failed(fault);
-            }
-            last = Some(failure.error);
-            if !may_another {
-                break;
+                Err(failure) => tries.failed(server, failure, reader.begun),
             }
         }
-        Err(last.unwrap_or_else(|| self.nobody()))
+        Err(tries.error())
+    }
+
+    /// Asks for vectors, of a model that [embeds](Self::embeds).
+    ///
+    /// Another server is asked if one fails. Dropping the future drops the request.
+    ///
+    /// # Errors
+    /// [`AskError`] says whose fault it is that there is no answer.
+    pub async fn embed(&self, texts: &Texts) -> Result<RelayedVectors, AskError> {
+        let query = query(embeddings::sent(texts, &self.model))?;
+        let reader = self.reader(None);
+        let mut tries = Tries::new(self);
+        while let Some((server, _place)) = tries.next() {
+            match server.embed(&query, texts.texts.len(), &reader).await {
+                Ok(embedded) => {
+                    server.health().succeeded();
+                    return Ok(RelayedVectors {
+                        vectors: embedded.vectors,
+                        prompt_tokens: embedded.tokens,
+                        upstream: server.host().to_owned(),
+                        upstream_model: embedded.model,
+                    });
+                }
+                Err(failure) => tries.failed(server, failure, false),
+            }
+        }
+        Err(tries.error())
+    }
+
+    /// Whether the model makes vectors of texts, and answers no questions.
+    pub const fn embeds(&self) -> bool {
+        matches!(self.task, Task::Embeddings)
+    }
+
+    fn reader<'a>(&self, pieces: Option<&'a mpsc::Sender<Piece>>) -> Reader<'a> {
+        Reader {
+            pieces,
+            begun: false,
+            deadline: Instant::now() + self.limits.total,
+        }
     }
 
     fn query(&self, question: &Question, seed: u64, stream: bool) -> Result<Query, AskError> {
@@ -116,13 +147,7 @@ impl Upstream {
             stream,
             most_tokens: self.max_tokens,
         });
-        let sent = sent.map_err(AskError::Refused)?;
-        let body = serde_json::to_vec(&sent.body);
-        let body = body.map_err(|error| AskError::Failed(format!("question: {error}")))?;
-        Ok(Query {
-            path: sent.path,
-            body: body.into(),
-        })
+        query(sent.map_err(AskError::Refused)?)
     }
 
     /// The server that has the least to do of those that are well and were not tried, with a place there. Those that have
@@ -172,5 +197,59 @@ impl Upstream {
             true => AskError::Busy(message),
             false => AskError::Failed(message),
         }
+    }
+}
+
+/// A query as it is sent.
+fn query(sent: Sent) -> Result<Query, AskError> {
+    let body = serde_json::to_vec(&sent.body);
+    let body = body.map_err(|error| AskError::Failed(format!("question: {error}")))?;
+    Ok(Query {
+        path: sent.path,
+        body: body.into(),
+    })
+}
+
+/// The servers that are asked one query, one after the other, and why the last gave no answer.
+struct Tries<'a> {
+    upstream: &'a Upstream,
+    tried: Vec<usize>,
+    last: Option<AskError>,
+    /// Nobody else is to be asked.
+    is_over: bool,
+}
+
+impl<'a> Tries<'a> {
+    const fn new(upstream: &'a Upstream) -> Self {
+        Self {
+            upstream,
+            tried: vec![],
+            last: None,
+            is_over: false,
+        }
+    }
+
+    /// The server to be asked now, with a place there.
+    fn next(&mut self) -> Option<(&'a Arc<Server>, SemaphorePermit<'a>)> {
+        if self.is_over || self.tried.len() == MAX_TRIES {
+            return None;
+        }
+        let (index, server, place) = self.upstream.choose(&self.tried)?;
+        self.tried.push(index);
+        Some((server, place))
+    }
+
+    /// A server gave no answer; whether a part of one was handed on.
+    fn failed(&mut self, server: &Arc<Server>, failure: Failure, begun: bool) {
+        // A question that is at fault is so everywhere.
+        self.is_over = begun || failure.fault.is_none();
+        if let Some(fault) = failure.fault {
+            server.failed(fault);
+        }
+        self.last = Some(failure.error);
+    }
+
+    fn error(self) -> AskError {
+        self.last.unwrap_or_else(|| self.upstream.nobody())
     }
 }

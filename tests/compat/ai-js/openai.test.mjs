@@ -67,6 +67,22 @@ test("a response, whole and streamed", async () => {
   assert.equal(events.at(-1).type, "response.completed");
 });
 
+test("embeddings", async () => {
+  const answer = await client.embeddings.create({ model: "vectors", input: ["A frog", "@"], dimensions: 2 });
+  assert.deepEqual(answer.data.map((one) => one.embedding), [[65 / 128, 32 / 128], [0.5, 0.25]]);
+  assert.equal(answer.usage.prompt_tokens, 3);
+  assert.match(answer.og_receipt.relayed_from, /^127\.0\.0\.1:/);
+});
+
+test("a seed that was drawn gives the same again", async () => {
+  const chances = { model, messages, max_tokens: 20, temperature: 1.5 };
+  const first = await client.chat.completions.create(chances);
+  const { seed } = first.og_receipt;
+  assert.ok(Number.isSafeInteger(seed));
+  const again = await client.chat.completions.create({ ...chances, seed });
+  assert.equal(again.choices[0].message.content, first.choices[0].message.content);
+});
+
 test("errors have their types", async () => {
   const unknown = client.chat.completions.create({ ...wanted, model: "no-such-model" });
   await assert.rejects(unknown, (error) => error instanceof OpenAI.NotFoundError && error.code === "model_not_found");

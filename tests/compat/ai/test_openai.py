@@ -196,6 +196,30 @@ def test_what_the_model_cannot_do_is_refused_by_name(chat, param, settings, stre
     assert refused.value.body["message"].startswith(f"'{param}' ")
 
 
+# Vectors of texts, of a model of another service: `harness/upstream.py` says which.
+
+
+def test_embeddings(client, verified):
+    # The client asks for base64 unless it is told otherwise, and reads it.
+    answer = client.embeddings.create(model="vectors", input=["A frog", "@"], dimensions=3)
+    assert [one.embedding for one in answer.data] == [[65 / 128, 32 / 128, 102 / 128], [0.5, 0.25, 0.25]]
+    assert [one.index for one in answer.data] == [0, 1]
+    assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (3, 3)
+    assert answer.og_receipt["relayed_from"].startswith("127.0.0.1:")
+    assert "The receipt verifies." in verified(answer.og_receipt)
+    listed = client.embeddings.create(model="vectors", input="A frog", encoding_format="float")
+    assert len(listed.data[0].embedding) == 4
+    assert listed.data[0].embedding[:3] == answer.data[0].embedding
+
+
+def test_models_that_embed_are_listed_as_such(client):
+    tasks = {one.id: one.task for one in client.models.list()}
+    assert (tasks["vectors"], tasks[MODEL], tasks["digits"]) == ("embeddings", "language", "tensors")
+    with pytest.raises(NotFoundError) as refused:
+        client.embeddings.create(model=MODEL, input="A frog")
+    assert refused.value.param == "model"
+
+
 def test_errors_have_their_types(client, chat):
     with pytest.raises(NotFoundError) as unknown:
         chat(model="no-such-model")

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from harness.install import BUILD, ROOT
+from harness.upstream import Upstream
 
 CHAIN_ID = 770077
 # Where nodes of a devnet listen, above its base port: docs/operating.md.
@@ -19,6 +20,8 @@ START_TIMEOUT_S = 120
 MODEL_TIMEOUT_S = 30
 MULTICALL = "0xcA11bde05977b3631167028862bE2a173976CA11"
 MODEL = "story"
+# A model of another service, which is `upstream.py`, beside the network.
+EMBEDDING_MODEL = "vectors"
 # Of each line of a log this much is shown.
 LINE_LENGTH = 300
 
@@ -71,8 +74,13 @@ class Devnet(Network):
         self.private_keys = [one["private_key"] for one in json.loads((self.folder / "accounts.json").read_text())]
         model = ROOT.parent.parent / "models" / MODEL / f"{MODEL}.og"
         self.run_og("model", "add", "--dir", self.folder, "--name", MODEL, model)
+        self.upstream = Upstream()
+        relay = self.folder / "vectors.relay"
+        relay.write_text(f'[relay]\ntask = "embeddings"\nurl = "{self.upstream.url}"\nmodel = "m"\n')
+        self.run_og("model", "add", "--dir", self.folder, "--name", EMBEDDING_MODEL, relay)
 
     def stop(self):
+        self.upstream.stop()
         self.run_og("devnet", "stop", "--dir", self.folder)
 
     def environment(self, private_key):
@@ -83,9 +91,10 @@ class Devnet(Network):
 
     def wait_for_model(self):
         deadline = time.monotonic() + MODEL_TIMEOUT_S
-        while MODEL not in offered_models(self.gateway_url):
+        wanted = {MODEL, EMBEDDING_MODEL}
+        while not wanted <= set(offered_models(self.gateway_url)):
             if time.monotonic() > deadline:
-                sys.exit(f"the gateway does not offer the model {MODEL} after {MODEL_TIMEOUT_S} s")
+                sys.exit(f"the gateway does not offer the models {wanted} after {MODEL_TIMEOUT_S} s")
             time.sleep(0.2)
 
     def run_og(self, *words):

@@ -5,16 +5,12 @@ use crate::{
     ApiError,
     document::extend,
     fields::Fields,
-    upstream::{AnswerError, Sent, count, failure},
+    upstream::{AnswerError, Sent, count, failure, model},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use og_types::embedding::{MAX_TEXTS, MAX_VECTOR_LENGTH, Texts};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-/// Most texts of a request.
-pub const MAX_TEXTS: usize = 2048;
-/// Most numbers of a vector.
-pub const MAX_DIMENSIONS: i64 = 1 << 16;
 
 /// How vectors are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +53,7 @@ impl Request {
     /// [`ApiError`] names the parameter that is wrong, unknown or not supported.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let mut fields = Fields::body(body)?;
-        let dimensions = fields.integer("dimensions", 1..=MAX_DIMENSIONS)?;
+        let dimensions = fields.integer("dimensions", 1..=MAX_VECTOR_LENGTH.into())?;
         let request = Self {
             model: fields.required_text("model")?,
             texts: texts(&mut fields)?,
@@ -72,20 +68,20 @@ impl Request {
         fields.finish()?;
         Ok(request)
     }
+}
 
-    /// What to send to another service, which calls the model `model`. Vectors come as lists of numbers.
-    pub fn sent(&self, model: &str) -> Sent {
-        let mut body = Map::from_iter([
-            ("model".to_owned(), json!(model)),
-            ("input".to_owned(), json!(self.texts)),
-        ]);
-        if let Some(dimensions) = self.dimensions {
-            body.insert("dimensions".to_owned(), json!(dimensions));
-        }
-        Sent {
-            path: "embeddings".to_owned(),
-            body: Value::Object(body),
-        }
+/// What to send to another service, which calls the model `model`. Vectors come as lists of numbers.
+pub fn sent(texts: &Texts, model: &str) -> Sent {
+    let mut body = Map::from_iter([
+        ("model".to_owned(), json!(model)),
+        ("input".to_owned(), json!(texts.texts)),
+    ]);
+    if let Some(dimensions) = texts.dimensions {
+        body.insert("dimensions".to_owned(), json!(dimensions));
+    }
+    Sent {
+        path: "embeddings".to_owned(),
+        body: Value::Object(body),
     }
 }
 
@@ -168,9 +164,12 @@ pub fn read(body: &[u8], texts: usize) -> Result<Embedded, AnswerError> {
     let mut body: Body = serde_json::from_value(document).map_err(form)?;
     body.data.sort_by_key(|entry| entry.index);
     let numbered = body.data.iter().map(|entry| entry.index).eq(0..texts);
-    let mut lengths = body.data.iter().map(|entry| entry.embedding.len());
-    let first = lengths.next();
-    if !numbered || lengths.any(|length| Some(length) != first) {
+    let length = body.data.first().map_or(0, |entry| entry.embedding.len());
+    let fits = |vector: &[f32]| {
+        // What is too large for 32 bits becomes infinite.
+        vector.len() == length && length > 0 && vector.iter().all(|number| number.is_finite())
+    };
+    if !numbered || !body.data.iter().all(|entry| fits(&entry.embedding)) {
         let reason =
             format!("it does not hold one vector for each of {texts} texts, all of one length");
         return Err(AnswerError::Form(reason));
@@ -178,7 +177,7 @@ pub fn read(body: &[u8], texts: usize) -> Result<Embedded, AnswerError> {
     let tokens = body.usage.and_then(|usage| usage.prompt_tokens);
     Ok(Embedded {
         vectors: body.data.into_iter().map(|entry| entry.embedding).collect(),
-        model: body.model.unwrap_or_default(),
+        model: model(body.model),
         tokens: count(tokens),
     })
 }
@@ -203,7 +202,11 @@ mod tests {
             with("encoding_format", json!("base64")).unwrap().encoding,
             Encoding::Base64
         );
-        let sent = request.sent("theirs").body.to_string();
+        let asked = Texts {
+            texts: request.texts.clone(),
+            dimensions: request.dimensions,
+        };
+        let sent = sent(&asked, "theirs").body.to_string();
         let expected = Request {
             model: "theirs".to_owned(),
             ..request
@@ -242,5 +245,9 @@ mod tests {
         let uneven =
             json!({"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1, 2]}]});
         assert!(read(uneven.to_string().as_bytes(), 2).is_err());
+        for vector in [json!([]), json!([1e39]), json!(["1"])] {
+            let one = json!({"data": [{"index": 0, "embedding": vector}]});
+            assert!(read(one.to_string().as_bytes(), 1).is_err(), "{one}");
+        }
     }
 }

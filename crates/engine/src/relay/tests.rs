@@ -1,7 +1,10 @@
 //! A relay beside a server of a few lines, which speaks HTTP over a real socket.
 
 use super::*;
-use og_types::language::{Message, Piece, Prompt, Said};
+use og_types::{
+    embedding::RelayedVectors,
+    language::{Message, Piece, Prompt, Said},
+};
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
@@ -59,6 +62,44 @@ async fn an_answer_is_passed_on_whole_and_in_pieces() {
     let (again, piece) = tokio::join!(relay.run(inputs(), 1, pieces), reader.recv());
     assert_eq!(again, outputs);
     assert_eq!(piece, Some(Piece::Text("Hi".to_owned())));
+}
+
+#[tokio::test]
+async fn texts_become_vectors_where_the_file_says_so() {
+    let address = server(
+        "200 OK",
+        vec![r#"{"data":[{"index":0,"embedding":[0.5]}]}"#],
+    );
+    let file =
+        format!("[relay]\ntask = \"embeddings\"\nurl = \"http://{address}/v1\"\nmodel = \"m\"\n");
+    let relay = Arc::new(Relay::new(&file, &UpstreamKeys::new()).unwrap());
+    assert_eq!(*relay.describe(), embedding::relayed_description());
+    let texts = Texts {
+        texts: vec!["Hi".to_owned()],
+        dimensions: None,
+    };
+    let inputs = texts.to_tensors().unwrap();
+    let outputs = relay
+        .clone()
+        .run(inputs, 0, Pieces::UNWANTED)
+        .await
+        .unwrap();
+    let vectors = RelayedVectors::from_tensors(&outputs).unwrap();
+    assert_eq!(
+        (vectors.vectors, vectors.upstream),
+        (vec![vec![0.5]], address)
+    );
+    let none = Texts {
+        texts: vec![],
+        dimensions: None,
+    };
+    let refused = relay
+        .run(none.to_tensors().unwrap(), 0, Pieces::UNWANTED)
+        .await;
+    let Err(RunError::Refused(refusal)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(refusal.input.as_deref(), Some("input"));
 }
 
 #[tokio::test]

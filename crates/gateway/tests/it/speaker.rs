@@ -13,7 +13,9 @@ use axum::{
 use og_crypto::{NodeKey, commit_input, commit_output};
 use og_types::{
     Canonical as _, Computed, InferenceRequest, InferenceResponse, Job, JobEvent, JobFailure,
-    JobResult, ModelDescription, ModelId, ModelInfo, Opening, Record, Refusal, count_elements,
+    JobResult, ModelDescription, ModelId, ModelInfo, Opening, Record, Refusal, Tensor,
+    count_elements,
+    embedding::{self, RelayedVectors, Texts},
     language::{self, Piece, Question, Reply, Said},
 };
 use serde_json::json;
@@ -94,10 +96,10 @@ impl Speaker {
 }
 
 fn models() -> Vec<ModelInfo> {
-    let model = |id, name: &str, description: ModelDescription| ModelInfo {
+    let model = |id, name: &str, computed, description: ModelDescription| ModelInfo {
         id: ModelId([id; 32]),
         name: name.to_owned(),
-        computed: Computed::Exact,
+        computed,
         description,
     };
     let other = ModelDescription {
@@ -105,14 +107,24 @@ fn models() -> Vec<ModelInfo> {
         outputs: vec![],
     };
     vec![
-        model(5, "gpt-5", language::description()),
-        model(6, "deaf", other),
+        model(5, "gpt-5", Computed::Exact, language::description()),
+        model(6, "deaf", Computed::Exact, other),
+        model(
+            7,
+            "vectors",
+            Computed::Relayed,
+            embedding::relayed_description(),
+        ),
+        model(8, "far", Computed::Relayed, language::relayed_description()),
     ]
 }
 
 async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {
     let job = Job::from_bytes(&body).unwrap();
     let request = InferenceRequest::from_bytes(&job.request).unwrap();
+    if request.model == ModelId([7; 32]) {
+        return embed(&speaker.key, &job, &request);
+    }
     let question = Question::from_tensors(&request.inputs).unwrap();
     speaker.asked.lock().unwrap().push((question, job.seed));
     let hello = || Piece::Text("Hello".to_owned());
@@ -153,6 +165,32 @@ async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {
     (StatusCode::OK, Body::from_stream(body)).into_response()
 }
 
+/// The vectors of texts: their lengths in bytes, as often as is asked for, which may be twice.
+fn embed(key: &NodeKey, job: &Job, request: &InferenceRequest) -> Response {
+    let texts = Texts::from_tensors(&request.inputs).unwrap();
+    let length = usize::try_from(texts.dimensions.unwrap_or(2)).unwrap();
+    if length > 2 {
+        let refusal = Refusal::of("dimensions", "must be at most 2");
+        let error = json!({"message": refusal.to_string(), "input": refusal.input});
+        let body = Json(json!({"error": error}));
+        return (StatusCode::BAD_REQUEST, body).into_response();
+    }
+    let vectors = texts.texts.iter().map(|text| {
+        let bytes = u16::try_from(text.len()).unwrap();
+        vec![f32::from(bytes) / 4.0; length]
+    });
+    let relayed = RelayedVectors {
+        vectors: vectors.collect(),
+        prompt_tokens: Some(3),
+        upstream: "far.example".to_owned(),
+        upstream_model: String::new(),
+    };
+    let outputs = relayed.to_tensors().unwrap();
+    signed(key, job, request, Computed::Relayed, outputs)
+        .to_bytes()
+        .into_response()
+}
+
 fn result(key: &NodeKey, job: &Job, request: &InferenceRequest, pieces: &[Piece]) -> JobEvent {
     let mut said = Said::empty();
     for piece in pieces {
@@ -168,6 +206,22 @@ fn result(key: &NodeKey, job: &Job, request: &InferenceRequest, pieces: &[Piece]
         trace_root: [7; 32],
     };
     let outputs = reply.to_tensors().unwrap();
+    JobEvent::Result(Box::new(signed(
+        key,
+        job,
+        request,
+        Computed::Exact,
+        outputs,
+    )))
+}
+
+fn signed(
+    key: &NodeKey,
+    job: &Job,
+    request: &InferenceRequest,
+    computed: Computed,
+    outputs: Vec<Tensor>,
+) -> JobResult {
     let units = |tensors| u32::try_from(count_elements(tensors).unwrap()).unwrap();
     let (input_units, output_units) = (units(&request.inputs), units(&outputs));
     let salt = B256::repeat_byte(9);
@@ -186,7 +240,7 @@ fn result(key: &NodeKey, job: &Job, request: &InferenceRequest, pieces: &[Piece]
         price: job.price,
         model: request.model,
         tier: job.tier,
-        computed: Computed::Exact,
+        computed,
         valid_from_ms: now_ms - 1_000,
         valid_until_ms: now_ms + 60_000,
         input_commitment: commit_input(&salt, &job.request),
@@ -199,7 +253,7 @@ fn result(key: &NodeKey, job: &Job, request: &InferenceRequest, pieces: &[Piece]
         node: key.id(),
         evidence: None,
     };
-    JobEvent::Result(Box::new(JobResult {
+    JobResult {
         version: 1,
         record: key.sign(&GENESIS, record),
         opening: Opening {
@@ -208,7 +262,7 @@ fn result(key: &NodeKey, job: &Job, request: &InferenceRequest, pieces: &[Piece]
             response: response.into(),
         },
         evidence: None,
-    }))
+    }
 }
 
 /// A body that asks for a greeting, with these fields beside.

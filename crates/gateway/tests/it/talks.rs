@@ -13,19 +13,19 @@ use og_types::{
 };
 use serde_json::{Value, json};
 
-fn hello() -> Manner {
+pub(crate) fn hello() -> Manner {
     let text = |text: &str| Piece::Text(text.to_owned());
     Manner::Says(vec![text("Hel"), text("lo "), text("there")])
 }
 
-struct Setting {
-    gateway: Gateway,
+pub(crate) struct Setting {
+    pub(crate) gateway: Gateway,
     speakers: Vec<Speaker>,
     _validator: Validator,
     _directory: tempfile::TempDir,
 }
 
-async fn setting(manners: &[Manner]) -> Setting {
+pub(crate) async fn setting(manners: &[Manner]) -> Setting {
     let directory = tempfile::tempdir().unwrap();
     let validator = Validator::start(Policy::Admits).await;
     let mut speakers = vec![];
@@ -175,6 +175,31 @@ async fn choices_have_records_and_seeds_of_their_own() {
     let mut seeds: Vec<_> = asked.iter().map(|(_, seed)| *seed).collect();
     seeds.sort_unstable();
     assert_eq!(seeds, [40, 41, 42]);
+}
+
+#[tokio::test]
+async fn seeds_that_are_drawn_can_be_sent_again_by_any_client() {
+    let setting = setting(&[hello()]).await;
+    for model in ["gpt-5", "far"] {
+        let body = greeting(&json!({"model": model, "n": 2}));
+        let path = "/v1/chat/completions";
+        assert_eq!(setting.gateway.send(path, &body, &[]).await.status(), 200);
+    }
+    let asked = setting.speakers[0].asked.lock().unwrap();
+    let mut seeds: Vec<_> = asked.iter().map(|(_, seed)| *seed).collect();
+    seeds.sort_unstable();
+    // Another service gets none, as nobody chose one.
+    assert_eq!(seeds[..2], [0, 0]);
+    assert_eq!(seeds[2] + 1, seeds[3]);
+    assert!(seeds[3] < 1 << 53, "{seeds:?}");
+    drop(asked);
+    let body = greeting(&json!({"model": "far", "seed": 0}));
+    let response = setting
+        .gateway
+        .send("/v1/chat/completions", &body, &[])
+        .await;
+    let error: Value = response.json().await.unwrap();
+    assert_eq!(error["error"]["param"], "seed", "{error}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{
 use serde::Deserialize;
 
 /// The tensors of a request or response, by name.
-pub(super) struct Fields<'a>(pub(super) &'a [Tensor]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [Tensor]);
 
 impl<'a> Fields<'a> {
     fn data(
@@ -30,19 +30,27 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of bytes.
-    pub(super) fn bytes(&self, name: &'static str) -> Result<&'a [u8], LanguageError> {
+    pub(crate) fn bytes(&self, name: &'static str) -> Result<&'a [u8], LanguageError> {
         self.data(name, ElementType::U8, 1)
     }
 
+    /// A list of rows of 32-bit floating point numbers: the length of a row, and the bytes of all.
+    pub(crate) fn rows(&self, name: &'static str) -> Result<(usize, &'a [u8]), LanguageError> {
+        let data = self.data(name, ElementType::F32, 2)?;
+        let tensor = self.0.iter().find(|tensor| tensor.name == name);
+        let length = tensor.and_then(|tensor| usize::try_from(*tensor.shape.get(1)?).ok());
+        Ok((length.ok_or(LanguageError::Form(name))?, data))
+    }
+
     /// A text in UTF-8.
-    pub(super) fn text(&self, name: &'static str) -> Result<String, LanguageError> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<String, LanguageError> {
         let text = std::str::from_utf8(self.bytes(name)?);
         text.map(str::to_owned)
             .map_err(|_| LanguageError::Form(name))
     }
 
     /// One integer within bounds.
-    pub(super) fn number(
+    pub(crate) fn number(
         &self,
         name: &'static str,
         least: i64,
@@ -61,7 +69,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of token ids.
-    pub(super) fn indices(&self, name: &'static str) -> Result<Vec<u32>, LanguageError> {
+    pub(crate) fn indices(&self, name: &'static str) -> Result<Vec<u32>, LanguageError> {
         let data = self.data(name, ElementType::I32, 1)?;
         let (ids, _) = data.as_chunks();
         ids.iter()
@@ -71,7 +79,7 @@ impl<'a> Fields<'a> {
 }
 
 /// One integer.
-pub(super) fn number(name: &str, value: i64) -> Tensor {
+pub(crate) fn number(name: &str, value: i64) -> Tensor {
     Tensor {
         name: name.to_owned(),
         element_type: ElementType::I64,
@@ -81,7 +89,7 @@ pub(super) fn number(name: &str, value: i64) -> Tensor {
 }
 
 /// A list of bytes.
-pub(super) fn bytes(name: &str, data: &[u8]) -> Tensor {
+pub(crate) fn bytes(name: &str, data: &[u8]) -> Tensor {
     Tensor {
         name: name.to_owned(),
         element_type: ElementType::U8,
@@ -91,7 +99,7 @@ pub(super) fn bytes(name: &str, data: &[u8]) -> Tensor {
 }
 
 /// A list of token ids.
-pub(super) fn indices(name: &'static str, ids: &[u32]) -> Result<Tensor, LanguageError> {
+pub(crate) fn indices(name: &'static str, ids: &[u32]) -> Result<Tensor, LanguageError> {
     let mut data = Vec::with_capacity(ids.len().saturating_mul(4));
     for id in ids {
         let id = i32::try_from(*id).map_err(|_| LanguageError::Value {
@@ -109,7 +117,7 @@ pub(super) fn indices(name: &'static str, ids: &[u32]) -> Result<Tensor, Languag
 }
 
 /// How a setting looks.
-pub(super) fn number_form(name: &str) -> TensorDescription {
+pub(crate) fn number_form(name: &str) -> TensorDescription {
     TensorDescription {
         name: name.to_owned(),
         element_type: ElementType::I64,
@@ -118,7 +126,7 @@ pub(super) fn number_form(name: &str) -> TensorDescription {
 }
 
 /// How a text looks.
-pub(super) fn text_form(name: &str) -> TensorDescription {
+pub(crate) fn text_form(name: &str) -> TensorDescription {
     TensorDescription {
         name: name.to_owned(),
         element_type: ElementType::U8,
@@ -149,7 +157,7 @@ pub(super) fn said_from(fields: &Fields<'_>) -> Result<Said, LanguageError> {
 }
 
 /// A document that was written, or why not.
-pub(super) fn json(
+pub(crate) fn json(
     name: &'static str,
     written: serde_json::Result<Vec<u8>>,
 ) -> Result<Vec<u8>, LanguageError> {
@@ -160,7 +168,7 @@ pub(super) fn json(
 }
 
 /// Reads a tensor that holds a JSON document.
-pub(super) fn parse<'a, T: Deserialize<'a>>(
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
     name: &'static str,
     bytes: &'a [u8],
 ) -> Result<T, LanguageError> {

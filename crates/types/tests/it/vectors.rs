@@ -6,6 +6,7 @@ use alloy_primitives::hex;
 use og_types::{
     Canonical, Checkpoint, Genesis, Header, Inclusion, InferenceRequest, InferenceResponse,
     JobEvent, JobEvents, JobFailure, Receipt, SignedRecord,
+    embedding::{RelayedVectors, Texts},
     language::{Piece, Said},
 };
 use serde::de::DeserializeOwned;
@@ -104,6 +105,31 @@ fn a_jobs_events_are_read_to_their_end() {
     let first = JobEvent::Piece(Piece::Text("Let me look.".to_owned()));
     assert!(bytes("job_events.bin").starts_with(&[&[0x82, 0, 0x6c][..], b"Let me look."].concat()));
     assert!(bytes("job_events.bin").starts_with(&first.to_bytes()));
+}
+
+#[test]
+fn texts_and_vectors_stand_in_tensors() {
+    let vector = json("embedding.json");
+    let read = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
+    let texts = Texts {
+        texts: serde_json::from_value(vector["texts"].clone()).unwrap(),
+        dimensions: serde_json::from_value(vector["dimensions"].clone()).unwrap(),
+    };
+    let request = InferenceRequest::from_bytes(&read("request")).unwrap();
+    assert_eq!(Texts::from_tensors(&request.inputs), Ok(texts.clone()));
+    assert_eq!(texts.to_tensors(), Ok(request.inputs));
+    let vectors = RelayedVectors {
+        vectors: serde_json::from_value(vector["vectors"].clone()).unwrap(),
+        prompt_tokens: serde_json::from_value(vector["prompt_tokens"].clone()).unwrap(),
+        upstream: vector["upstream"].as_str().unwrap().to_owned(),
+        upstream_model: String::new(),
+    };
+    let response = InferenceResponse::from_bytes(&read("response")).unwrap();
+    assert_eq!(
+        RelayedVectors::from_tensors(&response.outputs),
+        Ok(vectors.clone())
+    );
+    assert_eq!(vectors.to_tensors(), Ok(response.outputs));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Servers of a few lines play services over real sockets, well and badly.
 
 mod balance;
+mod embeddings;
 mod failures;
 mod files;
 mod player;
