@@ -25,7 +25,7 @@ pub use language::{LanguageModel, UNLIMITED_ANSWER_TOKENS};
 pub use library::{
     BUILT_IN, BuiltIn, Library, LibraryError, MAX_LOADED_MODELS, MAX_MODELS, MODEL_NAME_BYTES, load,
 };
-pub use og_upstream::{UpstreamError, UpstreamKey, UpstreamKeys};
+pub use og_upstream::{UpstreamAccess, UpstreamAuthority, UpstreamError, UpstreamKey};
 pub use onnx::{LoadError, MAX_INTERMEDIATE_BYTES, MAX_MODEL_BYTES, MAX_NODES, OnnxFloat};
 pub use processors::{MAX_COMPUTATIONS, computations};
 pub use programs::{RunSettings, backend, from_bytes, from_file};

@@ -15,7 +15,7 @@ use crate::{
 };
 use files::{Kind, copy_whole, read_bounded, write_whole};
 use og_types::{ModelId, ModelInfo};
-use og_upstream::{UpstreamError, UpstreamKeys};
+use og_upstream::{UpstreamAccess, UpstreamError};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -121,7 +121,7 @@ pub enum LibraryError {
 pub struct Library {
     directory: PathBuf,
     built_in: Vec<(ModelInfo, Arc<dyn Backend>)>,
-    upstream_keys: UpstreamKeys,
+    upstream_access: UpstreamAccess,
     loaded: Mutex<Loaded>,
 }
 
@@ -180,15 +180,15 @@ impl Library {
                 .into_iter()
                 .map(load)
                 .collect::<Result<_, LibraryError>>()?,
-            upstream_keys: UpstreamKeys::new(),
+            upstream_access: UpstreamAccess::default(),
             loaded: Mutex::default(),
         })
     }
 
-    /// The same library, with keys for services that its models ask.
+    /// The same library, with what the node has for services that its models ask.
     #[must_use]
-    pub fn with_upstream_keys(mut self, keys: UpstreamKeys) -> Self {
-        self.upstream_keys = keys;
+    pub fn with_upstream_access(mut self, access: UpstreamAccess) -> Self {
+        self.upstream_access = access;
         self
     }
 
@@ -304,7 +304,7 @@ impl Library {
     }
 
     fn load(&self, id: &ModelId) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
-        load_with(&self.file(id)?, &self.upstream_keys)
+        load_with(&self.file(id)?, &self.upstream_access)
     }
 
     /// The models in memory. They are valid after a panic: each change is one call.
@@ -342,12 +342,12 @@ impl Library {
 /// # Errors
 /// [`LibraryError`] if it cannot be read or run.
 pub fn load(file: &Path) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
-    load_with(file, &UpstreamKeys::new())
+    load_with(file, &UpstreamAccess::default())
 }
 
 fn load_with(
     file: &Path,
-    upstream_keys: &UpstreamKeys,
+    upstream_access: &UpstreamAccess,
 ) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
     let whole = |maximum| {
         let bytes = read_bounded(file, maximum)?;
@@ -364,7 +364,7 @@ fn load_with(
             let bytes = whole(og_upstream::MAX_FILE_BYTES)?;
             let text = std::str::from_utf8(&bytes);
             let text = text.map_err(|error| UpstreamError::File(error.to_string()))?;
-            let relay = Relay::new(text, upstream_keys)?;
+            let relay = Relay::new(text, upstream_access)?;
             Ok((og_crypto::model_id(&bytes), Arc::new(relay)))
         }
     }

@@ -11,7 +11,7 @@ use og_types::{
     embedding::{self, Texts},
     language::{self, Question, RelayedReply},
 };
-use og_upstream::{AskError, Limits, Upstream, UpstreamError, UpstreamKeys};
+use og_upstream::{AskError, Limits, Upstream, UpstreamAccess, UpstreamError};
 use std::sync::Arc;
 
 /// How a file of such a model begins.
@@ -29,8 +29,8 @@ impl Relay {
     ///
     /// # Errors
     /// [`UpstreamError`] if the file is malformed, or a host's key would travel unencrypted.
-    pub fn new(file: &str, keys: &UpstreamKeys) -> Result<Self, UpstreamError> {
-        let upstream = Upstream::new(file, keys, Limits::default())?;
+    pub fn new(file: &str, access: &UpstreamAccess) -> Result<Self, UpstreamError> {
+        let upstream = Upstream::new(file, access, Limits::default())?;
         Ok(Self {
             description: match upstream.embeds() {
                 true => embedding::relayed_description(),

@@ -188,10 +188,14 @@ pub struct InferenceConfig {
     pub models_dir: PathBuf,
     /// Key file with which the node signs records; its public half must be registered.
     pub node_key: PathBuf,
-    /// Key files for services that relayed models ask: a table `[upstream_keys]` with a line for each host, as
-    /// `"api.openai.com" = "openai.key"`. The file holds the key as the service gave it.
+    /// Keys for services that relayed models ask: a table `[upstream_keys]` with a line for each host, as
+    /// `"api.openai.com" = "openai.key"`, a file that holds the key as the service gave it, or
+    /// `"api.openai.com" = { env = "OPENAI_API_KEY" }`, a variable of the environment that does.
     #[serde(default)]
-    pub upstream_keys: BTreeMap<String, PathBuf>,
+    pub upstream_keys: BTreeMap<String, UpstreamKeySource>,
+    /// File of certificates in PEM: authorities of one's own, which may sign for those services beside the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_authorities: Option<PathBuf>,
     /// Account that is paid for answers: the one with which the node is registered.
     pub payee: Address,
     /// Where gateways connect to.
@@ -205,6 +209,19 @@ pub struct InferenceConfig {
     /// How the log is written: `text` for people, `json` (one object a line) for programs.
     #[serde(default)]
     pub log_format: LogFormat,
+}
+
+/// Where the key of another service is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum UpstreamKeySource {
+    /// In a file.
+    File(PathBuf),
+    /// In the environment.
+    Environment {
+        /// The variable's name.
+        env: String,
+    },
 }
 
 /// Configuration of a gateway.
@@ -424,7 +441,16 @@ impl NodeConfig {
                 &mut config.node_key,
             ]
             .into_iter()
-            .chain(config.upstream_keys.values_mut())
+            .chain(
+                config
+                    .upstream_keys
+                    .values_mut()
+                    .filter_map(|source| match source {
+                        UpstreamKeySource::File(path) => Some(path),
+                        UpstreamKeySource::Environment { .. } => None,
+                    }),
+            )
+            .chain(config.upstream_authorities.as_mut())
             .collect(),
             Self::Gateway(config) => [&mut config.genesis, &mut config.data_dir]
                 .into_iter()

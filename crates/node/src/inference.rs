@@ -2,14 +2,14 @@
 
 use crate::{
     NodeError,
-    config::InferenceConfig,
+    config::{InferenceConfig, UpstreamKeySource},
     data_dir::DataDir,
     keys::{self, KeyFileError},
     network,
 };
 use alloy_primitives::B256;
 use og_crypto::genesis_hash;
-use og_engine::{Library, UpstreamKeys};
+use og_engine::{Library, UpstreamAccess};
 use og_inference::{Ledger, Worker, WorkerConfig};
 use rand::RngExt as _;
 use std::{
@@ -37,12 +37,7 @@ pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
     let listener = crate::bind("inference", config.listen)?;
     let operators = crate::bind("operators", config.operator_listen)?;
     let ledger = data.join("ledger");
-    let upstream_keys = config.upstream_keys.iter().map(|(host, path)| {
-        let key = keys::read_upstream_key(path)?;
-        Ok((host.clone(), key))
-    });
-    let upstream_keys: UpstreamKeys = upstream_keys.collect::<Result<_, KeyFileError>>()?;
-    let library = Library::open(&config.models_dir)?.with_upstream_keys(upstream_keys);
+    let library = Library::open(&config.models_dir)?.with_upstream_access(access(config)?);
     let worker = Worker::new(WorkerConfig {
         payee: config.payee,
         chain_id: genesis.chain_id,
@@ -60,6 +55,22 @@ pub(crate) fn run(config: &InferenceConfig) -> Result<(), NodeError> {
         let operators = TcpListener::from_std(operators).map_err(NodeError::Runtime)?;
         og_inference::serve(listener, operators, Arc::new(worker), crate::stop_signal()).await;
         Ok(())
+    })
+}
+
+/// What the node has for services that its models ask.
+fn access(config: &InferenceConfig) -> Result<UpstreamAccess, KeyFileError> {
+    let keys = config.upstream_keys.iter().map(|(host, source)| {
+        let key = match source {
+            UpstreamKeySource::File(path) => keys::read_upstream_key(path)?,
+            UpstreamKeySource::Environment { env } => keys::upstream_key_of_environment(env)?,
+        };
+        Ok((host.clone(), key))
+    });
+    let authorities = config.upstream_authorities.as_deref();
+    Ok(UpstreamAccess {
+        keys: keys.collect::<Result<_, KeyFileError>>()?,
+        authorities: authorities.map_or_else(|| Ok(vec![]), keys::read_authorities)?,
     })
 }
 

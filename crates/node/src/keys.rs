@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, hex};
 use alloy_signer_local::PrivateKeySigner;
 use og_crypto::{ConsensusKey, NodeKey, SeatKey};
-use og_engine::UpstreamKey;
+use og_engine::{UpstreamAuthority, UpstreamKey};
 use og_opengradient::GatewayIdentity;
 use rand::CryptoRng;
 use std::{
@@ -15,6 +15,8 @@ use std::{
 
 /// Longest key file that is read, in bytes: a gateway's identity is the longest.
 const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
+/// Most bytes of a file of authorities that are read.
+const MAX_AUTHORITIES_BYTES: u64 = 1024 * 1024;
 /// When the certificate of a gateway's identity holds, in seconds of Unix time: until the year 2100. Whoever trusts it found
 /// it in a registry, from which it can be taken.
 const IDENTITY_VALIDITY: RangeInclusive<i64> = 0..=4_102_444_800;
@@ -45,6 +47,12 @@ pub enum KeyFileError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A variable of the environment holds no key.
+    #[error("the environment has no key in {name}: set it before the node is started")]
+    Variable {
+        /// The variable.
+        name: String,
     },
     /// The file holds something else than a key of the kind that is needed.
     #[error("{} does not hold a {kind}: {expected}", path.display())]
@@ -200,6 +208,37 @@ pub fn read_upstream_key(path: &Path) -> Result<UpstreamKey, KeyFileError> {
     let expected = "one line of visible characters is expected, as the service gave it";
     read_key(path, "service's key", expected, |text| {
         UpstreamKey::new(text).ok()
+    })
+}
+
+/// The key of another service that a variable of the environment holds.
+///
+/// # Errors
+/// [`KeyFileError`] if there is no such variable, or it holds no key.
+pub fn upstream_key_of_environment(variable: &str) -> Result<UpstreamKey, KeyFileError> {
+    let key = std::env::var(variable).ok();
+    let key = key.and_then(|text| UpstreamKey::new(&text).ok());
+    key.ok_or_else(|| KeyFileError::Variable {
+        name: variable.to_owned(),
+    })
+}
+
+/// Reads certificates of authorities, in PEM.
+///
+/// # Errors
+/// [`KeyFileError`] if the file cannot be read or holds no certificate.
+pub fn read_authorities(path: &Path) -> Result<Vec<UpstreamAuthority>, KeyFileError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_AUTHORITIES_BYTES).read_to_end(&mut text))
+        .map_err(|source| KeyFileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    UpstreamAuthority::read_all(&text).map_err(|_| KeyFileError::Parse {
+        path: path.to_owned(),
+        kind: "certificate",
+        expected: "one or more in PEM are expected, -----BEGIN CERTIFICATE-----",
     })
 }
 

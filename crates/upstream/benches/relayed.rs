@@ -4,7 +4,7 @@
 //! writes bytes that are ready.
 
 use og_types::language::{Message, Prompt, Question};
-use og_upstream::{Limits, Upstream, UpstreamKeys};
+use og_upstream::{Limits, Upstream, UpstreamAccess};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ const OPEN: usize = 5000;
 async fn main() {
     let host = serve().await;
     let file = format!("[relay]\nurl = \"http://{host}/v1\"\nmodel = \"m\"\n");
-    let upstream = Upstream::new(&file, &UpstreamKeys::new(), Limits::default());
+    let upstream = Upstream::new(&file, &UpstreamAccess::default(), Limits::default());
     let upstream = Arc::new(upstream.expect("the file is right"));
     for streamed in [false, true] {
         for at_once in [1, 32] {

@@ -1,7 +1,7 @@
 //! What makes connections: kept open between requests, over TLS wherever the address says so, through the environment's proxy
 //! only encrypted.
 
-use crate::{Limits, UpstreamError};
+use crate::{Limits, UpstreamAuthority, UpstreamError};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Uri};
@@ -16,8 +16,8 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use rustls::crypto::aws_lc_rs;
-use std::time::Duration;
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use std::{sync::Arc, time::Duration};
 use tokio::net::TcpStream;
 use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 
@@ -39,6 +39,7 @@ impl Clients {
     pub(crate) fn new(
         server: &Uri,
         max_requests: usize,
+        authorities: &[UpstreamAuthority],
         limits: &Limits,
     ) -> Result<Self, UpstreamError> {
         let encrypted = server.scheme_str() == Some("https");
@@ -49,14 +50,14 @@ impl Clients {
         let proxy = encrypted.then(|| Matcher::from_env().intercept(server));
         let tcp = tcp();
         let connector = match proxy.flatten() {
-            None => connector(tls(tcp)?, limits),
+            None => connector(tls(tcp, authorities)?, limits),
             Some(proxy) => {
                 let tunnel = Tunnel::new(proxy.uri().clone(), tcp);
                 let tunnel = match proxy.basic_auth() {
                     Some(password) => tunnel.with_auth(password.clone()),
                     None => tunnel,
                 };
-                connector(tls(tunnel)?, limits)
+                connector(tls(tunnel, authorities)?, limits)
             }
         };
         let client = |_| {
@@ -86,12 +87,21 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-/// TLS with the certificates that browsers trust, for addresses that say so.
-fn tls<T>(tcp: T) -> Result<HttpsConnector<T>, UpstreamError> {
-    let builder = HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(aws_lc_rs::default_provider())
-        .map_err(|error| UpstreamError::Client(error.to_string()))?;
-    Ok(builder
+/// TLS for addresses that say so, with servers whose certificates browsers would trust, or one of `authorities` signed.
+fn tls<T>(tcp: T, authorities: &[UpstreamAuthority]) -> Result<HttpsConnector<T>, UpstreamError> {
+    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    for authority in authorities {
+        let added = roots.add(authority.0.clone());
+        added.map_err(|error| UpstreamError::Authority(error.to_string()))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| UpstreamError::Client(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(config)
         .https_or_http()
         .enable_http1()
         .enable_http2()

@@ -26,6 +26,9 @@ pub enum UpstreamError {
     /// Not a key.
     #[error("a key must be one line of visible ASCII characters")]
     Key,
+    /// Not the certificate of an authority.
+    #[error("a certificate of an authority cannot be used: {0}")]
+    Authority(String),
     /// What makes connections cannot be set up.
     #[error("connections cannot be made: {0}")]
     Client(String),

@@ -1,11 +1,41 @@
-//! Keys that services want to see.
+//! What a node has for the services that its models ask: keys that they want to see, and whose certificates are trusted.
 
 use crate::UpstreamError;
 use hyper::header::HeaderValue;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use std::{collections::BTreeMap, fmt};
 
-/// Keys of other services, by host (with its port, where the file names one).
-pub type UpstreamKeys = BTreeMap<String, UpstreamKey>;
+/// What a node has for other services; it is no part of a model.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamAccess {
+    /// Keys, by host (with its port, where the file names one).
+    pub keys: BTreeMap<String, UpstreamKey>,
+    /// Certificates of authorities that are trusted beside those that browsers trust.
+    pub authorities: Vec<UpstreamAuthority>,
+}
+
+/// The certificate of an authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamAuthority(pub(crate) CertificateDer<'static>);
+
+impl UpstreamAuthority {
+    /// The certificates in a file in PEM, at least one.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Authority`] if there is none, or one cannot be read.
+    pub fn read_all(text: &[u8]) -> Result<Vec<Self>, UpstreamError> {
+        let found = CertificateDer::pem_slice_iter(text).map(|found| found.map(Self));
+        let found: Vec<_> = found
+            .collect::<Result<_, _>>()
+            .map_err(|error| UpstreamError::Authority(error.to_string()))?;
+        match found.is_empty() {
+            true => Err(UpstreamError::Authority(
+                "there is none in the file".to_owned(),
+            )),
+            false => Ok(found),
+        }
+    }
+}
 
 /// A key that a service wants to see. It is never shown.
 #[derive(Clone)]

@@ -30,6 +30,6 @@ mod upstream;
 
 pub use error::{AskError, UpstreamError};
 pub use file::{MAX_FILE_BYTES, MAX_SERVERS};
-pub use key::{UpstreamKey, UpstreamKeys};
+pub use key::{UpstreamAccess, UpstreamAuthority, UpstreamKey};
 pub use limits::Limits;
 pub use upstream::Upstream;

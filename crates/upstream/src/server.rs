@@ -1,7 +1,7 @@
 //! One server: where it is, what it is asked with, how much it has to do.
 
 use crate::{
-    AskError, Limits, UpstreamError, UpstreamKey, UpstreamKeys,
+    AskError, Limits, UpstreamAccess, UpstreamError, UpstreamKey,
     answer::{Reader, Reading},
     client::Clients,
     error::{Failure, Fault},
@@ -64,11 +64,11 @@ impl Server {
     pub(crate) fn new(
         url: &str,
         file: &Described,
-        keys: &UpstreamKeys,
+        access: &UpstreamAccess,
         limits: Limits,
     ) -> Result<Self, UpstreamError> {
         let address = Address::read(url)?;
-        let key = keys.get(&address.host).cloned();
+        let key = access.keys.get(&address.host).cloned();
         if key.is_some() && !address.is_safe() {
             return Err(UpstreamError::Unencrypted(address.host));
         }
@@ -85,7 +85,12 @@ impl Server {
         Ok(Self {
             service: file.service,
             url: url.trim_end_matches('/').to_owned(),
-            clients: Clients::new(&address.uri, file.max_requests, &limits)?,
+            clients: Clients::new(
+                &address.uri,
+                file.max_requests,
+                &access.authorities,
+                &limits,
+            )?,
             host: address.host,
             key,
             headers,

@@ -1,7 +1,7 @@
 //! All servers that have a model: the one with the least to do is asked, and another one if it fails.
 
 use crate::{
-    AskError, Limits, UpstreamError, UpstreamKeys,
+    AskError, Limits, UpstreamAccess, UpstreamError,
     answer::Reader,
     error::{Failure, Fault},
     file::{Described, Task},
@@ -47,10 +47,10 @@ impl Upstream {
     ///
     /// # Errors
     /// [`UpstreamError`] if the file is malformed, or a host's key would travel unencrypted.
-    pub fn new(file: &str, keys: &UpstreamKeys, limits: Limits) -> Result<Self, UpstreamError> {
+    pub fn new(file: &str, access: &UpstreamAccess, limits: Limits) -> Result<Self, UpstreamError> {
         let file = Described::read(file)?;
         let servers = file.urls.iter().map(|url| {
-            let server = Server::new(url, &file, keys, limits)?;
+            let server = Server::new(url, &file, access, limits)?;
             Ok(Arc::new(server))
         });
         Ok(Self {

@@ -35,7 +35,7 @@ fn server(status: &'static str, answers: Vec<&'static str>) -> String {
 
 fn relay(address: &str) -> Arc<Relay> {
     let file = format!("[relay]\nurl = \"http://{address}/v1\"\nmodel = \"m\"\n");
-    Arc::new(Relay::new(&file, &UpstreamKeys::new()).unwrap())
+    Arc::new(Relay::new(&file, &UpstreamAccess::default()).unwrap())
 }
 
 fn inputs() -> Vec<Tensor> {
@@ -72,7 +72,7 @@ async fn texts_become_vectors_where_the_file_says_so() {
     );
     let file =
         format!("[relay]\ntask = \"embeddings\"\nurl = \"http://{address}/v1\"\nmodel = \"m\"\n");
-    let relay = Arc::new(Relay::new(&file, &UpstreamKeys::new()).unwrap());
+    let relay = Arc::new(Relay::new(&file, &UpstreamAccess::default()).unwrap());
     assert_eq!(*relay.describe(), embedding::relayed_description());
     let texts = Texts {
         texts: vec!["Hi".to_owned()],

@@ -74,6 +74,7 @@ fn inference() -> InferenceConfig {
         models_dir: "models".into(),
         node_key: "node.key".into(),
         upstream_keys: BTreeMap::new(),
+        upstream_authorities: None,
         payee: Address::ZERO,
         listen: loopback(8845),
         operator_listen: DEFAULT_OPERATOR_LISTEN,

@@ -392,6 +392,7 @@ impl Builder<'_> {
             models_dir: "models".into(),
             node_key: "node.key".into(),
             upstream_keys: BTreeMap::new(),
+            upstream_authorities: None,
             payee,
             listen: NetworkPlan::listen(self.plan.address(INFERENCE_PORT_OFFSET, index)),
             operator_listen: self.plan.operator_listen(INFERENCE_PORT_OFFSET, index),

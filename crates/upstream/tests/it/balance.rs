@@ -6,7 +6,7 @@ use crate::{
     question, streamed, upstream, whole,
 };
 use og_types::language::Piece;
-use og_upstream::{AskError, Upstream, UpstreamKeys};
+use og_upstream::{AskError, Upstream, UpstreamAccess};
 use std::time::{Duration, Instant};
 use tokio::{net::TcpListener, time::sleep};
 
@@ -149,7 +149,7 @@ async fn a_server_gets_no_more_at_once_than_the_file_says() {
         "[relay]\nurl = \"http://{}/v1\"\nmodel = \"m\"\nmax_requests = 2\n",
         server.host
     );
-    let upstream = Upstream::new(&file, &UpstreamKeys::new(), limits()).unwrap();
+    let upstream = Upstream::new(&file, &UpstreamAccess::default(), limits()).unwrap();
     let third = async {
         sleep(Duration::from_millis(100)).await;
         whole(&upstream).await

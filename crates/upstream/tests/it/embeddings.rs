@@ -5,7 +5,7 @@ use crate::{
     player::{Player, answer},
 };
 use og_types::embedding::Texts;
-use og_upstream::{AskError, Limits, Upstream, UpstreamError, UpstreamKeys};
+use og_upstream::{AskError, Limits, Upstream, UpstreamAccess, UpstreamError};
 use serde_json::json;
 
 fn model(hosts: &[&str], limits: Limits) -> Upstream {
@@ -14,7 +14,7 @@ fn model(hosts: &[&str], limits: Limits) -> Upstream {
         .map(|host| format!("http://{host}/v1"))
         .collect();
     let file = format!("[relay]\ntask = \"embeddings\"\nurls = {urls:?}\nmodel = \"m\"\n");
-    Upstream::new(&file, &UpstreamKeys::new(), limits).unwrap()
+    Upstream::new(&file, &UpstreamAccess::default(), limits).unwrap()
 }
 
 fn texts() -> Texts {
@@ -94,7 +94,7 @@ fn services_with_another_api_for_vectors_are_refused() {
         let file = format!(
             "[relay]\nservice = {service:?}\ntask = \"embeddings\"\nurl = \"https://a.example\"\nmodel = \"m\"\n"
         );
-        let error = Upstream::new(&file, &UpstreamKeys::new(), limits());
+        let error = Upstream::new(&file, &UpstreamAccess::default(), limits());
         assert!(matches!(error, Err(UpstreamError::File(_))), "{service}");
     }
 }

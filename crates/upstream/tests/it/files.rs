@@ -1,15 +1,15 @@
 //! Which files name a service.
 
 use crate::limits;
-use og_upstream::{Upstream, UpstreamError, UpstreamKey, UpstreamKeys};
+use og_upstream::{Upstream, UpstreamAccess, UpstreamError, UpstreamKey};
 
-fn open(fields: &str, keys: &UpstreamKeys) -> Result<(), UpstreamError> {
+fn open(fields: &str, keys: &UpstreamAccess) -> Result<(), UpstreamError> {
     Upstream::new(&format!("[relay]\n{fields}"), keys, limits()).map(drop)
 }
 
 #[test]
 fn files_that_name_no_service_are_refused() {
-    let none = UpstreamKeys::new();
+    let none = UpstreamAccess::default();
     for url in [
         "",
         "api.example/v1",
@@ -43,7 +43,10 @@ fn files_that_name_no_service_are_refused() {
 
 #[test]
 fn a_key_goes_nowhere_unencrypted() {
-    let keys = [("api.example".to_owned(), UpstreamKey::new("k").unwrap())].into();
+    let keys = UpstreamAccess {
+        keys: [("api.example".to_owned(), UpstreamKey::new("k").unwrap())].into(),
+        ..UpstreamAccess::default()
+    };
     let with = |url: &str| open(&format!("url = {url:?}\nmodel = \"m\"\n"), &keys);
     assert_eq!(
         with("http://api.example/v1"),

@@ -6,9 +6,10 @@ mod failures;
 mod files;
 mod player;
 mod services;
+mod tls;
 
 use og_types::language::{Message, Piece, Prompt, Question, RelayedReply};
-use og_upstream::{AskError, Limits, Upstream, UpstreamKeys};
+use og_upstream::{AskError, Limits, Upstream, UpstreamAccess};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -36,7 +37,7 @@ fn upstream(service: &str, hosts: &[&str]) -> Upstream {
         .map(|host| format!("http://{host}/v1"))
         .collect();
     let file = format!("[relay]\nservice = {service:?}\nurls = {urls:?}\nmodel = \"m\"\n");
-    Upstream::new(&file, &UpstreamKeys::new(), limits()).unwrap()
+    Upstream::new(&file, &UpstreamAccess::default(), limits()).unwrap()
 }
 
 fn question() -> Question {

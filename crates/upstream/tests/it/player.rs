@@ -10,11 +10,15 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+        BufReader,
+    },
+    net::TcpListener,
     task::JoinHandle,
     time::sleep,
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 /// What a server got.
 #[derive(Clone, Debug)]
@@ -67,12 +71,29 @@ impl Player {
         Self::at("127.0.0.1:0", script).await
     }
 
+    /// The same over TLS.
+    pub(crate) async fn secure(
+        tls: ServerConfig,
+        script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening(listener, Some(TlsAcceptor::from(Arc::new(tls))), script)
+    }
+
     /// The same at a certain address.
     pub(crate) async fn at(
         address: &str,
         script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
+        Self::listening(listener, None, script)
+    }
+
+    fn listening(
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
         let host = listener.local_addr().unwrap().to_string();
         let (seen, script) = (Arc::new(Seen::default()), Arc::new(script));
         let to_note = seen.clone();
@@ -81,10 +102,16 @@ impl Player {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 to_note.connections.fetch_add(1, Ordering::Relaxed);
-                let (seen, script) = (to_note.clone(), script.clone());
+                let (seen, script, tls) = (to_note.clone(), script.clone(), tls.clone());
                 connections.spawn(async move {
-                    let mut stream = BufReader::new(stream);
-                    while serve(&mut stream, &seen, &*script).await.is_some() {}
+                    match tls {
+                        None => serve_all(stream, &seen, &*script).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve_all(stream, &seen, &*script).await;
+                            }
+                        }
+                    }
                 });
             }
         });
@@ -102,9 +129,19 @@ impl Drop for Player {
     }
 }
 
+/// Serves a connection to its end.
+async fn serve_all(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    seen: &Seen,
+    script: &(dyn Fn(&Asked) -> Vec<Act> + Send + Sync),
+) {
+    let mut stream = BufReader::new(stream);
+    while serve(&mut stream, seen, script).await.is_some() {}
+}
+
 /// Reads a request and does what it calls for; `None` if the connection is over.
 async fn serve(
-    stream: &mut BufReader<TcpStream>,
+    stream: &mut BufReader<impl AsyncRead + AsyncWrite + Unpin>,
     seen: &Seen,
     script: &(dyn Fn(&Asked) -> Vec<Act> + Send + Sync),
 ) -> Option<()> {
@@ -126,7 +163,7 @@ async fn serve(
     Some(())
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
+async fn read(stream: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Asked> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let line = line.strip_suffix(" HTTP/1.1\r\n")?.to_owned();
