@@ -63,11 +63,11 @@ fn requests(bytes: &[u8]) {
 /// Whatever was said can be said to every client.
 fn answers(service: Service, bytes: &[u8]) {
     if let Ok(answered) = service.read(bytes) {
-        let _ = anthropic::whole(&head(), &answered.said, None, Map::new());
+        let _ = anthropic::whole(&head(), &answered.said, &[], None, Map::new());
     }
     let mut stream = service.stream();
     let mut to_chat = chat::Stream::new(head(), og_dialects::openai::Style::OpenAi, true, 1);
-    let mut to_messages = anthropic::Stream::new(head());
+    let mut to_messages = anthropic::Stream::new(head(), vec![]);
     for chunk in bytes.chunks(7) {
         let Ok(pieces) = stream.push(chunk) else {
             return;

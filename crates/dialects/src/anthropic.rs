@@ -17,13 +17,17 @@ use crate::Usage;
 use og_types::language::Finish;
 use serde_json::{Value, json};
 
-/// Why an answer ended. A stop string is not told apart from an end of the model's own.
-const fn stop_reason(finish: Finish) -> &'static str {
+/// Why an answer ended, and the stop string that ended it, of those that the question had.
+fn stopped(finish: Finish, stops: &[String]) -> (&'static str, Option<&str>) {
     match finish {
-        Finish::Stop => "end_turn",
-        Finish::Length => "max_tokens",
-        Finish::ToolCalls => "tool_use",
-        Finish::ContentFilter => "refusal",
+        Finish::Stop => ("end_turn", None),
+        Finish::StopString(place) => {
+            let stop = stops.get(usize::from(place));
+            ("stop_sequence", stop.map(String::as_str))
+        }
+        Finish::Length => ("max_tokens", None),
+        Finish::ToolCalls => ("tool_use", None),
+        Finish::ContentFilter => ("refusal", None),
     }
 }
 

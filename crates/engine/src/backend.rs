@@ -27,7 +27,20 @@ pub trait Backend: Send + Sync {
     ///
     /// The run fails with a [`RunError`]: the inputs do not fit, or the model failed on them.
     fn run(self: Arc<Self>, inputs: Vec<Tensor>, seed: u64, pieces: Pieces) -> Run;
+
+    /// Counts the tokens of the prompt that a run on these inputs would read. Models that make no prompt of their own refuse.
+    fn count_prompt(self: Arc<Self>, _inputs: Vec<Tensor>) -> Count {
+        let refusal = Refusal {
+            input: None,
+            reason: "this model cannot count tokens: only language models that run here can"
+                .to_owned(),
+        };
+        Box::pin(std::future::ready(Err(refusal.into())))
+    }
 }
+
+/// A count of tokens on its way.
+pub type Count = BoxFuture<'static, Result<u32, RunError>>;
 
 /// Where pieces of an answer go as they come.
 #[derive(Clone, Debug)]

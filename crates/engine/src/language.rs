@@ -6,7 +6,7 @@ mod prompt;
 mod reading;
 
 use crate::{
-    backend::{Backend, Pieces, Run, RunError},
+    backend::{Backend, Count, Pieces, Run, RunError},
     exact::{
         Event, GenerateError, Generator, GeneratorSettings, ModelError, Ready, Request,
         SchedulerSettings, Settings,
@@ -290,6 +290,18 @@ impl Backend for LanguageModel {
                 .to_tensors()
                 .map_err(|error| RunError::Model(error.to_string()))
         })
+    }
+
+    fn count_prompt(self: Arc<Self>, inputs: Vec<Tensor>) -> Count {
+        Box::pin(compute(move || self.count(&inputs)))
+    }
+}
+
+impl LanguageModel {
+    /// How many tokens a question's prompt has.
+    fn count(&self, inputs: &[Tensor]) -> Result<u32, RunError> {
+        let tokens = self.prompt_tokens(&question(&self.description, inputs)?)?;
+        Ok(u32::try_from(tokens.len()).unwrap_or(u32::MAX))
     }
 }
 

@@ -20,7 +20,7 @@ mod processors;
 mod programs;
 mod relay;
 
-pub use backend::{Backend, Pieces, Run, RunError};
+pub use backend::{Backend, Count, Pieces, Run, RunError};
 pub use language::{LanguageModel, UNLIMITED_ANSWER_TOKENS};
 pub use library::{
     BUILT_IN, BuiltIn, Library, LibraryError, MAX_LOADED_MODELS, MAX_MODELS, MODEL_NAME_BYTES, load,

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{BODY_TIMEOUT, MAX_BODY_BYTES},
+    count::count_tokens,
     dialect::Dialect,
     embed::embed,
     error::{ApiError, ErrorBody},
@@ -114,6 +115,7 @@ fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(responses))
         .routes(routes!(embeddings))
         .routes(routes!(messages))
+        .routes(routes!(count_tokens_of_messages))
         .routes(routes!(sealed))
         .routes(routes!(ohttp_config))
         .routes(routes!(signing_key))
@@ -385,4 +387,21 @@ async fn messages(
     request: Request,
 ) -> Response {
     talk(shared, visit, Dialect::Messages, request).await
+}
+
+/// Count the tokens of a conversation, as Anthropic's API does. Only models that run on nodes can.
+#[utoipa::path(
+    post, path = "/v1/messages/count_tokens", request_body = Object,
+    responses(
+        (status = 200, description = "`{\"input_tokens\"}`: the tokens that the model would read.", body = Object),
+        (status = "4XX", description = "The tokens cannot be counted, in Anthropic's shape.", body = Object),
+        (status = "5XX", description = "No node gave a sound answer, in Anthropic's shape.", body = Object),
+    )
+)]
+async fn count_tokens_of_messages(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    count_tokens(shared, visit, request).await
 }

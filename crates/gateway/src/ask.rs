@@ -218,7 +218,13 @@ impl Service {
 }
 
 /// The request that asks `model` a question.
-fn request(model: &ModelInfo, question: &Question) -> Result<InferenceRequest, ApiError> {
+///
+/// # Errors
+/// [`ApiError`] if it cannot be written.
+pub(crate) fn request(
+    model: &ModelInfo,
+    question: &Question,
+) -> Result<InferenceRequest, ApiError> {
     let inputs = question.to_tensors();
     Ok(InferenceRequest {
         version: 1,

@@ -155,7 +155,9 @@ impl Wanted {
             Self::Chat(_, style) => chat::whole(head, *style, said, usage, extra),
             Self::Completions(_, style) => completions::whole(head, *style, said, usage, extra),
             Self::Responses(request) => responses::whole(head, &request.echo, first, usage, extra),
-            Self::Messages(_) => anthropic::whole(head, first, usage, extra)?,
+            Self::Messages(request) => {
+                anthropic::whole(head, first, &request.question.stop, usage, extra)?
+            }
         })
     }
 
@@ -176,7 +178,10 @@ impl Wanted {
             Self::Responses(request) => {
                 Frames::Responses(Box::new(responses::Stream::new(head, request.echo.clone())))
             }
-            Self::Messages(_) => Frames::Messages(anthropic::Stream::new(head)),
+            Self::Messages(request) => {
+                let stops = request.question.stop.clone();
+                Frames::Messages(anthropic::Stream::new(head, stops))
+            }
         }
     }
 }

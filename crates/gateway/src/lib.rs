@@ -14,6 +14,7 @@ mod ask;
 mod chain;
 mod check;
 pub mod config;
+mod count;
 mod dialect;
 mod embed;
 mod error;

@@ -14,7 +14,9 @@ use crate::{
 };
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use futures::future::join_all;
-use og_types::{Canonical as _, InferenceResponse, Job, JobResult, ModelId, ModelInfo};
+use og_types::{
+    Canonical as _, InferenceRequest, InferenceResponse, Job, JobResult, ModelId, ModelInfo,
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -276,6 +278,39 @@ impl Nodes {
         Err(RunError::NoneAnswered(reason))
     }
 
+    /// Has a node that offers the model count the tokens of a request's prompt.
+    pub(crate) async fn count_prompt(
+        &self,
+        offers: &Offers,
+        request: &InferenceRequest,
+    ) -> Result<u32, RunError> {
+        let body = axum::body::Bytes::from(request.to_bytes());
+        let mut reason = "no node offers the model any more".to_owned();
+        for index in self
+            .order(offers, &request.model)
+            .into_iter()
+            .take(MAX_ATTEMPTS)
+        {
+            let url = &self.nodes[index].url;
+            reason = match self.post_count(url, body.clone()).await {
+                Ok(count) => return Ok(count),
+                Err(PostError::Rejected(rejection)) => return Err(RunError::Rejected(rejection)),
+                Err(PostError::Busy(reason) | PostError::Failed(reason)) => reason,
+            };
+            self.failures.get_or_create(&Place { node: index }).inc();
+            tracing::warn!(node = url, reason, "node counted no tokens");
+        }
+        Err(RunError::NoneAnswered(reason))
+    }
+
+    async fn post_count(&self, url: &str, body: axum::body::Bytes) -> Result<u32, PostError> {
+        let response = self.post(url, "count", body, QUERY_TIMEOUT).await?;
+        let bytes = read_bounded(response, MAX_ERROR_BYTES).await?;
+        let counted: Counted =
+            serde_json::from_slice(&bytes).map_err(|error| PostError::Failed(error.to_string()))?;
+        Ok(counted.prompt_tokens)
+    }
+
     /// The nodes that offer the model, each time beginning with the next.
     fn order(&self, offers: &Offers, model: &ModelId) -> Vec<usize> {
         let mut order = offers.nodes_with(model);
@@ -286,19 +321,31 @@ impl Nodes {
         order
     }
 
-    async fn post_job(&self, url: &str, body: axum::body::Bytes) -> Result<JobResult, PostError> {
+    /// Posts CBOR; the answer is a success.
+    async fn post(
+        &self,
+        url: &str,
+        path: &str,
+        body: axum::body::Bytes,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, PostError> {
         let response = self
             .client
-            .post(format!("{url}/v1/jobs"))
+            .post(format!("{url}/v1/{path}"))
             .header(CONTENT_TYPE, "application/cbor")
-            .timeout(JOB_TIMEOUT)
+            .timeout(timeout)
             .body(body)
             .send()
             .await
             .map_err(FetchError::from)?;
-        if !response.status().is_success() {
-            return Err(PostError::from_response(response).await);
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(PostError::from_response(response).await),
         }
+    }
+
+    async fn post_job(&self, url: &str, body: axum::body::Bytes) -> Result<JobResult, PostError> {
+        let response = self.post(url, "jobs", body, JOB_TIMEOUT).await?;
         let bytes = read_bounded(response, JobResult::MAX_BYTES).await?;
         JobResult::from_bytes(&bytes).map_err(|error| PostError::Failed(error.to_string()))
     }
@@ -318,6 +365,12 @@ impl From<FetchError> for PostError {
     fn from(error: FetchError) -> Self {
         Self::Failed(error.to_string())
     }
+}
+
+/// A node's count of tokens.
+#[derive(Deserialize)]
+struct Counted {
+    prompt_tokens: u32,
 }
 
 /// A node's error, as far as it is of interest.

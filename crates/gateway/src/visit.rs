@@ -29,13 +29,14 @@ use std::{
 };
 
 /// The paths that ask a model: they need a key where keys are needed.
-const ASKING: [&str; 7] = [
+const ASKING: [&str; 8] = [
     "/v1/infer",
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
     "/v1/embeddings",
     "/v1/messages",
+    "/v1/messages/count_tokens",
     "/v1/ohttp",
 ];
 /// Holds the name of a request in this gateway's log.
@@ -205,7 +206,7 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 /// The answer to a request that is not let in.
 fn turned_away(route: &str, refused: &Refused) -> Response {
     let dialect = match route {
-        "/v1/messages" => Dialect::Messages,
+        "/v1/messages" | "/v1/messages/count_tokens" => Dialect::Messages,
         _ => Dialect::Chat,
     };
     let mut response = refusal(dialect, &refused.error);

@@ -19,6 +19,7 @@ use og_engine::{MAX_COMPUTATIONS, Pieces, computations};
 use og_http::{Admission, Check, Operated, Place, RequestMetrics, Shares, operator};
 use og_types::{Canonical as _, Job};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
+use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
@@ -43,7 +44,7 @@ struct Service {
     admission: Admission,
 }
 
-/// Serves `POST /v1/jobs` and `GET /v1/models` on `listener`, and the node's operators on
+/// Serves `POST /v1/jobs`, `POST /v1/count` and `GET /v1/models` on `listener`, and the node's operators on
 /// `operators`, until `shutdown` is ready; jobs that were begun are answered first, within
 /// [`og_http::DRAIN_TIMEOUT`].
 pub async fn serve(
@@ -149,6 +150,7 @@ fn advice(error: &LedgerError) -> String {
 fn router(service: Service) -> Router {
     Router::new()
         .route("/v1/jobs", post(run_job))
+        .route("/v1/count", post(count_prompt))
         .route("/v1/models", get(list_models))
         .fallback(|| async { Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
         .method_not_allowed_fallback(|| async {
@@ -178,17 +180,18 @@ async fn list_models(
 }
 
 async fn run_job(State(service): State<Service>, request: Request) -> Result<Response, Failure> {
-    let media_type = request.headers().get(header::CONTENT_TYPE);
-    if media_type.is_none_or(|media_type| media_type != CBOR) {
-        return Err(Failure::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            format!("a job is canonical CBOR: send it as {CBOR}"),
-        ));
-    }
+    check_media_type(request.headers())?;
     let place = service.admit(&request)?;
     let streamed = accepts_events(request.headers());
-    let job = read_job(request).await?;
+    let bytes = read_body(request).await?;
+    let job = Job::from_bytes(&bytes).map_err(|error| {
+        Failure::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            format!("job: {error}"),
+        )
+    })?;
+    drop(bytes);
     if !streamed {
         let result = service.worker.run(job, Pieces::UNWANTED).await?;
         return Ok(([(header::CONTENT_TYPE, CBOR)], result.to_bytes()).into_response());
@@ -202,15 +205,40 @@ async fn run_job(State(service): State<Service>, request: Request) -> Result<Res
     Ok(([(header::CONTENT_TYPE, CBOR_SEQUENCE)], body).into_response())
 }
 
+/// How many tokens a request's prompt has.
+async fn count_prompt(
+    State(service): State<Service>,
+    request: Request,
+) -> Result<Response, Failure> {
+    check_media_type(request.headers())?;
+    let mut place = service.admit(&request)?;
+    let bytes = read_body(request).await?;
+    place.holds(bytes.len());
+    let count = service.worker.count_prompt(bytes.into()).await?;
+    Ok(Json(json!({ "prompt_tokens": count })).into_response())
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let media_type = headers.get(header::CONTENT_TYPE);
+    if media_type.is_some_and(|media_type| media_type == CBOR) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        format!("jobs and requests are canonical CBOR: send them as {CBOR}"),
+    ))
+}
+
 /// Whether the client wants the answer as it comes.
 fn accepts_events(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT);
     accepted.is_some_and(|accepted| accepted == CBOR_SEQUENCE)
 }
 
-async fn read_job(request: Request) -> Result<Job, Failure> {
+async fn read_body(request: Request) -> Result<Bytes, Failure> {
     let read = Bytes::from_request(request, &());
-    let bytes = tokio::time::timeout(Duration::from_millis(BODY_TIMEOUT_MS), read)
+    tokio::time::timeout(Duration::from_millis(BODY_TIMEOUT_MS), read)
         .await
         .map_err(|_| {
             Failure::new(
@@ -226,14 +254,7 @@ async fn read_job(request: Request) -> Result<Job, Failure> {
                 format!("a job has at most {} bytes", Job::MAX_BYTES),
             ),
             status => Failure::new(status, "bad_request", rejection.body_text()),
-        })?;
-    Job::from_bytes(&bytes).map_err(|error| {
-        Failure::new(
-            StatusCode::BAD_REQUEST,
-            "bad_request",
-            format!("job: {error}"),
-        )
-    })
+        })
 }
 
 impl Service {

@@ -1,7 +1,7 @@
 //! The worker: runs a job and signs what it did.
 
 use crate::ledger::{Ledger, LedgerError};
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use og_crypto::{NodeKey, commit_input, commit_output};
 use og_engine::{Backend, Library, LibraryError, Pieces, RunError};
 use og_types::{
@@ -160,6 +160,20 @@ impl Worker {
         blocking(move || worker.attest(&job, &request, computed, started_at_ms, outputs)).await
     }
 
+    /// Counts the tokens of the prompt that a request's model would read. Nothing is run, and nothing signed.
+    ///
+    /// # Errors
+    /// [`JobError`] says whose fault it is and what to do.
+    pub async fn count_prompt(self: &Arc<Self>, bytes: Bytes) -> Result<u32, JobError> {
+        let worker = self.clone();
+        let (model, inputs) = blocking(move || {
+            let request = read_request(&bytes)?;
+            Ok((worker.config.library.get(&request.model)?, request.inputs))
+        })
+        .await?;
+        Ok(model.count_prompt(inputs).await?)
+    }
+
     /// What is to be run, and what runs it. Blocks while a model is loaded.
     fn prepare(&self, job: &Job) -> Result<(InferenceRequest, Arc<dyn Backend>), JobError> {
         let request = self.check(job)?;
@@ -229,10 +243,7 @@ impl Worker {
         match job.tier {
             Tier::Signed => {}
         }
-        let request = InferenceRequest::from_bytes(&job.request)?;
-        if request.version != 1 {
-            return Err(JobError::Version("request", request.version));
-        }
+        let request = read_request(&job.request)?;
         let now_ms = (self.config.clock)();
         self.config.ledger.check_free(&job.request_id, now_ms)?;
         Ok(request)
@@ -246,6 +257,14 @@ impl Worker {
             .ledger
             .take(&record.request_id, record.finished_at_ms, forget_from_ms)?;
         Ok(self.config.key.sign(&self.config.genesis_hash, record))
+    }
+}
+
+fn read_request(bytes: &[u8]) -> Result<InferenceRequest, JobError> {
+    let request = InferenceRequest::from_bytes(bytes)?;
+    match request.version {
+        1 => Ok(request),
+        version => Err(JobError::Version("request", version)),
     }
 }
 

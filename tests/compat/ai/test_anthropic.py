@@ -61,9 +61,18 @@ def test_where_a_message_ends(client):
     assert (cut.stop_reason, cut.usage.output_tokens) == ("max_tokens", 3)
     second_word = cut.content[0].text.split()[1]
     stopped = client.messages.create(**WANTED, stop_sequences=[second_word])
-    # Which sequence it was is not told: docs/apis.md.
-    assert (stopped.stop_reason, stopped.stop_sequence) == ("end_turn", None)
+    assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", second_word)
     assert second_word not in stopped.content[0].text
+    with client.messages.stream(**WANTED, stop_sequences=["never in it", second_word]) as stream:
+        final = stream.get_final_message()
+    assert (final.stop_reason, final.stop_sequence) == ("stop_sequence", second_word)
+
+
+def test_tokens_are_counted_before_they_are_paid_for(client):
+    asked = {name: WANTED[name] for name in ("model", "messages", "system")}
+    assert client.messages.count_tokens(**asked).input_tokens == client.messages.create(**WANTED).usage.input_tokens
+    with pytest.raises(anthropic.NotFoundError, match="embeddings"):
+        client.messages.count_tokens(**asked | {"model": "vectors"})
 
 
 def test_errors_have_their_types(client):

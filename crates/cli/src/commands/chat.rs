@@ -280,6 +280,7 @@ impl fmt::Display for Said {
         writeln!(f, "{}\n", self.text)?;
         let ended = match self.finish {
             Finish::Stop => "ended by itself",
+            Finish::StopString(_) => "ended at a text that was to end it",
             Finish::Length => "cut short at the most tokens",
             Finish::ToolCalls => "calls tools",
             Finish::ContentFilter => "withheld in part by who answered",

@@ -1,6 +1,6 @@
 //! An answer in pieces: blocks, one after another, that begin, grow and end.
 
-use super::{stop_reason, usage};
+use super::{stopped, usage};
 use crate::{ApiError, Head, Usage, document::extend, sse};
 use og_types::language::{Finish, Piece, PieceError};
 use serde_json::{Map, Value, json};
@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 #[derive(Debug)]
 pub struct Stream {
     head: Head,
+    /// The question's stop strings.
+    stops: Vec<String>,
     begun: bool,
     /// Blocks that have begun.
     blocks: usize,
@@ -23,10 +25,11 @@ enum Kind {
 }
 
 impl Stream {
-    /// An answer.
-    pub const fn new(head: Head) -> Self {
+    /// An answer to a question with these stop strings.
+    pub const fn new(head: Head, stops: Vec<String>) -> Self {
         Self {
             head,
+            stops,
             begun: false,
             blocks: 0,
             open: None,
@@ -69,9 +72,10 @@ impl Stream {
     pub fn end(mut self, finish: Finish, used: Option<Usage>, extra: Map<String, Value>) -> String {
         let mut frames = self.begin();
         frames += &self.close();
+        let (reason, sequence) = stopped(finish, &self.stops);
         let mut delta = json!({
             "type": "message_delta",
-            "delta": {"stop_reason": stop_reason(finish), "stop_sequence": null},
+            "delta": {"stop_reason": reason, "stop_sequence": sequence},
             "usage": usage(used),
         });
         extend(&mut delta, extra);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{ApiError, Fault, Head};
 use og_types::language::{
-    Content, Format, Message, ONE, Part, Piece, PieceError, Prompt, Question, Said, Tool, ToolCall,
-    ToolChoice,
+    Content, Finish, Format, Message, ONE, Part, Piece, PieceError, Prompt, Question, Said, Tool,
+    ToolCall, ToolChoice,
 };
 use serde_json::Map;
 
@@ -189,7 +189,7 @@ const USAGE: Usage = Usage {
 fn a_whole_answer_has_anthropics_shape() {
     let extra = Map::from_iter([("og_receipt".to_owned(), json!("r"))]);
     assert_eq!(
-        whole(&head(), &said(), Some(USAGE), extra).unwrap(),
+        whole(&head(), &said(), &[], Some(USAGE), extra).unwrap(),
         json!({
             "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
             "content": [
@@ -203,10 +203,10 @@ fn a_whole_answer_has_anthropics_shape() {
     );
     let mut cut = said();
     cut.tool_calls[0].arguments = "{\"at\":".to_owned();
-    let error = whole(&head(), &cut, None, Map::new()).unwrap_err();
+    let error = whole(&head(), &cut, &[], None, Map::new()).unwrap_err();
     assert_eq!(error.fault, Fault::Upstream);
     cut.finish = Finish::Length;
-    let body = whole(&head(), &cut, None, Map::new()).unwrap();
+    let body = whole(&head(), &cut, &[], None, Map::new()).unwrap();
     assert_eq!(
         (&body["stop_reason"], &body["content"][1]["input"]),
         (&json!("max_tokens"), &json!({}))
@@ -215,7 +215,7 @@ fn a_whole_answer_has_anthropics_shape() {
 
 #[test]
 fn a_stream_is_blocks_that_begin_grow_and_end() {
-    let mut stream = Stream::new(head());
+    let mut stream = Stream::new(head(), vec![]);
     let mut frames = stream.pieces(&said().pieces()).unwrap();
     let extra = Map::from_iter([("og_receipt".to_owned(), json!("r"))]);
     frames += &stream.end(Finish::ToolCalls, Some(USAGE), extra);
@@ -245,6 +245,25 @@ fn a_stream_is_blocks_that_begin_grow_and_end() {
             json!({"type": "message_stop"}),
         ]
     );
-    let early = Stream::new(head()).pieces(&[Piece::Arguments("{}".to_owned())]);
+    let early = Stream::new(head(), vec![]).pieces(&[Piece::Arguments("{}".to_owned())]);
     assert_eq!(early, Err(PieceError::NoCall));
+}
+
+#[test]
+fn the_stop_string_that_ended_an_answer_is_told() {
+    let stops = ["a".to_owned(), "b".to_owned()];
+    let stopped = Said {
+        text: "x".to_owned(),
+        finish: Finish::StopString(1),
+        ..Said::empty()
+    };
+    let body = whole(&head(), &stopped, &stops, None, Map::new()).unwrap();
+    assert_eq!(
+        (&body["stop_reason"], &body["stop_sequence"]),
+        (&json!("stop_sequence"), &json!("b"))
+    );
+    let stream = Stream::new(head(), stops.to_vec());
+    let end = stream.end(Finish::StopString(0), None, Map::new());
+    let told = r#""delta":{"stop_reason":"stop_sequence","stop_sequence":"a"}"#;
+    assert!(end.contains(told), "{end}");
 }

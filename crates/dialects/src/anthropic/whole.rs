@@ -1,17 +1,18 @@
 //! An answer at once.
 
-use super::{stop_reason, usage};
+use super::{stopped, usage};
 use crate::{ApiError, Fault, Head, Usage, document::extend};
 use og_types::language::{Finish, Said, ToolCall};
 use serde_json::{Map, Value, json};
 
-/// The body of an answer, with `extra` fields at the end.
+/// The body of an answer to a question with these stop strings, with `extra` fields at the end.
 ///
 /// # Errors
 /// [`ApiError`] if the model called a tool with arguments that are no JSON object, which this API cannot say.
 pub fn whole(
     head: &Head,
     said: &Said,
+    stops: &[String],
     used: Option<Usage>,
     extra: Map<String, Value>,
 ) -> Result<Value, ApiError> {
@@ -21,14 +22,15 @@ pub fn whole(
         .iter()
         .map(|call| tool_use(call, said.finish));
     let content = text.into_iter().map(Ok).chain(calls);
+    let (reason, sequence) = stopped(said.finish, stops);
     let mut body = json!({
         "id": head.id,
         "type": "message",
         "role": "assistant",
         "model": head.model,
         "content": content.collect::<Result<Vec<_>, _>>()?,
-        "stop_reason": stop_reason(said.finish),
-        "stop_sequence": null,
+        "stop_reason": reason,
+        "stop_sequence": sequence,
         "usage": usage(used),
     });
     extend(&mut body, extra);

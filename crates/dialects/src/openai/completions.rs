@@ -110,7 +110,7 @@ fn unsupported(fields: &mut Fields) -> Result<(), ApiError> {
 const fn finish(finish: Finish) -> &'static str {
     match finish {
         // There are no tools here.
-        Finish::Stop | Finish::ToolCalls => "stop",
+        Finish::Stop | Finish::StopString(_) | Finish::ToolCalls => "stop",
         Finish::Length => "length",
         Finish::ContentFilter => "content_filter",
     }

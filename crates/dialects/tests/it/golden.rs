@@ -71,13 +71,13 @@ fn answers() -> Vec<(&'static str, String)> {
     let mut stream = completions::Stream::new(named("cmpl-1"), true, 1);
     let mut completion_frames = stream.pieces(0, &text.pieces());
     completion_frames += &stream.end(&[text.finish], some, extra());
-    let message = anthropic::whole(&named("msg_1"), &said, some, extra()).unwrap();
-    let mut stream = anthropic::Stream::new(named("msg_1"));
+    let message = anthropic::whole(&named("msg_1"), &said, &[], some, extra()).unwrap();
+    let mut stream = anthropic::Stream::new(named("msg_1"), vec![]);
     let mut message_frames = stream.pieces(&pieces).unwrap();
     message_frames += &stream.end(said.finish, some, extra());
     let error = ApiError::new(Fault::Busy, "Come back.");
     let broken = chat::Stream::new(named("chatcmpl-1"), Style::OpenAi, true, 1).error(&error);
-    let mut stream = anthropic::Stream::new(named("msg_1"));
+    let mut stream = anthropic::Stream::new(named("msg_1"), vec![]);
     let mut message_broken = stream.pieces(&pieces[..1]).unwrap();
     message_broken += &stream.error(&error);
     let embedded = embeddings::Embedded {

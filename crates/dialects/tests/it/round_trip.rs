@@ -160,7 +160,7 @@ proptest! {
     #[test]
     fn anthropics_whole_answer(said in said()) {
         let said = Said { logprobs: vec![], ..said };
-        let body = anthropic::whole(&head(), &said, Some(USAGE), Map::new()).unwrap();
+        let body = anthropic::whole(&head(), &said, &[], Some(USAGE), Map::new()).unwrap();
         let answered = Service::Anthropic.read(body.to_string().as_bytes());
         prop_assert_eq!(answered, Ok(Answered { said, report: report() }));
     }
@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn anthropics_stream_however_it_is_cut(said in said(), lengths in vec(1..50_usize, 1..9)) {
         let said = Said { logprobs: vec![], ..said };
-        let mut stream = anthropic::Stream::new(head());
+        let mut stream = anthropic::Stream::new(head(), vec![]);
         let mut frames = String::new();
         for piece in said.pieces() {
             frames += &stream.pieces(&[piece]).unwrap();

@@ -71,7 +71,10 @@ impl Reading {
         self.said.finish = match reason {
             FinishReason::Length => Finish::Length,
             _ if called => Finish::ToolCalls,
-            FinishReason::End | FinishReason::Stop(_) | FinishReason::Grammar => Finish::Stop,
+            FinishReason::Stop(place) => {
+                u8::try_from(place).map_or(Finish::Stop, Finish::StopString)
+            }
+            FinishReason::End | FinishReason::Grammar => Finish::Stop,
         };
         pieces
     }

@@ -61,7 +61,7 @@ impl Nodes {
         let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
         for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
             let url = &self.nodes[index].url;
-            let (error, begun) = match self.post(url, body.clone(), pieces).await {
+            let (error, begun) = match self.post_streamed(url, body.clone(), pieces).await {
                 Outcome::Gone => return Err(StreamError::Gone),
                 Outcome::Failed(error, begun) => (error, begun),
                 Outcome::Whole(result, said) => match judge(&result) {
@@ -88,7 +88,7 @@ impl Nodes {
         Err(StreamError::Run(last))
     }
 
-    async fn post(&self, url: &str, body: Bytes, pieces: &Pieces) -> Outcome {
+    async fn post_streamed(&self, url: &str, body: Bytes, pieces: &Pieces) -> Outcome {
         let mut said = Said::empty();
         let deadline = Instant::now() + JOB_TIMEOUT;
         let read = self.read(url, body, pieces, &mut said);

@@ -71,6 +71,7 @@ impl Speaker {
         let router = Router::new()
             .route("/v1/models", get(async || Json(models())))
             .route("/v1/jobs", post(job))
+            .route("/v1/count", post(count))
             .with_state(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -117,6 +118,17 @@ fn models() -> Vec<ModelInfo> {
         ),
         model(8, "far", Computed::Relayed, language::relayed_description()),
     ]
+}
+
+/// As many tokens as the prompt has bytes; models of other services count none.
+async fn count(body: Bytes) -> Response {
+    let request = InferenceRequest::from_bytes(&body).unwrap();
+    if request.model == ModelId([8; 32]) {
+        let error = json!({"error": {"message": "this model cannot count tokens"}});
+        return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+    }
+    let prompt = request.inputs.iter().find(|input| input.name == "prompt");
+    Json(json!({"prompt_tokens": prompt.unwrap().data.len()})).into_response()
 }
 
 async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {

@@ -300,6 +300,30 @@ async fn errors_have_the_status_and_the_shape_of_the_format() {
 }
 
 #[tokio::test]
+async fn tokens_are_counted_before_anything_is_asked() {
+    let setting = setting(&[hello()]).await;
+    let path = "/v1/messages/count_tokens";
+    let response = setting.gateway.send(path, &greeting(&json!({})), &[]).await;
+    assert_eq!(response.status(), 200);
+    let counted: Value = response.json().await.unwrap();
+    let prompt = r#"[{"role":"user","content":"Hi"}]"#;
+    assert_eq!(counted, json!({"input_tokens": prompt.len()}));
+    assert!(setting.speakers[0].asked.lock().unwrap().is_empty());
+    for (fields, status, word) in [
+        (json!({"model": "far"}), 400, "cannot count"),
+        (json!({"model": "deaf"}), 404, "/v1/infer"),
+        (json!({"max_tokens": 9}), 400, "max_tokens"),
+    ] {
+        let response = setting.gateway.send(path, &greeting(&fields), &[]).await;
+        assert_eq!(response.status(), status);
+        let error: Value = response.json().await.unwrap();
+        assert_eq!(error["type"], "error");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains(word), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_model_refuses_is_called_as_the_client_calls_it() {
     let setting = setting(&[Manner::Refuses("prompt[0].content[1]")]).await;
     let text = json!({"model": "gpt-5", "prompt": "Hi"});

@@ -7,7 +7,7 @@ use og_inference::{Ledger, MAX_HELD_BYTES, Worker, WorkerConfig, serve};
 use og_types::{
     Amount, Canonical as _, ElementType, InferenceRequest, InferenceResponse, Job, JobEvent,
     JobEvents, JobResult, ModelId, ModelInfo, RequestId, Tensor, Tier,
-    language::{ONE, Prompt, Question, Reply, Said},
+    language::{Finish, ONE, Prompt, Question, Reply, Said},
 };
 use reqwest::{
     Client, Response, StatusCode,
@@ -78,8 +78,12 @@ impl Server {
     }
 
     async fn post(&self, bytes: Vec<u8>) -> Response {
+        self.post_to("jobs", bytes).await
+    }
+
+    async fn post_to(&self, path: &str, bytes: Vec<u8>) -> Response {
         self.client
-            .post(format!("http://{}/v1/jobs", self.address))
+            .post(format!("http://{}/v1/{path}", self.address))
             .header(CONTENT_TYPE, "application/cbor")
             .body(bytes)
             .send()
@@ -371,6 +375,53 @@ async fn an_answer_comes_in_pieces_that_add_up_to_the_signed_one() {
     let whole = server.post(job.to_bytes()).await.bytes().await.unwrap();
     let whole = JobResult::from_bytes(&whole).unwrap();
     assert_eq!(reply(&whole), reply(&result));
+    server.stop().await;
+}
+
+/// What a job's answer says.
+async fn reply(server: &Server, job: &Job) -> Reply {
+    let result = server.post(job.to_bytes()).await.bytes().await.unwrap();
+    let result = JobResult::from_bytes(&result).unwrap();
+    let response = InferenceResponse::from_bytes(&result.opening.response).unwrap();
+    Reply::from_tensors(&response.outputs).unwrap()
+}
+
+#[tokio::test]
+async fn the_stop_string_that_ends_an_answer_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let whole = reply(&server, &server.story(1, &question(60)).await).await;
+    assert!(!matches!(whole.said.finish, Finish::StopString(_)));
+    let word = whole.said.text.split(' ').nth(3).unwrap();
+    let stopped = Question {
+        stop: vec!["never in it".to_owned(), word.to_owned()],
+        ..question(60)
+    };
+    let stopped = reply(&server, &server.story(2, &stopped).await).await;
+    assert_eq!(stopped.said.finish, Finish::StopString(1));
+    assert!(whole.said.text.starts_with(&stopped.said.text));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_prompts_tokens_are_counted_as_an_answer_counts_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let job = server.story(1, &question(1)).await;
+    let counted = server.post_to("count", job.request.to_vec()).await;
+    assert_eq!(counted.status(), StatusCode::OK);
+    let counted: Value = counted.json().await.unwrap();
+    let answer = reply(&server, &job).await;
+    assert_eq!(counted["prompt_tokens"], answer.prompt_tokens.len());
+
+    let digits = server.job(2).request.to_vec();
+    let refused = server.post_to("count", digits).await;
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let refused: Value = refused.json().await.unwrap();
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("count"), "{message}");
+    let malformed = server.post_to("count", vec![0xff; 10]).await;
+    failure(malformed, StatusCode::BAD_REQUEST, "bad_request").await;
     server.stop().await;
 }
 

@@ -1,14 +1,16 @@
 //! What a language model said, whole and piece by piece.
 
-use super::{LanguageError, ToolCall};
+use super::{LanguageError, MAX_STOPS, ToolCall};
 use serde::{Deserialize, Serialize};
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "String", try_from = "String")]
 pub enum Finish {
-    /// The model ended it, or a stop string did.
+    /// The model ended it; of a relayed answer, perhaps a stop string did.
     Stop,
+    /// The stop string at this place of the question's list did.
+    StopString(u8),
     /// It reached the most tokens allowed, or the model's context is full.
     Length,
     /// It calls tools, and goes on when they have answered.
@@ -18,10 +20,10 @@ pub enum Finish {
 }
 
 impl Finish {
-    /// As it stands in a tensor.
+    /// In OpenAI's words, which tell stop strings from no other end.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Stop => "stop",
+            Self::Stop | Self::StopString(_) => "stop",
             Self::Length => "length",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
@@ -29,6 +31,7 @@ impl Finish {
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, LanguageError> {
+        let stops = u8::try_from(MAX_STOPS).unwrap_or(u8::MAX);
         [
             Self::Stop,
             Self::Length,
@@ -36,8 +39,33 @@ impl Finish {
             Self::ContentFilter,
         ]
         .into_iter()
-        .find(|finish| finish.as_str().as_bytes() == bytes)
+        .chain((0..stops).map(Self::StopString))
+        .find(|finish| finish.to_string().as_bytes() == bytes)
         .ok_or(LanguageError::Form("finish"))
+    }
+}
+
+/// As it stands in a tensor.
+impl std::fmt::Display for Finish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::StopString(place) => write!(f, "stop:{place}"),
+            other => f.write_str(other.as_str()),
+        }
+    }
+}
+
+impl From<Finish> for String {
+    fn from(finish: Finish) -> Self {
+        finish.to_string()
+    }
+}
+
+impl TryFrom<String> for Finish {
+    type Error = LanguageError;
+
+    fn try_from(text: String) -> Result<Self, LanguageError> {
+        Self::from_bytes(text.as_bytes())
     }
 }
 
@@ -165,6 +193,22 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_end_has_one_word() {
+        for (finish, word) in [
+            (Finish::Stop, "stop"),
+            (Finish::StopString(0), "stop:0"),
+            (Finish::StopString(15), "stop:15"),
+            (Finish::ContentFilter, "content_filter"),
+        ] {
+            assert_eq!(finish.to_string(), word);
+            assert_eq!(Finish::from_bytes(word.as_bytes()), Ok(finish));
+        }
+        for word in ["stop:", "stop:16", "stop:00", "stop:-1", "end"] {
+            assert!(Finish::from_bytes(word.as_bytes()).is_err(), "{word}");
+        }
+    }
 
     #[test]
     fn pieces_add_up_to_what_was_said_and_to_nothing_else() {

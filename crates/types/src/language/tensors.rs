@@ -139,7 +139,7 @@ pub(super) fn said_to(said: &Said) -> Result<[Tensor; 4], LanguageError> {
     let logprobs = json("logprobs", serde_json::to_vec(&said.logprobs))?;
     let tool_calls = json("tool_calls", serde_json::to_vec(&said.tool_calls))?;
     Ok([
-        bytes("finish", said.finish.as_str().as_bytes()),
+        bytes("finish", said.finish.to_string().as_bytes()),
         bytes("logprobs", &logprobs),
         bytes("text", said.text.as_bytes()),
         bytes("tool_calls", &tool_calls),

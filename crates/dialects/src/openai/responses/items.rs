@@ -84,7 +84,7 @@ impl Status<'_> {
     pub(super) const fn as_str(&self) -> &'static str {
         match self {
             Self::InProgress => "in_progress",
-            Self::Ended(Finish::Stop | Finish::ToolCalls) => "completed",
+            Self::Ended(Finish::Stop | Finish::StopString(_) | Finish::ToolCalls) => "completed",
             Self::Ended(Finish::Length | Finish::ContentFilter) => "incomplete",
             Self::Failed(_) => "failed",
         }
