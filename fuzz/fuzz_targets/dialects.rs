@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use og_dialects::{
     Head, anthropic,
     openai::{Defaults, chat, completions, embeddings, responses},
+    parameter,
     upstream::{Call, Service, refused},
 };
 use og_types::language::{Prompt, Question};
@@ -86,4 +87,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = embeddings::read(bytes, 1);
     let _ = refused("h", 400, bytes);
+    if let Ok(input) = std::str::from_utf8(bytes) {
+        for call in [parameter::chat, parameter::completions, parameter::responses, parameter::messages] {
+            let _ = call(input);
+        }
+    }
 });

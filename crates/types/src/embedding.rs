@@ -144,7 +144,7 @@ fn vectors((length, data): (usize, &[u8])) -> Result<Vec<Vec<f32>>, LanguageErro
         .iter()
         .map(|bytes| f32::from_le_bytes(*bytes))
         .collect();
-    if length == 0 || !numbers.iter().all(|number| number.is_finite()) {
+    if numbers.is_empty() || !numbers.iter().all(|number| number.is_finite()) {
         return Err(wrong);
     }
     Ok(numbers.chunks(length).map(<[f32]>::to_vec).collect())
@@ -153,6 +153,7 @@ fn vectors((length, data): (usize, &[u8])) -> Result<Vec<Vec<f32>>, LanguageErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*};
 
     fn relayed() -> RelayedVectors {
         RelayedVectors {
@@ -208,5 +209,28 @@ mod tests {
         assert!(read(vec![vec![1.0], vec![1.0, 2.0]]).is_err());
         assert!(read(vec![vec![f32::NAN]]).is_err());
         assert!(read(vec![vec![]]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_tensor_is_read_or_refused(
+            shape in vec(0..9_u32, 0..4),
+            data in vec(any::<u8>(), 0..99),
+            text in ".{0,30}",
+        ) {
+            let tensor = Tensor {
+                name: "embeddings".to_owned(),
+                element_type: ElementType::F32,
+                shape,
+                data: data.into(),
+            };
+            let mut tensors = relayed().to_tensors().unwrap();
+            tensors[0] = tensor;
+            if let Ok(read) = RelayedVectors::from_tensors(&tensors) {
+                prop_assert_eq!(read.to_tensors(), Ok(tensors));
+            }
+            let input = [number("dimensions", 1), bytes("input", text.as_bytes())];
+            let _ = Texts::from_tensors(&input);
+        }
     }
 }

@@ -74,7 +74,7 @@ fn what_a_service_does_not_know_is_refused_by_name() {
         ..question()
     };
     for service in [Service::OpenAi, Service::Xai, Service::Compatible] {
-        let param = |question| body(service, question).unwrap_err().param;
+        let param = |question| body(service, question).unwrap_err().input;
         assert_eq!(param(&narrow).as_deref(), Some("top_k"));
         assert_eq!(param(&penalised).as_deref(), Some("repetition_penalty"));
     }

@@ -1,6 +1,7 @@
 //! Keys, limits and their file, on a clock that tests move.
 
 use super::*;
+use proptest::prelude::*;
 use std::fs;
 
 const SECRET: &str = "correct horse battery staple";
@@ -248,5 +249,39 @@ fn a_mistaken_file_is_refused_without_repeating_a_secret() {
         let error = Keys::parse(&text).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
         assert!(!error.contains(SECRET), "{error}");
+    }
+}
+
+/// Text that looks like a file of keys, more or less.
+fn almost() -> impl Strategy<Value = String> {
+    let words = prop::sample::select(vec![
+        "[[key]]\n",
+        "[key]\n",
+        "[everybody]\n",
+        "name = ",
+        "sha256 = ",
+        "models = ",
+        "limits = ",
+        "\"alice\"\n",
+        "\"\"\n",
+        "[]\n",
+        "{ }\n",
+        "-1\n",
+        "1e99\n",
+        "\"c4bb\"\n",
+        "requests_per_minute = ",
+        "tokens_per_day = ",
+        "\n",
+    ]);
+    prop::collection::vec(prop_oneof![words.prop_map(str::to_owned), ".{0,9}"], 0..20)
+        .prop_map(|words| words.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_keys_or_a_named_error(text in almost()) {
+        if let Err(error) = Keys::parse(&text) {
+            prop_assert!(!error.to_string().is_empty());
+        }
     }
 }

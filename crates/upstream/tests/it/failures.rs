@@ -6,7 +6,7 @@ use crate::{
     question, streamed, upstream, whole,
 };
 use og_types::language::Piece;
-use og_upstream::{AskError, Upstream, UpstreamKey};
+use og_upstream::{AskError, Upstream, UpstreamAccess, UpstreamKey};
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -158,8 +158,11 @@ async fn a_key_goes_to_its_host_and_into_no_message() {
             server.host
         );
         let key = UpstreamKey::new(" s3cret\n").unwrap();
-        let upstream =
-            Upstream::new(&file, &[(server.host.clone(), key)].into(), limits()).unwrap();
+        let access = UpstreamAccess {
+            keys: [(server.host.clone(), key)].into(),
+            ..UpstreamAccess::default()
+        };
+        let upstream = Upstream::new(&file, &access, limits()).unwrap();
         let error = whole(&upstream).await.unwrap_err();
         assert!(error.to_string().ends_with("no [key] today"), "{error}");
         assert!(!format!("{upstream:?}").contains("s3cret"));

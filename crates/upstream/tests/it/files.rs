@@ -1,7 +1,8 @@
 //! Which files name a service.
 
 use crate::limits;
-use og_upstream::{Upstream, UpstreamAccess, UpstreamError, UpstreamKey};
+use og_upstream::{Upstream, UpstreamAccess, UpstreamAuthority, UpstreamError, UpstreamKey};
+use proptest::prelude::*;
 
 fn open(fields: &str, keys: &UpstreamAccess) -> Result<(), UpstreamError> {
     Upstream::new(&format!("[relay]\n{fields}"), keys, limits()).map(drop)
@@ -59,4 +60,23 @@ fn a_key_goes_nowhere_unencrypted() {
         UpstreamKey::new("two words").map(drop),
         Err(UpstreamError::Key)
     );
+}
+
+proptest! {
+    #[test]
+    fn any_text_names_a_service_or_is_refused(
+        fields in prop::collection::vec(prop::sample::select(vec![
+            "url = ", "urls = ", "model = ", "task = ", "service = ", "max_requests = ", "max_tokens = ",
+            "\"https://a.example/v1\"\n", "\"m\"\n", "\"embeddings\"\n", "\"anthropic\"\n", "[]\n", "7\n", "-1\n", "\"\"\n", "\n",
+        ]), 0..12),
+        any in ".{0,40}",
+    ) {
+        let none = UpstreamAccess::default();
+        let _ = open(&fields.concat(), &none);
+        let _ = open(&any, &none);
+        let _ = UpstreamAuthority::read_all(any.as_bytes());
+        if let Ok(key) = UpstreamKey::new(&any) {
+            prop_assert_eq!(format!("{key:?}"), "UpstreamKey(..)");
+        }
+    }
 }

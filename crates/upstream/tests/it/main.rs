@@ -21,6 +21,7 @@ fn limits() -> Limits {
         silence: Duration::from_millis(400),
         total: Duration::from_secs(3),
         answer_bytes: 10_000,
+        vectors_bytes: 10_000,
         stream_bytes: 100_000,
         first_pause: Duration::from_millis(200),
         longest_pause: Duration::from_secs(2),

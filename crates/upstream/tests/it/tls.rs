@@ -6,6 +6,7 @@ use crate::{
     whole,
 };
 use og_upstream::{AskError, Upstream, UpstreamAccess, UpstreamAuthority, UpstreamKey};
+use pem::Pem;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::rustls::{
     ServerConfig,
@@ -40,7 +41,10 @@ async fn server(authority: &Authority, name: &str) -> Player {
 fn model(server: &Player, authorities: &[&Authority]) -> Upstream {
     let (_, port) = server.host.split_once(':').unwrap();
     let host = format!("localhost:{port}");
-    let pem: String = authorities.iter().map(|one| one.as_ref().pem()).collect();
+    let pem = authorities
+        .iter()
+        .map(|one| Pem::new("CERTIFICATE", one.as_ref().der().to_vec()));
+    let pem = pem::encode_many(&pem.collect::<Vec<_>>());
     let access = UpstreamAccess {
         keys: [(host.clone(), UpstreamKey::new("secret").unwrap())].into(),
         authorities: match authorities {

@@ -84,7 +84,7 @@ fn what_google_has_no_word_for_is_refused_by_name() {
         let error = Service::Google
             .request(&asked(&question, false))
             .unwrap_err();
-        error.param.unwrap()
+        error.input.unwrap()
     };
     let mut alone = question();
     alone.parallel_tool_calls = false;
@@ -96,7 +96,7 @@ fn what_google_has_no_word_for_is_refused_by_name() {
     let mut orphan = Message::text("tool", "A cat");
     orphan.tool_call_id = Some("c2".to_owned());
     strange.prompt = Prompt::Messages(vec![orphan]);
-    assert_eq!(refused(strange), "messages[0].tool_call_id");
+    assert_eq!(refused(strange), "prompt[0].tool_call_id");
 }
 
 #[test]
