@@ -30,8 +30,9 @@ pub(crate) async fn count_tokens(
 }
 
 async fn count(shared: &Shared, visit: &Visit, request: Request) -> Result<Value, ApiError> {
-    let _place = shared.place().map_err(HttpError::into_dialect)?;
+    let mut place = shared.place(&request).map_err(HttpError::into_dialect)?;
     let body = read_body(request).await.map_err(HttpError::into_dialect)?;
+    place.holds(body.len());
     visit.read(body.len());
     let wanted = anthropic::Request::parse_count(&body)?;
     let service = &shared.service;

@@ -33,8 +33,9 @@ pub(crate) async fn embed(shared: Arc<Shared>, visit: Arc<Visit>, request: Reque
 }
 
 async fn answer(shared: &Shared, visit: &Visit, request: Request) -> Result<Whole, ApiError> {
-    let _place = shared.place().map_err(HttpError::into_dialect)?;
+    let mut place = shared.place(&request).map_err(HttpError::into_dialect)?;
     let body = read_body(request).await.map_err(HttpError::into_dialect)?;
+    place.holds(body.len());
     visit.read(body.len());
     let wanted = embeddings::Request::parse(&body)?;
     drop(body);

@@ -211,9 +211,8 @@ async fn count_prompt(
     request: Request,
 ) -> Result<Response, Failure> {
     check_media_type(request.headers())?;
-    let mut place = service.admit(&request)?;
+    let _place = service.admit(&request)?;
     let bytes = read_body(request).await?;
-    place.holds(bytes.len());
     let count = service.worker.count_prompt(bytes.into()).await?;
     Ok(Json(json!({ "prompt_tokens": count })).into_response())
 }

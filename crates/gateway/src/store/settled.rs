@@ -63,10 +63,10 @@ impl Settled {
         let mut order = transaction.open_table(ORDER)?;
         let mut stored_bytes = transaction.open_table(STORED_BYTES)?;
         let mut total = stored_bytes.get(())?.map_or(0, |row| row.value());
-        let mut next = order
+        let first = order
             .last()?
             .map_or(0, |(sequence, _)| sequence.value() + 1);
-        for (id, outcome) in outcomes {
+        for (place, (id, outcome)) in (first..).zip(outcomes) {
             let (tag, bytes) = match outcome {
                 Outcome::Final(receipt) => (TAG_FINAL, receipt.to_bytes()),
                 Outcome::Failed(reason) => (TAG_FAILED, reason.clone().into_bytes()),
@@ -81,8 +81,7 @@ impl Settled {
                 total = total.saturating_sub(size);
             }
             settled.insert(id.0, (tag, bytes.as_slice()))?;
-            order.insert(next, (id.0, size))?;
-            next += 1;
+            order.insert(place, (id.0, size))?;
         }
         stored_bytes.insert((), total)?;
         Ok(())

@@ -185,14 +185,13 @@ async fn seeds_that_are_drawn_can_be_sent_again_by_any_client() {
         let path = "/v1/chat/completions";
         assert_eq!(setting.gateway.send(path, &body, &[]).await.status(), 200);
     }
-    let asked = setting.speakers[0].asked.lock().unwrap();
+    let asked = setting.speakers[0].asked.lock().unwrap().clone();
     let mut seeds: Vec<_> = asked.iter().map(|(_, seed)| *seed).collect();
     seeds.sort_unstable();
     // Another service gets none, as nobody chose one.
     assert_eq!(seeds[..2], [0, 0]);
     assert_eq!(seeds[2] + 1, seeds[3]);
     assert!(seeds[3] < 1 << 53, "{seeds:?}");
-    drop(asked);
     let body = greeting(&json!({"model": "far", "seed": 0}));
     let response = setting
         .gateway
