@@ -18,7 +18,7 @@ use og_state::StateError;
 use std::time::{Duration, SystemTime};
 use tracing::{debug, error, info, warn};
 
-mod lines;
+pub mod lines;
 
 /// Bytes that a file may grow by before it is written anew, however little it began with.
 const MIN_GROWTH_BYTES: u64 = 4 * 1024 * 1024;

@@ -19,7 +19,7 @@ pub mod epochs;
 pub mod gossip;
 pub mod history;
 pub mod intake;
-mod journal;
+pub mod journal;
 pub mod pool;
 pub mod probe;
 pub mod schemes;

@@ -4,6 +4,7 @@ mod cold;
 mod disk;
 mod gossip;
 mod journal;
+mod lines;
 mod network;
 mod sync;
 mod throttle;
