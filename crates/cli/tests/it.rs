@@ -1,6 +1,7 @@
 //! The whole, from outside: real processes of the real binary, and the shape of the workspace.
 
-mod it {
+#[path = "it"]
+mod processes {
     mod alone;
     mod bench;
     mod cluster;
