@@ -10,7 +10,7 @@ pub(crate) use gateway::{Answer, Gateway, GatewayArgs, OfferedModel};
 pub(crate) use operator::{metrics, readiness};
 pub(crate) use rpc::{Block, Rpc, RpcArgs, RpcError};
 pub(crate) use settled::Settled;
-pub(crate) use transactions::Draft;
+pub(crate) use transactions::{Draft, Terms};
 
 use anyhow::{Context as _, ensure};
 use std::time::Duration;

@@ -42,7 +42,7 @@ impl Command {
             Self::Devnet(command) => wait_for(command.run(output)),
             Self::Chat(command) => wait_for(command.run(output)),
             Self::Infer(command) => wait_for(command.run(output)),
-            Self::Verify(command) => command.run(output),
+            Self::Verify(command) => wait_for(command.run(output)),
             Self::Replay(command) => wait_for(command.run(output)),
             Self::Model(command) => wait_for(command.run(output)),
             Self::Tx(command) => wait_for(command.run(output)),

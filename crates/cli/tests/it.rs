@@ -13,6 +13,7 @@ mod processes {
     mod network;
     mod partitions;
     mod relay;
+    mod state;
     mod support;
     mod sync;
     mod transactions;

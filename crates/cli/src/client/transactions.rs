@@ -2,7 +2,7 @@
 
 use super::{Rpc, RpcError};
 use crate::{
-    amount::{gwei, opg},
+    amount::{self, gwei, opg},
     failure::failure,
     output::printable,
 };
@@ -17,12 +17,36 @@ use serde_json::{Value, json};
 /// Gas of a transfer, which is always the same.
 const TRANSFER_GAS: u64 = 21_000;
 
-/// What a transaction is to do. Fees, gas and nonce are the validator's to say.
+/// What a transaction is to do, and on which terms.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) to: TxKind,
     pub(crate) value: U256,
     pub(crate) input: Bytes,
+    pub(crate) terms: Terms,
+}
+
+/// What the validator is asked for where it is not said here.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Terms {
+    /// Number among the sender's transactions, from 0 [default: the next].
+    #[arg(long, value_name = "N")]
+    nonce: Option<u64>,
+    /// Most gas that it may use [default: what is estimated and a fifth; nothing is tried before if you say it].
+    #[arg(long, value_name = "GAS")]
+    gas_limit: Option<u64>,
+    /// Most that it pays for a unit of gas: 3gwei [default: twice the base fee, and the tip].
+    #[arg(long, value_name = "AMOUNT", value_parser = price)]
+    gas_price: Option<u128>,
+    /// The tip: what of that goes to the proposer, beyond the base fee [default: what the validator suggests].
+    #[arg(long, value_name = "AMOUNT", value_parser = price)]
+    priority_gas_price: Option<u128>,
+}
+
+/// Reads a price of gas with its unit, in wei.
+fn price(text: &str) -> Result<u128, String> {
+    let price = amount::parse(text)?;
+    u128::try_from(price).map_err(|_| "no gas costs that much".to_owned())
 }
 
 impl Rpc {
@@ -55,17 +79,40 @@ impl Rpc {
             .await
     }
 
-    /// The transaction that does what `draft` says, next of its sender's, at today's price.
+    /// The transaction that does what `draft` says; where that says nothing else next of its sender's, at today's price.
     async fn fill_in(&self, from: Address, draft: &Draft) -> anyhow::Result<TxEip1559> {
         let chain_id: U64 = self.call("eth_chainId", json!([])).await?;
+        let nonce = match draft.terms.nonce {
+            Some(nonce) => nonce,
+            None => self.next_nonce(from).await?,
+        };
+        let gas_limit = match draft.terms.gas_limit {
+            Some(gas) => gas,
+            None => self.gas(from, draft).await?,
+        };
+        let (max_fee_per_gas, max_priority_fee_per_gas) = self.fees(&draft.terms).await?;
+        Ok(TxEip1559 {
+            chain_id: chain_id.to(),
+            nonce,
+            gas_limit,
+            max_fee_per_gas,
+            max_priority_fee_per_gas,
+            to: draft.to,
+            value: draft.value,
+            input: draft.input.clone(),
+            ..TxEip1559::default()
+        })
+    }
+
+    async fn next_nonce(&self, from: Address) -> anyhow::Result<u64> {
         let nonce: U64 = self
             .call("eth_getTransactionCount", json!([from, "pending"]))
             .await?;
-        let tip: U256 = self.call("eth_maxPriorityFeePerGas", json!([])).await?;
-        let head = self
-            .block(self.block_number().await?)
-            .await?
-            .context("the validator does not know its own newest block")?;
+        Ok(nonce.to())
+    }
+
+    /// The gas that `draft` may use.
+    async fn gas(&self, from: Address, draft: &Draft) -> anyhow::Result<u64> {
         let gas: U64 = self
             .call("eth_estimateGas", json!([call(from, draft)]))
             .await
@@ -73,20 +120,29 @@ impl Rpc {
         let gas: u64 = gas.to();
         // What the estimate saw may change before the transaction runs. What is not used is not paid.
         let margin = if gas > TRANSFER_GAS { gas / 5 } else { 0 };
-        let tip = u128::try_from(tip).unwrap_or(u128::MAX);
+        Ok(gas.saturating_add(margin))
+    }
+
+    /// The most that is paid for a unit of gas, and the tip in it.
+    async fn fees(&self, terms: &Terms) -> anyhow::Result<(u128, u128)> {
+        let tip = match terms.priority_gas_price {
+            Some(tip) => tip,
+            None => {
+                let tip: U256 = self.call("eth_maxPriorityFeePerGas", json!([])).await?;
+                let tip = u128::try_from(tip).unwrap_or(u128::MAX);
+                terms.gas_price.map_or(tip, |most| tip.min(most))
+            }
+        };
+        if let Some(most) = terms.gas_price {
+            return Ok((most, tip));
+        }
+        let head = self
+            .block(self.block_number().await?)
+            .await?
+            .context("the validator does not know its own newest block")?;
         let base_fee = u128::try_from(head.base_fee_per_gas).unwrap_or(u128::MAX);
-        Ok(TxEip1559 {
-            chain_id: chain_id.to(),
-            nonce: nonce.to(),
-            gas_limit: gas.saturating_add(margin),
-            // Twice the base fee outlasts six full blocks, each of which raises it by an eighth.
-            max_fee_per_gas: base_fee.saturating_mul(2).saturating_add(tip),
-            max_priority_fee_per_gas: tip,
-            to: draft.to,
-            value: draft.value,
-            input: draft.input.clone(),
-            ..TxEip1559::default()
-        })
+        // Twice the base fee outlasts six full blocks, each of which raises it by an eighth.
+        Ok((base_fee.saturating_mul(2).saturating_add(tip), tip))
     }
 
     /// Sends a transaction that calls `to`, and waits until it is final and has succeeded; its hash.
@@ -100,6 +156,7 @@ impl Rpc {
             to: to.into(),
             value: U256::ZERO,
             input,
+            terms: Terms::default(),
         };
         let hash = self.send(signer, &draft).await?;
         self.settle(hash).await?.check_success()?;
@@ -117,6 +174,7 @@ impl Rpc {
             to: to.into(),
             value: U256::ZERO,
             input,
+            terms: Terms::default(),
         };
         self.call("eth_call", json!([call(from, &draft), "latest"]))
             .await

@@ -12,7 +12,7 @@ use alloy_primitives::{Address, Bytes};
 
 /// Send OPG, call contracts, deploy them, look at receipts.
 ///
-/// Fees, gas and nonce are asked of the validator. Transactions are of the type EIP-1559. Any
+/// Fees, gas and nonce are asked of the validator, unless you say them. Transactions are of the type EIP-1559. Any
 /// Ethereum tool can do the same through JSON-RPC; this one is always there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -62,7 +62,7 @@ struct Input {
 }
 
 /// Reads an address. One in mixed case has a checksum (EIP-55), which finds mistyped digits.
-fn address(text: &str) -> Result<Address, String> {
+pub(super) fn address(text: &str) -> Result<Address, String> {
     let address: Address = text
         .parse()
         .map_err(|_| "an address is 0x and 40 hexadecimal digits".to_owned())?;

@@ -1,4 +1,6 @@
-//! `og verify`: judge a receipt offline, line by line.
+//! `og verify`: judge a receipt offline, line by line, or a validator's proof of state.
+
+mod state;
 
 use crate::{
     failure::failure,
@@ -24,25 +26,38 @@ const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 /// Needs the receipt and one file that you trust: the network's genesis file, or a checkpoint of
 /// it. No network, no other file. The exit code is 0 only if everything that can be checked holds.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
   og verify seven.receipt --genesis devnet/genesis.json
   og verify seven.receipt --genesis genesis.json --write-checkpoint today.checkpoint
   og verify eight.receipt --checkpoint today.checkpoint
+  og verify state ADDRESS --genesis devnet/genesis.json     a validator's proof; og verify state --help
 
 What the lines mean:
   checked  computed here from the receipt and the trusted file
   vouched  a quorum of validators signed a block that says so
-  claimed  somebody says so, nothing more")]
+  claimed  somebody says so, nothing more"
+)]
 pub(crate) struct Verify {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// The receipt.
-    #[arg(value_name = "RECEIPT")]
-    receipt: PathBuf,
+    #[arg(value_name = "RECEIPT", required = true)]
+    receipt: Option<PathBuf>,
     #[command(flatten)]
     anchor: AnchorArgs,
     /// Write a checkpoint of the newest block that the receipt proves final.
     #[arg(long, value_name = "FILE")]
     write_checkpoint: Option<PathBuf>,
+}
+
+/// What else than a receipt can be judged.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    State(state::State),
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,8 +78,12 @@ struct Valid {
 }
 
 impl Verify {
-    pub(crate) fn run(self, output: &Output) -> anyhow::Result<()> {
-        let receipt = read_bounded(&self.receipt, MAX_RECEIPT_BYTES as u64)?;
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<()> {
+        if let Some(Other::State(state)) = self.other {
+            return state.run(output).await;
+        }
+        let path = self.receipt.as_deref().context("no receipt")?;
+        let receipt = read_bounded(path, MAX_RECEIPT_BYTES as u64)?;
         let anchor = self.anchor.read()?;
         let report = match og_verify::verify(&receipt, &anchor) {
             Ok(report) => report,

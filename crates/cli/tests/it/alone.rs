@@ -16,6 +16,8 @@ fn every_command_explains_itself_with_an_example() {
         vec!["devnet", "--help"],
         vec!["infer", "--help"],
         vec!["verify", "--help"],
+        vec!["verify", "state", "--help"],
+        vec!["tx", "send", "--help"],
         vec!["model", "add", "--help"],
         vec!["node", "--help"],
         vec!["network", "init", "--help"],

@@ -2,23 +2,20 @@
 //!
 //! The steps share one network because starting one takes seconds; each leaves it whole.
 
+use super::state::a_proof_of_state_is_fetched_and_judged;
 use super::support::{
-    Devnet, EXAMPLES, og, og_fails, og_json, one_network, post, quantity, read_json, rpc, transfer,
-    wait_for,
+    Devnet, EXAMPLES, answer_once, og, og_fails, og_json, one_network, post, quantity, read_json,
+    rpc, transfer, wait_for,
 };
 use super::transactions::{
     og_tx_deploys_and_calls_a_contract, og_tx_explains_what_cannot_be_done,
-    og_tx_sends_and_shows_transfers, the_faucet_gives_and_then_says_when_to_come_back,
+    og_tx_sends_and_shows_transfers, og_tx_takes_nonce_gas_and_price,
+    the_faucet_gives_and_then_says_when_to_come_back,
 };
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
-    thread,
-};
+use std::fs;
 
 /// What the issue of this format promises.
 const MAX_RECEIPT_BYTES: usize = 8 * 1024;
@@ -36,6 +33,8 @@ fn a_network_from_its_start_to_its_end() {
     og_tx_sends_and_shows_transfers(&network);
     og_tx_deploys_and_calls_a_contract(&network);
     og_tx_explains_what_cannot_be_done(&network);
+    og_tx_takes_nonce_gas_and_price(&network);
+    a_proof_of_state_is_fetched_and_judged(&network);
     the_faucet_gives_and_then_says_when_to_come_back(&network);
     requests_that_cannot_be_answered_are_explained(&network);
     pictures_and_files_that_are_none_are_explained(&network);
@@ -246,36 +245,17 @@ fn a_model_is_converted_added_and_answers(network: &Devnet) {
 
 /// An OpenAI-compatible server that answers one question; its address.
 fn upstream() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = BufReader::new(stream.try_clone().unwrap());
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            request.read_line(&mut head).unwrap();
-        }
+    answer_once(|head, _| {
         assert!(
             head.starts_with("POST /v1/chat/completions HTTP/1.1"),
             "{head}"
         );
-        let (_, length) = head.split_once("content-length: ").unwrap();
-        let length = length.lines().next().unwrap().parse().unwrap();
-        request.read_exact(&mut vec![0; length]).unwrap();
-        let answer = json!({
+        json!({
             "model": "far-1",
             "choices": [{ "message": { "role": "assistant", "content": "From afar." }, "finish_reason": "stop" }],
             "usage": { "prompt_tokens": 5, "completion_tokens": 3 },
         })
-        .to_string();
-        let length = answer.len();
-        write!(
-            stream,
-            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}"
-        )
-        .unwrap();
-    });
-    address
+    })
 }
 
 fn a_model_of_another_service_answers_and_says_so(network: &Devnet) {

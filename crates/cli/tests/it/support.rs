@@ -7,6 +7,7 @@ use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
 use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -196,6 +197,31 @@ pub(crate) fn try_post(url: &str, body: String) -> reqwest::Result<(u16, String)
             .await?;
         Ok((response.status().as_u16(), response.text().await?))
     })
+}
+
+/// A server that answers one request with what `answer` makes of its head and body; its address.
+pub(crate) fn answer_once(answer: impl FnOnce(&str, Vec<u8>) -> Value + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap());
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            request.read_line(&mut head).unwrap();
+        }
+        let (_, length) = head.split_once("content-length: ").unwrap();
+        let mut body = vec![0; length.lines().next().unwrap().parse().unwrap()];
+        request.read_exact(&mut body).unwrap();
+        let answer = answer(&head, body).to_string();
+        let length = answer.len();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}"
+        )
+        .unwrap();
+    });
+    address
 }
 
 /// A raw transaction that transfers 1234 wei.

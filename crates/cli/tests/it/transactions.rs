@@ -7,10 +7,10 @@ use alloy_signer_local::PrivateKeySigner;
 use serde_json::{Value, json};
 use std::{fs, process::Command};
 
-const BOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/Box.json");
+pub(super) const BOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/Box.json");
 const BOB: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
-fn balance(network: &Devnet, account: &str) -> U256 {
+pub(super) fn balance(network: &Devnet, account: &str) -> U256 {
     let url = network.endpoints()["rpc"].as_str().unwrap().to_owned();
     let balance = rpc(&url, "eth_getBalance", json!([account, "latest"]));
     serde_json::from_value(balance).unwrap()
@@ -68,6 +68,62 @@ pub(super) fn og_tx_sends_and_shows_transfers(network: &Devnet) {
         .unwrap();
     let receipt = serde_json::from_slice(&by_environment.stdout).unwrap();
     assert_eq!(sender(receipt), address.to_lowercase());
+}
+
+pub(super) fn og_tx_takes_nonce_gas_and_price(network: &Devnet) {
+    let url = network.endpoints()["rpc"].as_str().unwrap().to_owned();
+    let accounts = read_json(&network.path().join("accounts.json"));
+    let next = rpc(
+        &url,
+        "eth_getTransactionCount",
+        json!([accounts[5]["address"], "latest"]),
+    );
+    let next = quantity(&next);
+    let (first, second) = (next.to_string(), (next + 1).to_string());
+    let send = [
+        "tx",
+        "send",
+        "--account",
+        "5",
+        "--to",
+        BOB,
+        "--value",
+        "1wei",
+    ];
+    let later = [&send[..], &["--nonce", &second, "--no-wait"]].concat();
+    let later = network.og(&later)["transactionHash"].clone();
+    let terms = ["--nonce", &first, "--gas-limit", "30000", "--gas-price"];
+    let terms = [&terms[..], &["7gwei", "--priority-gas-price", "2gwei"]].concat();
+    let receipt = network.og(&[&send[..], &terms].concat());
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+    let sent = rpc(
+        &url,
+        "eth_getTransactionByHash",
+        json!([receipt["transactionHash"]]),
+    );
+    for (field, expected) in [
+        ("nonce", next),
+        ("gas", 30_000),
+        ("maxFeePerGas", 7_000_000_000),
+        ("maxPriorityFeePerGas", 2_000_000_000),
+    ] {
+        assert_eq!(quantity(&sent[field]), expected, "{field}");
+    }
+    // It waited for the one before it.
+    let receipt = network.og(&["tx", "receipt", later.as_str().unwrap()]);
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+
+    for (terms, expected) in [
+        (
+            &["--gas-price", "1gwei", "--priority-gas-price", "2gwei"][..],
+            "priority",
+        ),
+        (&["--gas-limit", "20000"], "gas"),
+        (&["--nonce", &first], "nonce too low"),
+    ] {
+        let error = network.og_fails(&[&send[..], terms].concat());
+        assert!(error.contains(expected), "{terms:?}: {error}");
+    }
 }
 
 pub(super) fn og_tx_deploys_and_calls_a_contract(network: &Devnet) {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     amount,
-    client::{Draft, RpcArgs},
+    client::{Draft, RpcArgs, Terms},
     failure::failure,
     output::Output,
 };
@@ -44,6 +44,8 @@ pub(super) struct Deploy {
     #[arg(long, value_name = "AMOUNT", default_value = "0wei", value_parser = amount::parse)]
     value: U256,
     #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
     account: AccountArgs,
     #[command(flatten)]
     network: RpcArgs,
@@ -58,6 +60,7 @@ impl Deploy {
             to: TxKind::Create,
             value: self.value,
             input: self.input()?,
+            terms: self.terms.clone(),
         };
         let signer = self.account.signer(&self.network)?;
         let rpc = self.network.rpc()?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     amount,
-    client::{Draft, RpcArgs},
+    client::{Draft, RpcArgs, Terms},
     failure::failure,
     output::Output,
 };
@@ -23,6 +23,8 @@ Examples:
       0x70997970C51812dc3A010C7d01b50e0d17dc79C8 1000 --account 3
   og tx send --to 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --value 20gwei \\
       --rpc http://10.0.0.1:8545 --key account.key
+  og tx send --to 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --value 1wei \\
+      --nonce 7 --gas-price 30gwei --priority-gas-price 2gwei
 
 A unit is opg (10^18 wei), gwei (10^9 wei) or wei. A key file holds 64 hexadecimal digits; keep it
 to yourself (chmod 600). Keys are never taken from the command line, where others could see them.")]
@@ -35,6 +37,8 @@ pub(super) struct Send {
     value: U256,
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    terms: Terms,
     #[command(flatten)]
     account: AccountArgs,
     #[command(flatten)]
@@ -58,6 +62,7 @@ impl Send {
             to: self.to.into(),
             value: self.value,
             input,
+            terms: self.terms,
         };
         let rpc = self.network.rpc()?;
         let hash = rpc.send(&signer, &draft).await?;
