@@ -5,6 +5,10 @@ use crate::{
     count::count_tokens,
     dialect::Dialect,
     embed::embed,
+    enclave::{
+        __path_attestation, __path_heartbeat_status, __path_provider_keys, __path_web_search,
+        attestation, heartbeat_status, provider_keys, web_search,
+    },
     error::{ApiError, ErrorBody},
     identity::{
         __path_health, __path_ohttp_config, __path_signing_key, health, ohttp_config, signing_key,
@@ -120,6 +124,10 @@ fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(ohttp_config))
         .routes(routes!(signing_key))
         .routes(routes!(health))
+        .routes(routes!(attestation))
+        .routes(routes!(heartbeat_status))
+        .routes(routes!(web_search))
+        .routes(routes!(provider_keys))
 }
 
 /// The interface's OpenAPI description.

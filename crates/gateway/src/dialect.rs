@@ -23,6 +23,8 @@ pub(crate) enum Dialect {
     Responses,
     /// Anthropic's `/v1/messages`.
     Messages,
+    /// OpenAI's chat in an envelope: `/v1/ohttp`.
+    Sealed,
 }
 
 /// A request, read.
@@ -52,7 +54,7 @@ impl Dialect {
             Style::OpenGradient => Defaults::OPENGRADIENT,
         };
         Ok(match self {
-            Self::Chat => Wanted::Chat(
+            Self::Chat | Self::Sealed => Wanted::Chat(
                 chat::Request::parse(body, defaults(Defaults::OPENAI))?,
                 style,
             ),
@@ -70,6 +72,7 @@ impl Dialect {
         match self {
             Self::Chat | Self::Completions | Self::Responses => error.openai(),
             Self::Messages => error.anthropic(),
+            Self::Sealed => error.opengradient(),
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod config;
 mod count;
 mod dialect;
 mod embed;
+mod enclave;
 mod error;
 mod extra;
 mod http;

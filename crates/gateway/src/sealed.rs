@@ -7,7 +7,7 @@ use crate::{
     api::{Shared, read_body},
     dialect::Dialect,
     error::ApiError as HttpError,
-    talk::{Frames, Talk},
+    talk::{Frames, Talk, refusal},
     visit::Visit,
 };
 use axum::{
@@ -23,33 +23,39 @@ use axum::{
 use futures::stream;
 use og_dialects::{ApiError, Fault, openai::Style};
 use og_opengradient::ohttp::{
-    CHUNKED_RESPONSE_MEDIA_TYPE, ChunkSealer, OhttpError, RESPONSE_MEDIA_TYPE, Responder,
+    self, CHUNKED_RESPONSE_MEDIA_TYPE, ChunkSealer, InnerError, OhttpError, RESPONSE_MEDIA_TYPE,
+    Responder, STREAM_HEADER,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{convert::Infallible, sync::Arc};
-
-/// Says that the answer is wanted in chunks, as [`ACCEPT`] also does.
-const STREAM_HEADER: &str = "x-ohttp-stream";
-/// What relays and clients put into a request for themselves: no part of the question.
-const LABELS: [&str; 4] = ["user", "metadata", "x-request-id", "request_id"];
 
 /// Ask a model through a relay.
 #[utoipa::path(
     post, path = "/v1/ohttp", request_body(content = Vec<u8>, content_type = "message/ohttp-req"),
     responses(
-        (status = 200, description = "The sealed answer, whole or in chunks.", content(
+        (status = 200, description = "The sealed answer, whole or in chunks; failures of a request that opens are sealed too.", content(
             (Vec<u8> = "message/ohttp-res"),
             (Vec<u8> = "message/ohttp-chunked-res"),
         )),
-        (status = 400, description = "The request cannot be opened.", body = crate::error::ErrorBody),
-        (status = 401, description = "The gateway needs an API key beside the sealed request, and this is none that it knows.", body = crate::error::ErrorBody),
-        (status = 404, description = "This gateway has no key for sealed requests.", body = crate::error::ErrorBody),
-        (status = 429, description = "Too many requests in progress.", body = crate::error::ErrorBody),
+        (status = 400, description = "The request cannot be opened: `{\"error\": \"<why>\"}`.", body = Object),
+        (status = 401, description = "The gateway needs an API key beside the sealed request, and this is none that it knows.", body = Object),
+        (status = 404, description = "This gateway has no key for sealed requests.", body = Object),
+        (status = 429, description = "Too many requests in progress.", body = Object),
     )
 )]
 pub(crate) async fn sealed(
     State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    let answered = answer(shared, visit, request).await;
+    answered.unwrap_or_else(|error| refusal(Dialect::Sealed, &error.into_dialect()))
+}
+
+/// The sealed answer; what is wrong with the envelope, or with this gateway, is not sealed.
+async fn answer(
+    shared: Arc<Shared>,
+    visit: Arc<Visit>,
     request: Request,
 ) -> Result<Response, HttpError> {
     let mut place = shared.place(&request)?;
@@ -59,8 +65,8 @@ pub(crate) async fn sealed(
     let identity = shared.identity()?;
     let (inner, responder) = identity.ohttp.open(&body).map_err(|error| cannot(&error))?;
     let talk = async {
-        let question = question(&inner, chunked)?;
-        let wanted = Dialect::Chat.parse(&question, Style::OpenGradient)?;
+        let question = ohttp::question(&inner, chunked).map_err(|error| no_question(&error))?;
+        let wanted = Dialect::Sealed.parse(&question, Style::OpenGradient)?;
         Talk::begin(shared.clone(), visit, wanted, inner.into(), place).await
     };
     let talk = talk.await;
@@ -82,27 +88,21 @@ pub(crate) async fn sealed(
 }
 
 fn wants_chunks(headers: &HeaderMap) -> bool {
-    let says = |name: &str, value: &str| headers.get(name).is_some_and(|header| header == value);
-    says(STREAM_HEADER, "true") || says(ACCEPT.as_str(), CHUNKED_RESPONSE_MEDIA_TYPE)
+    let stream = headers.get(STREAM_HEADER).map(|value| value.as_bytes());
+    let accept = headers.get(ACCEPT).map(|value| value.as_bytes());
+    ohttp::wants_chunks(stream, accept)
 }
 
 fn cannot(error: &OhttpError) -> HttpError {
     HttpError::new(StatusCode::BAD_REQUEST, "not_opened", error.to_string())
 }
 
-/// The question inside, without what is not part of it.
-fn question(inner: &[u8], chunked: bool) -> Result<Vec<u8>, ApiError> {
-    let mut fields: Map<String, Value> = serde_json::from_slice(inner)
-        .map_err(|error| ApiError::new(Fault::Request, format!("the sealed request: {error}")))?;
-    for label in LABELS {
-        fields.remove(label);
-    }
-    if let Some(endpoint) = fields.remove("endpoint") {
-        let reason = format!("is {endpoint}: this gateway answers conversations only");
-        return Err(ApiError::invalid("endpoint", reason));
-    }
-    fields.insert("stream".to_owned(), Value::Bool(chunked));
-    Ok(Value::Object(fields).to_string().into_bytes())
+fn no_question(error: &InnerError) -> ApiError {
+    let fault = match error {
+        InnerError::WebSearch => Fault::Busy,
+        InnerError::Json(_) | InnerError::Endpoint => Fault::Request,
+    };
+    ApiError::new(fault, error.to_string())
 }
 
 /// A failure, as clients find it in place of an answer.

@@ -207,6 +207,7 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 fn turned_away(route: &str, refused: &Refused) -> Response {
     let dialect = match route {
         "/v1/messages" | "/v1/messages/count_tokens" => Dialect::Messages,
+        "/v1/ohttp" => Dialect::Sealed,
         _ => Dialect::Chat,
     };
     let mut response = refusal(dialect, &refused.error);

@@ -8,6 +8,8 @@ mod bad_requests;
 mod description;
 #[path = "it/embeddings.rs"]
 mod embeddings;
+#[path = "it/enclave.rs"]
+mod enclave;
 #[path = "it/fates.rs"]
 mod fates;
 #[path = "it/limits.rs"]

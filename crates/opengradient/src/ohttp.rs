@@ -10,12 +10,14 @@ mod billing;
 mod client;
 mod config;
 mod frames;
+mod request;
 mod response;
 mod server;
 
 pub use billing::{BillingFilter, MAX_BILLING_BYTES};
 pub use client::{ChunkOpener, MAX_CHUNK_BYTES, Opener, seal_request};
 pub use config::{CONFIG_BYTES, KeyConfig, SignedConfig};
+pub use request::{InnerError, STREAM_HEADER, TEE_ID_HEADER, question, tee_id, wants_chunks};
 pub use server::{ChunkSealer, OhttpKey, Responder};
 
 use hpke::{Kem, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256};

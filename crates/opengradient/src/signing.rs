@@ -105,14 +105,15 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Library`].
     pub fn sign(&self, hash: B256) -> Result<[u8; SIGNATURE_BYTES], KeyError> {
+        self.sign_bytes(hash.as_slice())
+    }
+
+    /// Signs what is no hash of this crate.
+    pub(crate) fn sign_bytes(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], KeyError> {
         let mut signature = [0; SIGNATURE_BYTES];
+        let random = SystemRandom::new();
         self.pair
-            .sign(
-                &RSA_PSS_SHA256,
-                &SystemRandom::new(),
-                hash.as_slice(),
-                &mut signature,
-            )
+            .sign(&RSA_PSS_SHA256, &random, message, &mut signature)
             .map_err(|_| KeyError::Library("signing"))?;
         Ok(signature)
     }

@@ -4,7 +4,8 @@
 use crate::{
     config::{MAX_GATEWAYS, REFRESH_INTERVAL, SHORTEST_REFRESH_INTERVAL, STALE_AFTER},
     gateway::Gateway,
-    registry::{Registry, TEEInfo},
+    registry::Registry,
+    rows::TEEInfo,
 };
 use alloy_primitives::B256;
 use og_opengradient::hash;
@@ -88,11 +89,17 @@ impl Directory {
         known.gateways.len()
     }
 
-    /// Reads the registry at intervals, for ever.
+    /// Reads the registry at intervals, for ever: soon again while that fails, as it does while a
+    /// chain begins.
     pub(crate) async fn keep_fresh(&self) {
         loop {
             self.refresh().await;
-            sleep(REFRESH_INTERVAL).await;
+            let is_fresh = self.age().is_some_and(|age| age < REFRESH_INTERVAL);
+            sleep(match is_fresh {
+                true => REFRESH_INTERVAL,
+                false => SHORTEST_REFRESH_INTERVAL,
+            })
+            .await;
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::{
     config::{ANSWER_TIMEOUT, IDLE_TIMEOUT, MAX_IDLE_CONNECTIONS},
-    registry::{HttpClient, TEEInfo, tcp},
+    registry::{HttpClient, tcp},
+    rows::{self, RowsError, TEEInfo},
     tls,
 };
 use axum::http::{Method, Request, Response, Uri, header, uri::InvalidUri};
@@ -103,6 +104,15 @@ impl Gateway {
         let answer = answer.await.map_err(|_| AskError::Timeout)?;
         answer.map_err(|error| AskError::Unreachable(error_chain(&error)))
     }
+}
+
+/// How many gateways a relay could ask of those that an answer of the registry's `getActiveTEEs` names.
+///
+/// # Errors
+/// [`RowsError`] if it is no such answer.
+pub fn usable_gateways(answer: &[u8]) -> Result<usize, RowsError> {
+    let rows = rows::read(answer)?;
+    Ok(rows.iter().filter(|row| Gateway::new(row).is_ok()).count())
 }
 
 /// An error and what caused it: the client's own text stops short of the reason.

@@ -20,6 +20,7 @@ mod error;
 mod gateway;
 mod operated;
 mod registry;
+mod rows;
 mod server;
 mod tls;
 
@@ -29,4 +30,6 @@ pub use config::{
     REFRESH_INTERVAL, RelayConfig, STALE_AFTER,
 };
 pub use error::RelayError;
+pub use gateway::usable_gateways;
+pub use rows::RowsError;
 pub use server::serve;

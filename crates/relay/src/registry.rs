@@ -4,9 +4,9 @@
 use crate::{
     RelayError,
     config::{CONNECT_TIMEOUT, MAX_RPC_ANSWER_BYTES, RPC_TIMEOUT, RelayConfig},
+    rows::{self, RowsError, TEEInfo},
 };
 use alloy_primitives::{Address, Bytes, U64};
-use alloy_sol_types::{SolCall as _, sol};
 use axum::http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -20,41 +20,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;
 use tracing::warn;
-
-sol! {
-    /// How requests to a gateway are sealed.
-    #[derive(Debug)]
-    struct OhttpConfig {
-        uint8 keyId;
-        uint16 kemId;
-        uint16 kdfId;
-        uint16 aeadId;
-        bytes publicKey;
-        bytes keyConfig;
-        uint256 registeredAt;
-    }
-
-    /// A row, as published clients read it.
-    #[derive(Debug)]
-    struct TEEInfo {
-        address owner;
-        address paymentAddress;
-        string endpoint;
-        bytes publicKey;
-        bytes tlsCertificate;
-        bytes32 pcrHash;
-        uint8 teeType;
-        bool enabled;
-        uint256 registeredAt;
-        uint256 lastHeartbeatAt;
-        OhttpConfig ohttpConfig;
-    }
-
-    function getActiveTEEs(uint8 teeType) external view returns (TEEInfo[] tees);
-}
-
-/// The type of gateways of language models.
-const LLM_PROXY: u8 = 0;
 
 /// An HTTP client, over TLS or not.
 pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<bytes::Bytes>>;
@@ -72,6 +37,8 @@ enum ReadError {
     Chain(u64),
     #[error("its answer cannot be read: {0}")]
     Malformed(String),
+    #[error(transparent)]
+    Rows(#[from] RowsError),
 }
 
 #[derive(Deserialize)]
@@ -138,11 +105,10 @@ impl Registry {
         if chain_id.to::<u64>() != self.chain_id {
             return Err(ReadError::Chain(chain_id.to()));
         }
-        let question = getActiveTEEsCall { teeType: LLM_PROXY }.abi_encode();
-        let call = json!({ "to": self.address, "data": Bytes::from(question) });
-        let rows: Bytes = self.ask(url, "eth_call", json!([call, "latest"])).await?;
-        getActiveTEEsCall::abi_decode_returns_validate(&rows)
-            .map_err(|error| ReadError::Malformed(error.to_string()))
+        let question = Bytes::from(rows::question());
+        let call = json!({ "to": self.address, "data": question });
+        let answer: Bytes = self.ask(url, "eth_call", json!([call, "latest"])).await?;
+        Ok(rows::read(&answer)?)
     }
 
     async fn ask<T: DeserializeOwned>(

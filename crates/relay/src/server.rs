@@ -22,16 +22,13 @@ use axum::{
 use futures::FutureExt as _;
 use og_http::{Connection, RequestMetrics, Share, Shares, operator};
 use og_opengradient::ohttp::{
-    CHUNKED_RESPONSE_MEDIA_TYPE, MAX_REQUEST_BYTES, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE,
+    self, CHUNKED_RESPONSE_MEDIA_TYPE, MAX_REQUEST_BYTES, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE,
+    STREAM_HEADER, TEE_ID_HEADER,
 };
 use std::{net::IpAddr, sync::Arc};
 use tokio::{net::TcpListener, time::timeout};
 use tracing::warn;
 
-/// Names the gateway that a request is sealed for: 64 hexadecimal digits, with or without `0x`.
-const TEE_ID: &str = "x-tee-id";
-/// Says that the answer is to come in chunks.
-const STREAM: &str = "x-ohttp-stream";
 /// Buffered bytes are counted in units of so many.
 const BUFFER_UNIT_BYTES: usize = 1024;
 
@@ -119,8 +116,8 @@ async fn chat(
 }
 
 fn tee_id(headers: &HeaderMap) -> Result<B256, Failure> {
-    let digits = headers.get(TEE_ID).and_then(|value| value.to_str().ok());
-    let tee_id = digits.and_then(|digits| digits.trim().parse().ok());
+    let name = headers.get(TEE_ID_HEADER);
+    let tee_id = name.and_then(|name| ohttp::tee_id(name.as_bytes()));
     tee_id.ok_or_else(|| {
         let message = "X-TEE-ID has to name the gateway by 64 hexadecimal digits";
         Failure::new(StatusCode::BAD_REQUEST, message)
@@ -129,15 +126,15 @@ fn tee_id(headers: &HeaderMap) -> Result<B256, Failure> {
 
 /// The kind of answer that the gateway is to give.
 fn accept(headers: &HeaderMap) -> Result<&'static str, Failure> {
-    let is = |name, expected: &str| {
-        let value = headers.get(name).map(|value| value.as_bytes());
-        value.is_some_and(|value| value.eq_ignore_ascii_case(expected.as_bytes()))
-    };
-    if !is(header::CONTENT_TYPE.as_str(), REQUEST_MEDIA_TYPE) {
+    let value = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    let is_sealed = value(header::CONTENT_TYPE.as_str())
+        .is_some_and(|value| value.eq_ignore_ascii_case(REQUEST_MEDIA_TYPE.as_bytes()));
+    if !is_sealed {
         let message = format!("a request has to be sealed: send it as {REQUEST_MEDIA_TYPE}");
         return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
-    Ok(match is(STREAM, "true") {
+    let (stream, accept) = (value(STREAM_HEADER), value(header::ACCEPT.as_str()));
+    Ok(match ohttp::wants_chunks(stream, accept) {
         true => CHUNKED_RESPONSE_MEDIA_TYPE,
         false => RESPONSE_MEDIA_TYPE,
     })

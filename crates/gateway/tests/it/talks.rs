@@ -410,7 +410,7 @@ async fn a_sealed_conversation_is_answered_sealed_whole_and_in_chunks() {
 async fn what_fails_inside_a_sealed_request_is_told_sealed() {
     let setting = setting(&[hello()]).await;
     let config = crate::network::identity().ohttp.config();
-    let body = greeting(&json!({"endpoint": "web_search"})).to_string();
+    let body = greeting(&json!({"endpoint": "images"})).to_string();
     for chunked in [false, true] {
         let sealed = ohttp::seal_request(&config, body.as_bytes(), &mut rand::rng());
         let (sealed, opener) = sealed.unwrap();
@@ -425,13 +425,8 @@ async fn what_fails_inside_a_sealed_request_is_told_sealed() {
         } else {
             opener.open(&bytes).unwrap()
         };
-        assert!(String::from_utf8(opened).unwrap().contains("web_search"));
+        assert!(String::from_utf8(opened).unwrap().contains("endpoint"));
     }
-    let response = setting
-        .gateway
-        .post_sealed(b"no request".to_vec(), false)
-        .await;
-    assert_eq!(response.status(), 400);
 }
 
 #[tokio::test]

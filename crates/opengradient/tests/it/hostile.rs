@@ -4,7 +4,7 @@ use crate::ohttp::key;
 use og_opengradient::{
     GatewayIdentity,
     canonical::{chat_request, completion_request},
-    ohttp::{BillingFilter, KeyConfig, seal_request},
+    ohttp::{BillingFilter, KeyConfig, question, seal_request, tee_id},
 };
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -45,6 +45,15 @@ proptest! {
         for body in [bytes.as_slice(), text.as_bytes()] {
             let _ = (chat_request(body), completion_request(body));
             let _ = (GatewayIdentity::from_bytes(body).is_ok(), KeyConfig::from_bytes(body));
+        }
+    }
+
+    #[test]
+    fn any_sealed_bytes_are_a_question_or_refused(bytes: Vec<u8>, body in json_value()) {
+        let _ = (question(&bytes, true), tee_id(&bytes));
+        if let Ok(read) = question(body.to_string().as_bytes(), true) {
+            let read: Value = serde_json::from_slice(&read).expect("JSON");
+            prop_assert_eq!(&read["stream"], &Value::Bool(true));
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::vectors::{array, bytes, text};
 use og_opengradient::ohttp::{
-    BillingFilter, KeyConfig, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, OVERHEAD_BYTES, OhttpError,
-    OhttpKey, seal_request,
+    BillingFilter, InnerError, KeyConfig, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, OVERHEAD_BYTES,
+    OhttpError, OhttpKey, question, seal_request, tee_id, wants_chunks,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 
@@ -179,4 +179,46 @@ fn a_relay_refuses_frames_that_no_gateway_sends() {
         assert_eq!(filter.push(&NONCE), Ok(NONCE.to_vec()));
         assert_eq!(filter.push(frame), Err(OhttpError::Malformed), "{frame:?}");
     }
+}
+
+#[test]
+fn what_was_sealed_is_a_conversation_without_labels() {
+    let inner = br#"{"model":"m","user":"me","metadata":{"a":1},"request_id":"1","top_p":1E0,"stream":false,"model":"n"}"#;
+    let read = question(inner, true).expect("a question");
+    // Numbers stay as they were written.
+    let expected = r#"{"model":"n","stream":true,"top_p":1E0}"#;
+    assert_eq!(str::from_utf8(&read), Ok(expected));
+    for (inner, expected) in [
+        (
+            r#"{"endpoint":"web\u005fsearch","query":"q"}"#,
+            InnerError::WebSearch,
+        ),
+        (r#"{"endpoint":"images"}"#, InnerError::Endpoint),
+        (r#"{"endpoint":null}"#, InnerError::Endpoint),
+    ] {
+        assert_eq!(question(inner.as_bytes(), false), Err(expected));
+    }
+    for inner in ["[]", "", "{", "{\"a\":}", "{} {}", "\u{0}"] {
+        let error = question(inner.as_bytes(), false).expect_err("no object");
+        assert!(matches!(error, InnerError::Json(_)), "{error}");
+    }
+}
+
+#[test]
+fn headers_name_a_gateway_and_the_form_of_an_answer() {
+    let digits = "ab".repeat(32);
+    let name = Some([0xab; 32].into());
+    assert_eq!(tee_id(digits.as_bytes()), name);
+    assert_eq!(
+        tee_id(format!(" 0x{} ", digits.to_uppercase()).as_bytes()),
+        name
+    );
+    for wrong in ["", "0x", &digits[1..], &format!("{digits}0"), "\u{e9}"] {
+        assert_eq!(tee_id(wrong.as_bytes()), None, "{wrong}");
+    }
+    let chunked: Option<&[u8]> = Some(b"message/ohttp-chunked-res");
+    assert!(wants_chunks(Some(b"True"), None));
+    assert!(wants_chunks(Some(b"false"), chunked));
+    assert!(!wants_chunks(Some(b"1"), Some(b"message/ohttp-res")));
+    assert!(!wants_chunks(None, None));
 }
