@@ -8,6 +8,7 @@
 //!                     there is a faucet
 //! D/inference-0/      config.toml, node.key, account.key, models/, data/
 //! D/gateway/          config.toml, identity.key, data/
+//! D/relay/            config.toml, data/
 //! ```
 
 use crate::{
@@ -41,7 +42,7 @@ pub struct Network {
     pub directory: PathBuf,
     /// Where its services listen.
     pub endpoints: Endpoints,
-    /// Its nodes: validators, inference nodes, the gateway, each kind by number.
+    /// Its nodes: validators, inference nodes, the gateway, the relay, each kind by number.
     pub nodes: Vec<Node>,
 }
 
@@ -82,6 +83,9 @@ pub struct Endpoints {
     pub rpcs: Vec<String>,
     /// The gateway.
     pub gateway: String,
+    /// What takes sealed requests for the gateway; networks that older versions made have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
     /// What gives tokens to whoever sends it a `POST`, if anything does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faucet: Option<String>,
@@ -238,7 +242,7 @@ impl Network {
     }
 }
 
-/// Validators, then inference nodes, then gateways, by number.
+/// Validators, then inference nodes, then gateways and relays, by number.
 fn node_order(name: &str) -> (u8, u64, String) {
     let (role, number) = name.rsplit_once('-').unwrap_or((name, "0"));
     let rank = match role {

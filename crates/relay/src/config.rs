@@ -34,8 +34,9 @@ pub(crate) const MAX_IDLE_CONNECTIONS: usize = 64;
 
 /// How often the registry is read.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// Shortest time between two reads, however many clients name gateways that are not known.
-pub(crate) const SHORTEST_REFRESH_INTERVAL: Duration = Duration::from_secs(2);
+/// Shortest time between two reads, however many clients name gateways that are not known, and how
+/// long a relay waits that could not read it.
+pub(crate) const SHORTEST_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// For how long the rows that were read last count, when the registry cannot be read: a gateway that
 /// was removed must not be served for ever.
 pub const STALE_AFTER: Duration = Duration::from_secs(10 * 60);

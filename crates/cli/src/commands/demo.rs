@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// See what this is: a network stands up, answers, proves it, and loses a validator on the way.
 ///
-/// Starts four validators, an inference node and a gateway, each a process of its own, in a
+/// Starts four validators, an inference node, a gateway and a relay, each a process of its own, in a
 /// temporary folder on free ports. Asks a model for handwritten digits that it was not trained
 /// on, waits until the answers are final, verifies their receipts offline, kills a validator,
 /// asks again, starts it again and compares its state with the others'. Takes about a minute and

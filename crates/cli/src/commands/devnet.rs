@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const POLL_PAUSE: Duration = Duration::from_millis(100);
 
-/// Run a network of your own on this machine: validators, inference, gateway, a process each.
+/// Run a network of your own on this machine: validators, inference, gateway, relay, a process each.
 ///
 /// The first start makes the folder; another start in the same folder resumes the same network,
 /// and starts those of its nodes that have died.
@@ -36,7 +36,10 @@ Examples:
 
 In the folder: genesis.json, endpoints.json (addresses), accounts.json (funded accounts with
 their keys), logs/, and a folder per node. To see what the network bears, kill a node and start
-it again: og node --config devnet/validator-3/config.toml"
+it again: og node --config devnet/validator-3/config.toml
+
+OpenGradient's clients find the gateway in the registry at 0x0000000000000000000000000000000000000a03,
+which they read at `rpc` of endpoints.json; those that seal their requests send them to `relay`."
 )]
 pub(crate) struct Devnet {
     #[command(subcommand)]
@@ -105,6 +108,9 @@ impl fmt::Display for Started {
             endpoints.chain_id
         )?;
         writeln!(f, "  gateway   {}", endpoints.gateway)?;
+        if let Some(relay) = &endpoints.relay {
+            writeln!(f, "  relay     {relay}")?;
+        }
         writeln!(f, "  JSON-RPC  {}", endpoints.rpcs.join(" "))?;
         if let Some(faucet) = &endpoints.faucet {
             writeln!(f, "  faucet    {faucet}")?;

@@ -32,10 +32,11 @@ enum Action {
 
 /// Write the genesis file and one configuration with fresh keys per node.
 ///
-/// Nodes are given to the hosts in turn; the gateway runs on the first host. Validator i serves
-/// JSON-RPC at port B+i and talks to its peers at B+100+i, the gateway listens at B+200 and
-/// inference node j at B+300+j, where B is the base port. Each node serves its operator (readiness
-/// and metrics) on its own host only, 400 above B+i, B+200 or B+300+j.
+/// Nodes are given to the hosts in turn; the gateway runs on the first host, and on the last a relay,
+/// which takes sealed requests of OpenGradient's clients for it. Validator i serves JSON-RPC at port
+/// B+i and talks to its peers at B+100+i, the gateway listens at B+200 and with TLS at B+250, the relay
+/// at B+260, and inference node j at B+300+j, where B is the base port. Each node serves its operator
+/// (readiness and metrics) on its own host only, 400 above B+i, B+200, B+260 or B+300+j.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

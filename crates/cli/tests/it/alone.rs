@@ -64,7 +64,7 @@ fn a_network_for_several_hosts_is_written_whole() {
             "10.0.0.1,10.0.0.2",
         ],
     );
-    for node in ["validator-6", "inference-1", "gateway"] {
+    for node in ["validator-6", "inference-1", "gateway", "relay"] {
         assert!(
             folder
                 .path()
@@ -204,7 +204,7 @@ fn a_receipt_that_is_none_is_refused() {
 
 #[test]
 fn an_example_configuration_is_printed_for_every_role() {
-    for role in ["validator", "inference", "gateway"] {
+    for role in ["validator", "inference", "gateway", "relay"] {
         let output = og(["node", "--config-example", role]);
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();

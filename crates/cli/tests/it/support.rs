@@ -69,7 +69,7 @@ pub(crate) fn free_base_port() -> u16 {
         .find(|base: &u16| {
             (0..4)
                 .flat_map(|index| [0, 100, 300, 400, 700].map(|offset| base + offset + index))
-                .chain([base + 200, base + 600])
+                .chain([200, 250, 260, 600, 660].map(|offset| base + offset))
                 .all(is_free)
         })
         .expect("no free ports")

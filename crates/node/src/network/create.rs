@@ -6,7 +6,7 @@ use crate::{
         DEFAULT_EMPTY_BLOCK_INTERVAL_MS, DEFAULT_FAUCET_OPG, DEFAULT_LEADER_TIMEOUT_MS,
         DEFAULT_LOG, DEFAULT_RETAIN_BLOCKS, DEFAULT_RETAIN_STATES, DEFAULT_RPC_ALLOWED_HOST,
         DEFAULT_STATE_SYNC_BLOCKS, FaucetConfig, GatewayConfig, InferenceConfig, LogFormat,
-        NodeConfig, PeerConfig, ValidatorConfig,
+        NodeConfig, PeerConfig, RelayConfig, ValidatorConfig,
     },
     keys,
 };
@@ -43,6 +43,7 @@ pub const MAX_ACCOUNTS: u16 = 1000;
 const P2P_PORT_OFFSET: u16 = 100;
 const GATEWAY_PORT_OFFSET: u16 = 200;
 const GATEWAY_TLS_PORT_OFFSET: u16 = 250;
+const RELAY_PORT_OFFSET: u16 = 260;
 const INFERENCE_PORT_OFFSET: u16 = 300;
 /// From the port where a node serves others to the one where it serves its operator.
 const OPERATOR_PORT_OFFSET: u16 = 400;
@@ -75,9 +76,10 @@ pub struct NetworkPlan {
     /// Number of funded accounts for development; each gets 10,000 tokens.
     pub accounts: u16,
     /// First port B: validator i serves JSON-RPC at B+i and peers at B+100+i, the gateway listens
-    /// at B+200 and with TLS at B+250, inference node j at B+300+j, and each serves its operator 400 above that.
+    /// at B+200 and with TLS at B+250, the relay at B+260, inference node j at B+300+j, and each serves its operator
+    /// 400 above that.
     pub base_port: u16,
-    /// Where the nodes run, in turn; the gateway runs on the first.
+    /// Where the nodes run, in turn; the gateway runs on the first, the relay on the last.
     pub hosts: Vec<IpAddr>,
     /// Whether it is for development: then JSON-RPC answers to any name and to pages of any origin,
     /// and for a transaction when that is final, and the first validator gives tokens to whoever asks.
@@ -161,9 +163,11 @@ impl NetworkPlan {
             .chain(ports(P2P_PORT_OFFSET, self.validators))
             .chain(ports(GATEWAY_PORT_OFFSET, 1))
             .chain(ports(GATEWAY_TLS_PORT_OFFSET, 1))
+            .chain(ports(RELAY_PORT_OFFSET, 1))
             .chain(ports(INFERENCE_PORT_OFFSET, self.inference))
             .chain(ports(OPERATOR_PORT_OFFSET, self.validators))
             .chain(ports(GATEWAY_PORT_OFFSET + OPERATOR_PORT_OFFSET, 1))
+            .chain(ports(RELAY_PORT_OFFSET + OPERATOR_PORT_OFFSET, 1))
             .chain(ports(
                 INFERENCE_PORT_OFFSET + OPERATOR_PORT_OFFSET,
                 self.inference,
@@ -175,6 +179,13 @@ impl NetworkPlan {
     fn address(&self, offset: u16, index: u16) -> SocketAddr {
         let host = self.hosts[usize::from(index) % self.hosts.len()];
         SocketAddr::new(host, self.base_port + offset + index)
+    }
+
+    /// Where others reach the relay: not where the gateway is, if there is another host.
+    fn relay_address(&self) -> SocketAddr {
+        let last = self.hosts.last().copied();
+        let host = last.unwrap_or_else(|| Ipv4Addr::LOCALHOST.into());
+        SocketAddr::new(host, self.base_port + RELAY_PORT_OFFSET)
     }
 
     /// Where to listen for `address`: a host among several may not hold its public address itself.
@@ -200,6 +211,7 @@ impl NetworkPlan {
         validators
             .chain(inference)
             .chain([("gateway".to_owned(), GATEWAY_PORT_OFFSET, 0)])
+            .chain([("relay".to_owned(), RELAY_PORT_OFFSET, 0)])
             .map(|(name, offset, index)| {
                 (
                     name,
@@ -231,6 +243,7 @@ impl NetworkPlan {
             rpc: self.url(0, 0),
             rpcs: self.rpc_urls(),
             gateway: self.url(GATEWAY_PORT_OFFSET, 0),
+            relay: Some(format!("http://{}", self.relay_address())),
             faucet: self
                 .development
                 .then(|| format!("{}/faucet", self.url(0, 0))),
@@ -303,6 +316,7 @@ impl Builder<'_> {
             nodes.push(self.inference(index, rng)?);
         }
         let tee = self.gateway(&nodes, rng)?;
+        self.relay()?;
         let accounts = self.accounts(rng);
         self.json_secret("accounts.json", &accounts)?;
         self.json("endpoints.json", &self.plan.endpoints())?;
@@ -436,6 +450,21 @@ impl Builder<'_> {
             tls_certificate: identity.tls.certificate().to_vec(),
             ohttp_public_key: B256::from(identity.ohttp.config().public_key),
         })
+    }
+
+    fn relay(&self) -> Result<(), NetworkError> {
+        self.folder("relay")?;
+        let config = RelayConfig {
+            genesis: "../genesis.json".into(),
+            data_dir: "data".into(),
+            listen: NetworkPlan::listen(self.plan.relay_address()),
+            rpc: self.plan.rpc_urls(),
+            trusted_proxies: Vec::new(),
+            operator_listen: self.plan.operator_listen(RELAY_PORT_OFFSET, 0),
+            log: DEFAULT_LOG.to_owned(),
+            log_format: LogFormat::default(),
+        };
+        self.config("relay", &NodeConfig::Relay(config))
     }
 
     fn accounts(&self, rng: &mut impl CryptoRng) -> Vec<Account> {

@@ -36,7 +36,8 @@ fn a_new_network_is_whole() {
             "validator-2",
             "validator-3",
             "inference-0",
-            "gateway"
+            "gateway",
+            "relay"
         ]
     );
     let ports: BTreeSet<_> = network
@@ -48,12 +49,14 @@ fn a_new_network_is_whole() {
     assert_eq!(
         ports.into_iter().collect::<Vec<_>>(),
         [
-            8545, 8546, 8547, 8548, 8645, 8646, 8647, 8648, 8745, 8795, 8845, 8945, 8946, 8947,
-            8948, 9145, 9245
+            8545, 8546, 8547, 8548, 8645, 8646, 8647, 8648, 8745, 8795, 8805, 8845, 8945, 8946,
+            8947, 8948, 9145, 9205, 9245
         ]
     );
     assert_eq!(network.endpoints.rpc, "http://127.0.0.1:8545");
     assert_eq!(network.endpoints.gateway, "http://127.0.0.1:8745");
+    let relay = network.endpoints.relay.as_deref();
+    assert_eq!(relay, Some("http://127.0.0.1:8805"));
     for node in &network.nodes {
         let url = format!("http://{}", node.config.operator_listen());
         assert_eq!(network.endpoints.operators[&node.name], url);
@@ -126,6 +129,9 @@ fn several_hosts_take_turns_and_listen_on_all_their_addresses() {
     };
     let network = create(folder.path(), &plan).unwrap();
     assert_eq!(network.endpoints.rpcs[1], "http://10.0.0.2:8546");
+    // Whoever watches one host's traffic does not see both who asks and what.
+    let relay = network.endpoints.relay.as_deref();
+    assert_eq!(relay, Some("http://10.0.0.2:8805"));
     let NodeConfig::Validator(config) = &network.nodes[0].config else {
         panic!("another role");
     };

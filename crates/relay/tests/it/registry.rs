@@ -46,7 +46,7 @@ async fn gateways_that_come_are_found_and_those_that_go_are_forgotten() {
     assert_eq!(error(response).await.0, 404);
     chain.rows.lock().expect("rows").push(gateway.row.clone());
     // Clients cannot make a relay ask more often than this.
-    sleep(Duration::from_millis(2_100)).await;
+    sleep(Duration::from_millis(1_100)).await;
     let (response, _) = relay.ask("question").await;
     assert_eq!(response.status(), 200);
     let ready = reqwest::get(format!("{}/readyz", relay.operators))
@@ -60,7 +60,7 @@ async fn gateways_that_come_are_found_and_those_that_go_are_forgotten() {
     assert!(figures.contains("og_relay_gateways 1"), "{figures}");
 
     chain.rows.lock().expect("rows").clear();
-    sleep(Duration::from_millis(2_100)).await;
+    sleep(Duration::from_millis(1_100)).await;
     // One who asks for another makes it look again.
     let unknown = relay
         .request(1, sealed("question").0)

@@ -95,7 +95,7 @@ impl<'a> Story<'a> {
 
     pub(super) fn introduce(&self, took: Duration) {
         self.output.line(format!(
-            "  {} validators, an inference node and a gateway: {} processes, ready in {:.1} s",
+            "  {} validators, an inference node, a gateway and a relay: {} processes, ready in {:.1} s",
             self.validators.len(),
             self.validators.len() + 2,
             took.as_secs_f64()
