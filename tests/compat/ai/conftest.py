@@ -8,12 +8,31 @@ import urllib.request
 import pytest
 
 MODEL = "story"
+# The same with a chat template that has calls of tools.
+TOOLS_MODEL = "story-with-tools"
 GATEWAY_URL = os.environ["GATEWAY_URL"]
+RELAY_URL = os.environ["RELAY_URL"]
+RPC_URL = os.environ["RPC_URL"]
+# Where every network has the registry of gateways.
+TEE_REGISTRY = "0x0000000000000000000000000000000000000a03"
 # A base URL of OpenAI's clients ends with the version.
 OPENAI_URL = f"{GATEWAY_URL}/v1"
 # Clients want a key; a devnet asks for none.
 API_KEY = "none-needed"
 QUESTION = [{"role": "user", "content": "Tell me about a frog."}]
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "How the weather is in a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "enum": ["Paris", "Zürich"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
 RECEIPT_TIMEOUT_S = 20
 
 

@@ -29,7 +29,10 @@ CHAIN_CLIENTS = {
 }
 # Clients of the gateway, which is free on a devnet.
 GATEWAY_CLIENTS = {
-    "opengradient": ("ai", [python("ai"), *PYTEST, "test_opengradient.py"]),
+    "opengradient": ("ai", [python("ai"), *PYTEST, "test_opengradient.py", "test_opengradient_registry.py"]),
+    "confidential": ("ai", [python("ai"), *PYTEST, "test_confidential.py"]),
+    "og-veil": ("ai", [python("ai"), *PYTEST, "test_proxies.py", "-k", "veil"]),
+    "og-local": ("ai", [python("ai"), *PYTEST, "test_proxies.py", "-k", "local"]),
     "openai": ("ai", [python("ai"), *PYTEST, "test_openai.py"]),
     "anthropic": ("ai", [python("ai"), *PYTEST, "test_anthropic.py"]),
     "langchain": ("ai", [python("ai"), *PYTEST, "test_langchain.py"]),

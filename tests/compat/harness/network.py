@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from harness.upstream import Upstream
 
 CHAIN_ID = 770077
 # Where nodes of a devnet listen, above its base port: docs/operating.md.
-DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 250, 300, 600, 700]
+DEVNET_PORTS = [offset + node for offset in (0, 100, 400) for node in range(4)] + [200, 250, 260, 300, 600, 660, 700]
 START_TIMEOUT_S = 120
 # The gateway looks for new models every 10 s.
 MODEL_TIMEOUT_S = 30
@@ -22,6 +23,9 @@ MULTICALL = "0xcA11bde05977b3631167028862bE2a173976CA11"
 MODEL = "story"
 # A model of another service, which is `upstream.py`, beside the network.
 EMBEDDING_MODEL = "vectors"
+# The same weights with a chat template that has calls of tools.
+TOOLS_MODEL = "story-with-tools"
+MODELS = ROOT.parent.parent / "models"
 # Of each line of a log this much is shown.
 LINE_LENGTH = 300
 
@@ -70,28 +74,43 @@ class Devnet(Network):
         base_port = free_ports(DEVNET_PORTS)
         self.run_og("devnet", "--detach", "--dir", self.folder, "--base-port", base_port)
         endpoints = json.loads((self.folder / "endpoints.json").read_text())
-        self.chain_id, self.rpc_url, self.gateway_url = (endpoints[key] for key in ("chain_id", "rpc", "gateway"))
+        keys = ("chain_id", "rpc", "gateway", "relay")
+        self.chain_id, self.rpc_url, self.gateway_url, self.relay_url = (endpoints[key] for key in keys)
         self.private_keys = [one["private_key"] for one in json.loads((self.folder / "accounts.json").read_text())]
-        model = ROOT.parent.parent / "models" / MODEL / f"{MODEL}.og"
-        self.run_og("model", "add", "--dir", self.folder, "--name", MODEL, model)
+        self.run_og("model", "add", "--dir", self.folder, "--name", MODEL, MODELS / MODEL / f"{MODEL}.og")
         self.upstream = Upstream()
         relay = self.folder / "vectors.relay"
         relay.write_text(f'[relay]\ntask = "embeddings"\nurl = "{self.upstream.url}"\nmodel = "m"\n')
         self.run_og("model", "add", "--dir", self.folder, "--name", EMBEDDING_MODEL, relay)
+        self.add_model_with_tools()
+
+    def add_model_with_tools(self):
+        """Converts the language model with a mark in its chat template by which templates of others name the form of their calls: a model that
+        was not trained on calls is held to that form where one is required."""
+        folder, program = self.folder / TOOLS_MODEL, self.folder / f"{TOOLS_MODEL}.og"
+        shutil.copytree(MODELS / MODEL / "float", folder)
+        path = folder / "tokenizer_config.json"
+        config = json.loads(path.read_text())
+        config["chat_template"] = "{# <tool_call> #}" + config["chat_template"]
+        path.write_text(json.dumps(config))
+        text = folder / "text.jsonl"
+        text.write_text("".join((MODELS / MODEL / "held_out.jsonl").read_text().splitlines(keepends=True)[:20]))
+        self.run_og("model", "build", folder, "--data", text, "--out", program)
+        self.run_og("model", "add", "--dir", self.folder, "--name", TOOLS_MODEL, program)
 
     def stop(self):
         self.upstream.stop()
         self.run_og("devnet", "stop", "--dir", self.folder)
 
     def environment(self, private_key):
-        """What tests of the gateway read, too: where it is, and what judges its receipts."""
-        genesis = self.folder / "genesis.json"
-        of_gateway = {"GATEWAY_URL": self.gateway_url, "OG": str(self.og), "GENESIS": str(genesis)}
+        """What tests of the gateway read, too: where it and its relay are, and what judges its receipts."""
+        genesis = str(self.folder / "genesis.json")
+        of_gateway = {"GATEWAY_URL": self.gateway_url, "RELAY_URL": self.relay_url, "OG": str(self.og), "GENESIS": genesis}
         return super().environment(private_key) | of_gateway
 
     def wait_for_model(self):
         deadline = time.monotonic() + MODEL_TIMEOUT_S
-        wanted = {MODEL, EMBEDDING_MODEL}
+        wanted = {MODEL, TOOLS_MODEL, EMBEDDING_MODEL}
         while not wanted <= set(offered_models(self.gateway_url)):
             if time.monotonic() > deadline:
                 sys.exit(f"the gateway does not offer the models {wanted} after {MODEL_TIMEOUT_S} s")
