@@ -9,14 +9,14 @@ use og_crypto::keccak256;
 use og_types::{RequestId, limits::MAX_CODE_BYTES};
 
 pub use og_types::Account;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 const DOMAIN: &[u8] = b"_OG_STATE_V1";
 
 /// Largest value in the state, in bytes: a contract's code.
 pub const MAX_VALUE_BYTES: usize = MAX_CODE_BYTES;
-/// What a key of a [`Cache`] takes besides its value: hash, value's handle, its share of the tree.
-const CACHED_KEY_BYTES: usize = 96;
+/// What a key of a [`Cache`] takes besides its value: hash, twice, value's handle, its share of the tree.
+const CACHED_KEY_BYTES: usize = 128;
 /// Past block hashes that the state remembers, as the EVM's `BLOCKHASH` can ask for.
 pub const BLOCK_HASH_RING: u64 = 256;
 
@@ -98,6 +98,8 @@ pub trait Source: std::fmt::Debug {
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
     values: BTreeMap<Key, Option<Value>>,
+    /// The keys, those known longest first.
+    oldest: VecDeque<Key>,
     /// Bytes of the values.
     bytes: usize,
 }
@@ -111,10 +113,21 @@ impl Source for Cache {
 impl Cache {
     /// Remembers what stands under `key`.
     pub fn insert(&mut self, key: Key, value: Option<Value>) {
-        let length = |value: &Option<Value>| value.as_ref().map_or(0, |value| value.len());
-        self.bytes = self.bytes.saturating_add(length(&value));
-        if let Some(old) = self.values.insert(key, value) {
-            self.bytes = self.bytes.saturating_sub(length(&old));
+        self.bytes = self.bytes.saturating_add(value_bytes(&value));
+        match self.values.insert(key, value) {
+            Some(old) => self.bytes = self.bytes.saturating_sub(value_bytes(&old)),
+            None => self.oldest.push_back(key),
+        }
+    }
+
+    /// Forgets what has been known longest, until the rest takes `bytes` or less.
+    pub fn shrink(&mut self, bytes: usize) {
+        while self.size_bytes() > bytes
+            && let Some(key) = self.oldest.pop_front()
+        {
+            if let Some(value) = self.values.remove(&key) {
+                self.bytes = self.bytes.saturating_sub(value_bytes(&value));
+            }
         }
     }
 
@@ -138,6 +151,10 @@ impl Cache {
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
+}
+
+fn value_bytes(value: &Option<Value>) -> usize {
+    value.as_ref().map_or(0, |value| value.len())
 }
 
 /// A computation that reads the state through a [`Cache`].

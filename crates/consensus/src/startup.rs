@@ -19,6 +19,7 @@ use commonware_glue::stateful::SyncPlan;
 use commonware_p2p::{Blocker, Receiver, Sender};
 use commonware_runtime::{Clock, Error as RuntimeError};
 use commonware_storage::{Context, archive::Identifier};
+use og_types::Header;
 use rand_core::CryptoRng;
 use std::{sync::Arc, time::Duration};
 use tracing::{info, warn};
@@ -37,6 +38,8 @@ pub(crate) struct Start<E: Context> {
     pub(crate) plan: Plan<E>,
     /// The height from which on this node has every block.
     pub(crate) oldest: u64,
+    /// How many operations the log of the state has above its floor, about, when it is opened.
+    pub(crate) operations: u64,
     /// The newest certificate that the peers have: this node votes in no view before.
     pub(crate) floor: Option<Finalization<ConsensusScheme, Digest>>,
 }
@@ -66,6 +69,8 @@ where
     let network = probe.discover(stored, patience).await.unwrap_or_default();
     let far = unfinished || is_far(history, stored.height, &network);
     let floor = network.tip.as_ref().map(|tip| tip.finalization.clone());
+    let tip = stored.tip.as_ref();
+    let operations = tip.map_or(0, |tip| operations(&tip.header));
     match network.tip {
         Some(tip) if far && history.retain_blocks.is_some() => {
             sync_to(context, prefix, plan, oldest, tip).await
@@ -80,10 +85,17 @@ where
             Start {
                 plan,
                 oldest: oldest.get(),
+                operations,
                 floor,
             }
         }
     }
+}
+
+/// How many operations the log of the state has above its floor after the block with this header.
+fn operations(header: &Header) -> u64 {
+    let size = header.state_operations_size;
+    size.saturating_sub(header.state_operations_floor)
 }
 
 /// Whether state has to be fetched to get from `height` to where the network is.
@@ -123,6 +135,7 @@ async fn sync_to<E: Context>(
     let plan = plan.set_floor(tip.finalization).await;
     Start {
         oldest: oldest.get(),
+        operations: operations(&tip.header),
         floor: plan.floor().cloned(),
         plan,
     }

@@ -218,6 +218,7 @@ where
         let startup::Start {
             plan,
             oldest,
+            operations,
             floor: network_floor,
         } = startup::decide(
             &context,
@@ -274,7 +275,7 @@ where
             context.child("stateful"),
             stateful::Config {
                 application,
-                db_config: database_config::<E>(&prefix, page_cache.clone()),
+                db_config: database_config::<E>(&prefix, page_cache.clone(), operations),
                 provider: (),
                 marshal: (marshal.clone(), floor),
                 mailbox_size: NZUsize!(MAILBOX),

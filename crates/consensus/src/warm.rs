@@ -1,6 +1,6 @@
 //! What is known of the state after the last block that ran here, so that the next one need not ask the database for it.
 //!
-//! A block that misses a key runs again once it has been read. Accounts, code and storage that are used often are here, and
+//! A block waits for each key that nobody has read before. Accounts, code and storage that are used often are here, and
 //! what is here is the state itself, so results do not depend on it.
 
 use og_chain::{Writes, state::Cache};
@@ -8,7 +8,7 @@ use og_types::BlockHash;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Most bytes that are kept from one block to the next, about; beyond, the next block begins with nothing.
+/// Most bytes that are kept from one block to the next, about; beyond, what has been known longest is forgotten.
 const MAX_BYTES: usize = 64 << 20;
 
 /// The known part of the state after one block.
@@ -33,8 +33,8 @@ impl WarmState {
         for (key, value) in writes {
             cache.insert(key, value);
         }
-        let fits = cache.size_bytes() <= MAX_BYTES;
-        *self.0.lock() = fits.then_some((block, cache));
+        cache.shrink(MAX_BYTES);
+        *self.0.lock() = Some((block, cache));
     }
 }
 
@@ -60,12 +60,17 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_not_kept() {
+    fn of_too_much_the_newest_is_kept() {
+        let (old, new) = (Key::block_hash(1), Key::block_hash(2));
         let warm = WarmState::default();
         let block = BlockHash::default();
-        let large = vec![0; MAX_BYTES];
-        let writes = vec![(Key::block_hash(1), Some(large.into()))];
-        warm.keep(block, Cache::default(), writes);
-        assert!(warm.take(&block).is_empty());
+        let mut before = Cache::default();
+        before.insert(old, Some(vec![0; MAX_BYTES / 2].into()));
+        let writes = vec![(new, Some(vec![0; MAX_BYTES / 2].into()))];
+        warm.keep(block, before, writes);
+        let after = warm.take(&block);
+        assert!(!after.knows(&old));
+        assert!(after.knows(&new));
+        assert!(after.size_bytes() <= MAX_BYTES);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::database::{Batch, Databases, stored_key};
 use alloy_primitives::B256;
+use bytes::Bytes;
 use commonware_codec::Encode as _;
 use commonware_runtime::Spawner;
 use commonware_storage::{Context, mmr, qmdb};
@@ -37,11 +38,7 @@ pub async fn read_many<E: Context + Spawner>(
 ) -> Result<Vec<Option<Value>>, StateError> {
     let stored: Vec<_> = keys.iter().map(stored_key).collect();
     let references: Vec<_> = stored.iter().collect();
-    let values = batch.get_many(&references).await?;
-    Ok(values
-        .into_iter()
-        .map(|value| value.map(Value::from))
-        .collect())
+    Ok(owned(batch.get_many(&references).await?))
 }
 
 /// Reads `keys` from the latest finalized state.
@@ -54,11 +51,13 @@ pub async fn read_latest<E: Context + Spawner>(
 ) -> Result<Vec<Option<Value>>, StateError> {
     let stored: Vec<_> = keys.iter().map(stored_key).collect();
     let references: Vec<_> = stored.iter().collect();
-    let values = databases.read().await.get_many(&references).await?;
-    Ok(values
-        .into_iter()
-        .map(|value| value.map(Value::from))
-        .collect())
+    Ok(owned(databases.read().await.get_many(&references).await?))
+}
+
+/// Copies of `values`: what the database gives holds on to the whole pages that it was read with.
+fn owned(values: Vec<Option<Bytes>>) -> Vec<Option<Value>> {
+    let copy = |value: Bytes| Value::copy_from_slice(&value);
+    values.into_iter().map(|value| value.map(copy)).collect()
 }
 
 /// Proves what `keys` have in the latest finalized state, each as a [`StateEntry`]; the root to which the proofs lead.

@@ -26,9 +26,14 @@ use commonware_storage::{
 use commonware_utils::{NZU64, NZUsize, non_empty_range, sequence::FixedBytes};
 use og_chain::state::{Key, MAX_VALUE_BYTES, StateCommitment, Value};
 use og_types::Header;
+use std::num::NonZeroUsize;
 
 /// Bytes per chunk of the database's bitmap of active operations.
 const BITMAP_CHUNK_BYTES: usize = 32;
+
+/// Keys that are in memory while the database is opened, of 41 bytes each: at most 86 MB, which is enough for nearly two million.
+const MIN_KNOWN_KEYS: usize = 1 << 16;
+const MAX_KNOWN_KEYS: usize = 1 << 21;
 
 /// A key as the database stores it.
 type StoredKey = FixedBytes<32>;
@@ -53,10 +58,17 @@ pub type Merkleized<E> = <Databases<E> as DatabaseSet<E>>::Merkleized;
 pub type DatabaseConfig<E> = <Databases<E> as DatabaseSet<E>>::Config;
 
 /// Where and how the database of one node is kept.
+///
+/// `operations` is about how many its log has above the floor when it is opened, as a header says: all of them are read then, and
+/// what does not fit into memory meanwhile costs a read from the disk for each.
 pub fn database_config<E: Context + Spawner>(
     prefix: &str,
     page_cache: CacheRef,
+    operations: u64,
 ) -> DatabaseConfig<E> {
+    let known_keys = usize::try_from(operations)
+        .unwrap_or(MAX_KNOWN_KEYS)
+        .clamp(MIN_KNOWN_KEYS, MAX_KNOWN_KEYS);
     let write_buffer = NZUsize!(1 << 20);
     VariableConfig {
         merkle_config: MerkleConfig {
@@ -79,7 +91,7 @@ pub fn database_config<E: Context + Spawner>(
         },
         grafted_metadata_partition: format!("{prefix}-state-bitmap"),
         translator: EightCap,
-        init_cache: Some(NZUsize!(1 << 16)),
+        init_cache: NonZeroUsize::new(known_keys),
         init_buffer: NZUsize!(1 << 21),
         init_concurrency: (),
     }

@@ -37,7 +37,7 @@ fn slot(number: u64) -> Key {
 #[test]
 fn proofs_are_those_on_file() {
     run(|context| async move {
-        let config = database_config::<Local>("proofs", cache());
+        let config = database_config::<Local>("proofs", cache(), 0);
         let databases = Databases::<Local>::init(Local::new(context, 0), config, None).await;
         let nobody = Key::account(Address::repeat_byte(0xbb));
         let keys = [rich(), slot(1), slot(2), nobody];

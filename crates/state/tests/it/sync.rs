@@ -118,7 +118,7 @@ impl World {
         let (_finish, _) = mpsc::channel::<()>(1);
         Database::sync_db(
             Local::new(context, 0),
-            database_config::<Local>(prefix, cache()),
+            database_config::<Local>(prefix, cache(), 0),
             peers.clone(),
             target,
             receiver,
@@ -148,7 +148,7 @@ fn key(number: u64) -> Key {
 /// A database in which `blocks` times some keys were written, with values of all sizes.
 async fn database(context: &Context, prefix: &str, blocks: u64, salt: u8) -> Databases<Local> {
     let context = context.child("database").with_attribute("of", prefix);
-    let config = database_config::<Local>(prefix, cache());
+    let config = database_config::<Local>(prefix, cache(), 0);
     let databases = Databases::<Local>::init(Local::new(context, 0), config, None).await;
     for block in 0..blocks {
         let mut writes: Vec<_> = (0..20)
