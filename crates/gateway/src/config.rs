@@ -69,6 +69,8 @@ pub const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const MODEL_LIST_AGE: Duration = Duration::from_secs(10);
 /// How long a node that did not list its models is left alone.
 pub const NODE_PAUSE: Duration = Duration::from_secs(1);
+/// How often is looked which records are due: those that come meanwhile share a round.
+pub const ROUND_PAUSE: Duration = Duration::from_millis(10);
 /// First pause between two questions about one record's fate; it doubles up to the next.
 pub const POLL_PAUSE_FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two questions about one record's fate.

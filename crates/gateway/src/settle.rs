@@ -8,7 +8,7 @@ use crate::{
     chain::Validator,
     config::{
         MAX_CONCURRENT_ROUNDS, MAX_PENDING, MAX_ROUND, POLL_PAUSE_FIRST, POLL_PAUSE_LONGEST,
-        RESUBMIT_AFTER,
+        RESUBMIT_AFTER, ROUND_PAUSE,
     },
     operated::SettlementMetrics,
     store::{Outcome, Store, StoreError},
@@ -70,7 +70,7 @@ impl Settler {
             self.cases.insert(id, Case::new(true, now));
         }
         let mut rounds = JoinSet::new();
-        let mut ticks = interval(POLL_PAUSE_FIRST);
+        let mut ticks = interval(ROUND_PAUSE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
