@@ -97,7 +97,7 @@ impl<'a> Story<'a> {
         self.output.line(format!(
             "  {} validators, an inference node, a gateway and a relay: {} processes, ready in {:.1} s",
             self.validators.len(),
-            self.validators.len() + 2,
+            self.validators.len() + 3,
             took.as_secs_f64()
         ));
         self.output
