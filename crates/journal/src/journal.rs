@@ -189,6 +189,7 @@ impl Journal {
 
     /// Completes the newest file on disk and begins another, so that only the newest can ever be torn.
     fn next_file(&self, files: &mut Files) -> Result<(), JournalError> {
+        files.trim()?;
         let last = files.all.get(&files.newest).ok_or_else(lost)?;
         if let Some(syncing) = &self.syncing {
             syncing.finish(&last.file).map_err(JournalError::Disk)?;
@@ -263,7 +264,8 @@ impl Drop for Journal {
         };
         let files = self.files.lock();
         let newest = files.all.get(&files.newest);
-        if newest.is_some_and(|last| syncing.finish(&last.file).is_ok()) {
+        let is_whole = files.trim().is_ok();
+        if is_whole && newest.is_some_and(|last| syncing.finish(&last.file).is_ok()) {
             let closed = Closed {
                 newest: files.newest,
                 bytes: files.bytes,
@@ -303,6 +305,14 @@ impl Files {
         };
         self.all.insert(number, counted);
         Ok(bytes)
+    }
+
+    /// Cuts off what a failed write may have left behind the last entry.
+    fn trim(&self) -> io::Result<()> {
+        match self.all.get(&self.newest) {
+            Some(last) => last.file.set_len(self.bytes.into()),
+            None => Ok(()),
+        }
     }
 
     /// Begins the file with this number.

@@ -136,6 +136,25 @@ fn a_damaged_file_that_was_complete_is_an_error() {
 }
 
 #[test]
+fn what_a_failed_write_leaves_is_cut_off_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(folder.path());
+    // As a disk does that is full in the middle of an entry.
+    let leave = |number| {
+        let mut newest = OpenOptions::new();
+        let newest = newest.append(true).open(path(folder.path(), number));
+        newest.unwrap().write_all(b"a part of an entry").unwrap();
+    };
+    for number in 0..4 {
+        journal.append(&[number; 90]).unwrap();
+        leave(u32::from(number) / 2);
+    }
+    drop(journal);
+    let (_journal, ended, entries) = open(folder.path());
+    assert_eq!((ended, entries.len()), (Ended::Orderly, 4));
+}
+
+#[test]
 fn what_is_missing_after_an_end_in_good_order_is_an_error() {
     for number in 0..3 {
         let folder = tempfile::tempdir().unwrap();
