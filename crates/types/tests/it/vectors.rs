@@ -109,7 +109,7 @@ fn a_jobs_events_are_read_to_their_end() {
 
 #[test]
 fn texts_and_vectors_stand_in_tensors() {
-    let vector = json("embedding.json");
+    let vector: Value = serde_json::from_str(include_str!("embedding.json")).unwrap();
     let read = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
     let texts = Texts {
         texts: serde_json::from_value(vector["texts"].clone()).unwrap(),
