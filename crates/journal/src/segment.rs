@@ -81,7 +81,7 @@ mod tests {
         bytes
     }
 
-    fn read<'a>(bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    fn read(bytes: &[u8]) -> Vec<&[u8]> {
         let segment = Segment::read(bytes, 1000).unwrap();
         let entries = segment.entries.into_iter();
         entries.map(|range| &bytes[range]).collect()

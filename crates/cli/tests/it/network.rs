@@ -63,7 +63,7 @@ fn nodes_end_with_the_command_that_they_are_attached_to_even_if_it_is_killed() {
         .unwrap();
     wait_for("network", || network.path().exists().then_some(()));
     let running = || network.og(&["devnet", "status"])["running"].as_u64();
-    wait_for("start", || (running() == Some(6)).then_some(()));
+    wait_for("start", || (running() == Some(7)).then_some(()));
     command.kill().unwrap();
     command.wait().unwrap();
     wait_for("end", || (running() == Some(0)).then_some(()));

@@ -1,10 +1,12 @@
 //! The relay of a network, which finds the gateway in the chain's registry.
 
-use super::cluster::{Cluster, VALIDATORS};
+use super::{
+    cluster::{Cluster, VALIDATORS},
+    support::one_network,
+};
 use alloy_primitives::B256;
-use og_opengradient::GatewayIdentity;
+use og_node::keys::read_gateway_identity;
 use serde_json::Value;
-use std::fs;
 
 /// What a relay answers to a request for a gateway.
 fn ask(url: &str, tee_id: B256) -> (u16, Value) {
@@ -25,9 +27,9 @@ fn ask(url: &str, tee_id: B256) -> (u16, Value) {
 
 #[test]
 fn a_relay_knows_the_gateways_of_the_chain() {
+    let _one = one_network();
     let mut cluster = Cluster::unstarted("127.0.0.1");
-    let identity = fs::read(cluster.path("gateway/identity.key")).unwrap();
-    let identity = GatewayIdentity::from_bytes(&identity).unwrap();
+    let identity = read_gateway_identity(&cluster.path("gateway/identity.key")).unwrap();
     // It waits for the chain, however early it is started.
     cluster.start_node("relay");
     for name in VALIDATORS {
