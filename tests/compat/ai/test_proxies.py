@@ -15,7 +15,7 @@ from openai import APIStatusError, OpenAI
 from opengradient.client.tee_registry import TEERegistry
 from web3 import Web3
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 120
 # What signing in at OpenGradient's chat gives, with our network's addresses. Our relay wants no account.
 SESSION = {
     "type": "opengradient-cli-auth",

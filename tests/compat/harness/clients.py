@@ -12,7 +12,7 @@ from harness.install import NODE, NODE_FOLDER, ROOT, python
 TIMEOUT_S = 180
 # Errors show whole requests: of each line this much is printed.
 LINE_LENGTH = 300
-NODE_TEST = [NODE, "--test", "--test-force-exit", "--test-timeout=100000", "--test-reporter=spec", "--test-concurrency=1"]
+NODE_TEST = [NODE, "--test", "--test-force-exit", "--test-timeout=300000", "--test-reporter=spec", "--test-concurrency=1"]
 
 PYTEST = ["-m", "pytest"]
 
