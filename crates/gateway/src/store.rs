@@ -51,9 +51,7 @@ pub enum StoreError {
     )]
     Full,
     /// What is on disk is not what was written there.
-    #[error(
-        "an answer in the gateway's journal cannot be read: {0}; restore the folder from a copy"
-    )]
+    #[error("an answer in the gateway's journal cannot be read: restore the folder from a copy")]
     Damaged(#[source] DecodeError),
     /// The journal of answers failed.
     #[error("the gateway's journal failed")]

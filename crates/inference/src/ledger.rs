@@ -4,7 +4,8 @@
 //! signed, and is forgotten only when the record's validity window is over and no window of a later record can reach back into it.
 //!
 //! Nobody waits for the disk. What is noted survives the process; if the machine goes down, the newest ids may be lost, so after that
-//! nothing is signed until the records that may have been signed for them are no longer valid.
+//! nothing is signed until the records that may have been signed for them are no longer valid. The journal says until when, so that
+//! starting the node again does not end that earlier.
 
 use crate::worker::{RECORD_LIFETIME_MS, RECORD_SLACK_MS};
 use og_journal::{Ended, Journal, JournalError, Limits, Place};
@@ -20,7 +21,7 @@ use std::{
 pub const MAX_REMEMBERED_REQUESTS: usize = 2_000_000;
 /// Most ids forgotten with one new one, so that no job pays for a long pause.
 const MAX_FORGOTTEN_AT_ONCE: usize = 64;
-/// Bytes of an entry: the id, and the time from which it may be forgotten.
+/// Most bytes of an entry: an id, and the time from which it may be forgotten.
 const ENTRY_BYTES: u32 = 40;
 /// How long records can be valid that were signed before the machine went down, and reach back that are signed after.
 const QUIET_MS: u64 = RECORD_LIFETIME_MS + RECORD_SLACK_MS;
@@ -49,7 +50,13 @@ pub enum LedgerError {
     Foreign(usize),
     /// The disk failed.
     #[error("the ledger of signed requests failed: {0}")]
-    Journal(#[from] JournalError),
+    Journal(JournalError),
+}
+
+impl From<JournalError> for LedgerError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
 }
 
 /// Remembers which request ids were used.
@@ -66,13 +73,24 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Used {
     ids: HashSet<RequestId>,
-    by_time: BinaryHeap<Reverse<(u64, RequestId, Place)>>,
+    by_time: BinaryHeap<Reverse<(u64, Entry, Place)>>,
+}
+
+/// What an entry of the journal says, beside a time in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Entry {
+    /// The id is used, and may be forgotten from then on.
+    Used(RequestId),
+    /// Nothing is signed before.
+    Quiet,
 }
 
 impl Used {
-    fn add(&mut self, id: RequestId, forget_from_ms: u64, place: Place) {
-        self.ids.insert(id);
-        self.by_time.push(Reverse((forget_from_ms, id, place)));
+    fn add(&mut self, entry: Entry, time_ms: u64, place: Place) {
+        if let Entry::Used(id) = entry {
+            self.ids.insert(id);
+        }
+        self.by_time.push(Reverse((time_ms, entry, place)));
     }
 }
 
@@ -90,17 +108,24 @@ impl Ledger {
     fn with_maximum(path: &Path, now_ms: u64, maximum: usize) -> Result<Self, LedgerError> {
         let mut used = Used::default();
         let mut foreign = None;
+        let mut quiet_until_ms = 0;
         let (journal, ended) = Journal::open(path, LIMITS, |place, bytes| match read(bytes) {
-            Some((id, forget_from_ms)) => used.add(id, forget_from_ms, place),
+            Some((entry, time_ms)) => {
+                used.add(entry, time_ms, place);
+                if entry == Entry::Quiet {
+                    quiet_until_ms = quiet_until_ms.max(time_ms);
+                }
+            }
             None => foreign = Some(bytes.len()),
         })?;
         if let Some(bytes) = foreign {
             return Err(LedgerError::Foreign(bytes));
         }
-        let quiet_until_ms = match ended {
-            Ended::New | Ended::Orderly | Ended::ProcessDied => 0,
-            Ended::MachineDied => now_ms.saturating_add(QUIET_MS),
-        };
+        if ended == Ended::MachineDied {
+            quiet_until_ms = now_ms.saturating_add(QUIET_MS);
+            let place = journal.append(&quiet_until_ms.to_le_bytes())?;
+            used.add(Entry::Quiet, quiet_until_ms, place);
+        }
         Ok(Self {
             journal,
             maximum,
@@ -152,13 +177,15 @@ impl Ledger {
         let mut used = self.used.lock();
         for _ in 0..MAX_FORGOTTEN_AT_ONCE {
             let oldest = used.by_time.peek();
-            let Some(Reverse((_, id, place))) =
+            let Some(Reverse((_, entry, place))) =
                 oldest.filter(|oldest| oldest.0.0 < now_ms).copied()
             else {
                 break;
             };
             used.by_time.pop();
-            used.ids.remove(&id);
+            if let Entry::Used(id) = entry {
+                used.ids.remove(&id);
+            }
             self.journal.forget(place);
         }
         if used.ids.contains(id) {
@@ -169,16 +196,19 @@ impl Ledger {
         }
         let entry = [&id.0[..], &forget_from_ms.to_le_bytes()].concat();
         let place = self.journal.append(&entry)?;
-        used.add(*id, forget_from_ms, place);
+        used.add(Entry::Used(*id), forget_from_ms, place);
         Ok(())
     }
 }
 
-/// The id of an entry, and the time from which it may be forgotten.
-fn read(entry: &[u8]) -> Option<(RequestId, u64)> {
-    let (id, time) = entry.split_first_chunk::<32>()?;
-    let time = u64::from_le_bytes(time.try_into().ok()?);
-    Some((RequestId(*id), time))
+/// What an entry's bytes say: their last eight are the time, and what stands before is an id or nothing.
+fn read(bytes: &[u8]) -> Option<(Entry, u64)> {
+    let (id, time) = bytes.split_last_chunk::<8>()?;
+    let entry = match id {
+        [] => Entry::Quiet,
+        id => Entry::Used(RequestId(id.try_into().ok()?)),
+    };
+    Some((entry, u64::from_le_bytes(*time)))
 }
 
 #[cfg(test)]
@@ -296,7 +326,19 @@ mod tests {
             let error = ledger.take(&id(2), now_ms, 9000).unwrap_err();
             assert!(matches!(error, LedgerError::Quiet { .. }), "{error}");
         }
+        // Starting the node again changes nothing, however it ended.
+        drop(ledger);
+        let ledger = Ledger::open(&path, 600).unwrap();
+        let error = ledger.take(&id(2), 499 + QUIET_MS, 9000).unwrap_err();
+        assert!(
+            matches!(error, LedgerError::Quiet { left_ms: 1 }),
+            "{error}"
+        );
         ledger.take(&id(2), 500 + QUIET_MS, QUIET_MS * 4).unwrap();
+        drop(ledger);
+        let ledger = Ledger::open(&path, QUIET_MS * 2).unwrap();
+        ledger.check(QUIET_MS * 2).unwrap();
+        ledger.check_free(&id(2), QUIET_MS * 2).unwrap_err();
     }
 
     #[test]

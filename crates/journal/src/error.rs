@@ -33,7 +33,7 @@ pub enum JournalError {
     },
     /// The disk failed. What is appended after that would be lost, so nothing is, until it is opened again.
     #[error("the disk failed: {0}")]
-    Disk(#[source] Arc<io::Error>),
+    Disk(Arc<io::Error>),
 }
 
 impl From<io::Error> for JournalError {

@@ -93,6 +93,10 @@ impl Journal {
         let lock = lock(folder)?;
         let (mut ended, closed) = ended::last(folder)?;
         let numbers = numbers(folder)?;
+        if ended == Ended::New && !numbers.is_empty() {
+            // The file that would tell is gone.
+            ended = Ended::MachineDied;
+        }
         let newest = numbers.last().copied().unwrap_or_default();
         let mut files = Files {
             all: BTreeMap::new(),
@@ -102,7 +106,7 @@ impl Journal {
         };
         for number in numbers {
             let path = path(folder, number);
-            let read = fs::read(&path)?;
+            let read = read_file(&path, limits)?;
             files.bytes = files.load(number, &path, &read, limits, &mut each)?;
             let is_whole = files.bytes as usize == read.len() && files.bytes > 0;
             if !is_whole && (number != newest || ended == Ended::Orderly) {
@@ -334,6 +338,15 @@ fn begin(file: &File) -> io::Result<u32> {
     file.set_len(0)?;
     file.write_all_at(&MAGIC, 0)?;
     Ok(HEADER_BYTES)
+}
+
+/// The bytes of a file, which has no more than a file can have: a segment and a part of an entry that was never completed.
+fn read_file(path: &Path, limits: Limits) -> Result<Vec<u8>, JournalError> {
+    let longest_entry = u64::from(limits.entry_bytes) + u64::from(HEADER_BYTES + OVERHEAD_BYTES);
+    if fs::metadata(path)?.len() > u64::from(limits.segment_bytes) + 2 * longest_entry {
+        return Err(JournalError::Foreign(path.to_owned()));
+    }
+    Ok(fs::read(path)?)
 }
 
 fn lock(folder: &Path) -> Result<File, JournalError> {

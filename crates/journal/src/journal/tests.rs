@@ -130,6 +130,9 @@ fn a_damaged_file_that_was_complete_is_an_error() {
         ),
         "{error}"
     );
+    fs::write(&first, [&MAGIC[..], &[0; 1000]].concat()).unwrap();
+    let error = Journal::open(folder.path(), LIMITS, |_, _| ()).unwrap_err();
+    assert!(matches!(error, JournalError::Foreign(_)), "{error}");
     fs::write(&first, b"something else").unwrap();
     let error = Journal::open(folder.path(), LIMITS, |_, _| ()).unwrap_err();
     assert!(matches!(error, JournalError::Foreign(_)), "{error}");
@@ -180,6 +183,17 @@ fn what_is_missing_after_an_end_in_good_order_is_an_error() {
         fs::write(&newest, &bytes).unwrap();
         assert_eq!(open(folder.path()).1, Ended::Orderly);
     }
+}
+
+#[test]
+fn without_the_file_that_tells_nothing_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(folder.path());
+    journal.append(b"one").unwrap();
+    drop(journal);
+    fs::remove_file(folder.path().join("state")).unwrap();
+    let (_journal, ended, entries) = open(folder.path());
+    assert_eq!((ended, entries.len()), (Ended::MachineDied, 1));
 }
 
 #[test]

@@ -88,7 +88,7 @@ async fn chat(State(held): State<watch::Receiver<bool>>, Json(request): Json<Val
 
 /// The first token, when they are no longer held the others, and the end.
 fn streamed(held: watch::Receiver<bool>) -> Response {
-    let first = [delta(0)].concat();
+    let first = delta(0);
     let mut rest: String = (1..TOKENS).map(delta).collect();
     let end = json!({ "index": 0, "delta": {}, "finish_reason": "stop" });
     rest.push_str(&frame(&object("chat.completion.chunk", &end, true)));
