@@ -1,6 +1,5 @@
 """OpenGradient's SDK, told the gateway's URL; what it gets is judged by its own verifier of signatures."""
 
-import asyncio
 import json
 import os
 import urllib.request
@@ -16,9 +15,7 @@ from opengradient.client.tee_verify import (
     tee_id_for_key,
     verify_response,
 )
-
-# The SDK drops what stands before the slash.
-NAME = f"og/{MODEL}"
+from sdk import NAME, Sdk
 
 
 @pytest.fixture(scope="module")
@@ -30,28 +27,8 @@ def signing_key():
     return keys["public_key"]
 
 
-def with_llm(ask):
-    """What `ask` makes of the SDK's LLM."""
-
-    async def run():
-        llm = opengradient.LLM.from_url(private_key=os.environ["PRIVATE_KEY"], llm_server_url=GATEWAY_URL)
-        try:
-            return await ask(llm)
-        finally:
-            await llm.close()
-
-    return asyncio.run(asyncio.wait_for(run(), timeout=30))
-
-
-def chat(**settings):
-    return with_llm(lambda llm: llm.chat(**{"model": NAME, "messages": QUESTION} | settings))
-
-
-def streamed(**settings):
-    async def read(llm):
-        return [chunk async for chunk in await llm.chat(model=NAME, messages=QUESTION, stream=True, **settings)]
-
-    return with_llm(read)
+SDK = Sdk(lambda: opengradient.LLM.from_url(private_key=os.environ["PRIVATE_KEY"], llm_server_url=GATEWAY_URL))
+chat, streamed = SDK.chat, SDK.streamed
 
 
 def test_a_conversation():
@@ -80,7 +57,7 @@ def test_a_completion():
     async def complete(llm):
         return await llm.completion(model=NAME, prompt="Once upon a time", max_tokens=12)
 
-    answer = with_llm(complete)
+    answer = SDK.ask(complete)
     assert answer.completion_output
     assert len(answer.tee_signature) == 344
 

@@ -6,14 +6,13 @@ import os
 import httpx
 import opengradient
 import pytest
-from conftest import MODEL, QUESTION, RPC_URL, TEE_REGISTRY, TOOLS_MODEL, WEATHER
+from conftest import RPC_URL, TEE_REGISTRY, TOOLS_MODEL, WEATHER
 from langchain_core.messages import HumanMessage, SystemMessage
 from opengradient.agents import langchain_adapter
 from opengradient.client.tee_registry import TEERegistry, build_ssl_context_from_der
+from sdk import NAME, Sdk
 from web3 import Web3
 
-# The SDK drops what stands before the slash.
-NAME = f"og/{MODEL}"
 KEY = os.environ["PRIVATE_KEY"]
 
 
@@ -24,28 +23,8 @@ def tee():
     return tee
 
 
-def with_llm(ask):
-    """What `ask` makes of the SDK's LLM."""
-
-    async def run():
-        llm = opengradient.LLM(private_key=KEY, rpc_url=RPC_URL, tee_registry_address=TEE_REGISTRY)
-        try:
-            return await ask(llm)
-        finally:
-            await llm.close()
-
-    return asyncio.run(asyncio.wait_for(run(), timeout=30))
-
-
-def chat(**settings):
-    return with_llm(lambda llm: llm.chat(**{"model": NAME, "messages": QUESTION} | settings))
-
-
-def streamed(**settings):
-    async def read(llm):
-        return [chunk async for chunk in await llm.chat(**{"model": NAME, "messages": QUESTION, "stream": True} | settings)]
-
-    return with_llm(read)
+SDK = Sdk(lambda: opengradient.LLM(private_key=KEY, rpc_url=RPC_URL, tee_registry_address=TEE_REGISTRY))
+chat, streamed = SDK.chat, SDK.streamed
 
 
 def test_the_registry_names_the_gateway_and_says_that_nothing_was_measured(tee):
@@ -82,7 +61,7 @@ def test_a_streamed_conversation_says_the_same(tee):
 
 
 def test_a_completion(tee):
-    answer = with_llm(lambda llm: llm.completion(model=NAME, prompt="Once upon a time", max_tokens=12))
+    answer = SDK.ask(lambda llm: llm.completion(model=NAME, prompt="Once upon a time", max_tokens=12))
     assert answer.completion_output
     assert answer.tee_id == tee.tee_id
 
