@@ -273,10 +273,7 @@ impl Library {
     /// [`LibraryError::Unknown`] if it is not here, [`LibraryError::Damaged`] if its file is not
     /// the one that its name says, others if it cannot be read or run.
     pub fn get(&self, id: &ModelId) -> Result<Arc<dyn Backend>, LibraryError> {
-        if let Some((_, backend)) = self.built_in(id) {
-            return Ok(backend.clone());
-        }
-        if let Some(model) = self.loaded().get(id) {
+        if let Some(model) = self.get_loaded(id) {
             return Ok(model);
         }
         let (loaded_id, model) = self.load(id)?;
@@ -285,6 +282,14 @@ impl Library {
         }
         self.loaded().insert(*id, model.clone());
         Ok(model)
+    }
+
+    /// The model with this id, if it is in memory.
+    pub fn get_loaded(&self, id: &ModelId) -> Option<Arc<dyn Backend>> {
+        match self.built_in(id) {
+            Some((_, backend)) => Some(backend.clone()),
+            None => self.loaded().get(id),
+        }
     }
 
     fn built_in(&self, id: &ModelId) -> Option<&(ModelInfo, Arc<dyn Backend>)> {

@@ -2,18 +2,21 @@
 
 use crate::{
     config::MAX_PIECES_WAITING,
+    error::ApiError as HttpError,
     infer::{Service, now_ms},
     nodes::{Offers, RunError, StreamError},
-    reply::{Answered, answered},
+    reply::Answered,
 };
 use alloy_primitives::Address;
+use futures::future::try_join_all;
 use og_dialects::{ApiError, Fault};
 use og_types::{
-    Amount, Canonical as _, InferenceRequest, Job, ModelInfo, RequestId, Tier, embedding,
+    Amount, Canonical as _, InferenceRequest, Job, ModelDescription, ModelInfo, RequestId, Tier,
+    embedding,
     language::{self, Piece, Question},
     limits::MAX_PAYLOAD_BYTES,
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 /// What comes of a question, with the number of the choice that it is about.
@@ -24,6 +27,90 @@ pub(crate) enum Event {
     Done(usize, Box<Answered>),
     /// A choice cannot be completed.
     Failed(ApiError),
+}
+
+/// Questions to one model, one for each choice, ready to be handed to nodes.
+pub(crate) struct Asked {
+    service: Arc<Service>,
+    offers: Offers,
+    questions: Vec<(InferenceRequest, Job)>,
+    /// What the client calls an input of a question.
+    call: fn(&str) -> String,
+}
+
+impl Asked {
+    /// Number of choices.
+    pub(crate) const fn choices(&self) -> usize {
+        self.questions.len()
+    }
+
+    /// Has nodes answer, each choice whole. Dropping the future ends the work on them.
+    ///
+    /// # Errors
+    /// [`ApiError`] of the first that cannot be completed.
+    pub(crate) async fn whole(&self) -> Result<Vec<Answered>, ApiError> {
+        let choices = self.questions.iter();
+        try_join_all(choices.map(|(request, job)| self.answer(request, job, None))).await
+    }
+
+    /// Has nodes answer, piece by piece.
+    pub(crate) fn stream(self) -> Asking {
+        let (sender, events) = mpsc::channel(MAX_PIECES_WAITING);
+        let asked = Arc::new(self);
+        let running = (0..asked.choices()).map(|choice| {
+            let asked = asked.clone();
+            let pieces = Pieces {
+                choice,
+                events: sender.clone(),
+            };
+            tokio::spawn(async move {
+                let Some((request, job)) = asked.questions.get(choice) else {
+                    return;
+                };
+                let event = match asked.answer(request, job, Some(&pieces)).await {
+                    Ok(answered) => Event::Done(choice, Box::new(answered)),
+                    Err(error) => Event::Failed(error),
+                };
+                // A client that has left hears nothing.
+                let _ = pieces.emit(event).await;
+            })
+        });
+        let running = running.collect();
+        Asking { events, running }
+    }
+
+    /// One choice: a node answers, the answer is judged and stored. `pieces` get it as it comes.
+    async fn answer(
+        &self,
+        request: &InferenceRequest,
+        job: &Job,
+        pieces: Option<&Pieces>,
+    ) -> Result<Answered, ApiError> {
+        let Self {
+            service, offers, ..
+        } = self;
+        let judge = |result: &_| service.checker.check(job, request, result, now_ms());
+        let answered = match pieces {
+            None => {
+                let run = service.nodes.run(offers, &request.model, job, judge).await;
+                let (result, response) = run.map_err(|error| run_error(error, self.call))?;
+                Answered::of(result, &response)
+            }
+            Some(pieces) => {
+                let streamed = service
+                    .nodes
+                    .stream(offers, &request.model, job, judge, pieces)
+                    .await
+                    .map_err(|error| stream_error(error, self.call))?;
+                Answered::streamed(streamed)
+            }
+        };
+        let answered =
+            answered.map_err(|error| ApiError::new(Fault::Upstream, error.to_string()))?;
+        let kept = service.keep(&answered.result);
+        kept.map_err(HttpError::into_dialect)?;
+        Ok(answered)
+    }
 }
 
 /// Answers on their way. Dropping it ends the work on them.
@@ -86,10 +173,13 @@ pub(crate) enum Task {
 impl Task {
     /// The task of a model: what it takes says so.
     pub(crate) fn of(model: &ModelInfo) -> Self {
+        static LANGUAGE: LazyLock<ModelDescription> = LazyLock::new(language::description);
+        static EMBEDDINGS: LazyLock<ModelDescription> =
+            LazyLock::new(embedding::relayed_description);
         let inputs = &model.description.inputs;
-        if *inputs == language::description().inputs {
+        if *inputs == LANGUAGE.inputs {
             Self::Language
-        } else if *inputs == embedding::relayed_description().inputs {
+        } else if *inputs == EMBEDDINGS.inputs {
             Self::Embeddings
         } else {
             Self::Tensors
@@ -124,7 +214,7 @@ impl Service {
         &self,
         name: &str,
         task: Task,
-    ) -> Result<(Arc<Offers>, ModelInfo), ApiError> {
+    ) -> Result<(Offers, Arc<ModelInfo>), ApiError> {
         let offers = self.nodes.offers().await;
         if offers.answering() == 0 {
             let reason = "no inference node answers: try again, or ask the operator";
@@ -147,73 +237,33 @@ impl Service {
                 Task::of(&model).paths()
             )));
         }
-        Ok((Arc::new(offers), model))
+        Ok((offers, model))
     }
 
-    /// Has nodes answer `questions`, one for each choice, each with its seed. `call` says what the client calls an input of a
+    /// Makes `questions` ready, one for each choice, each with its seed. `call` says what the client calls an input of a
     /// question.
     ///
     /// # Errors
     /// [`ApiError`] if a question is one that no node could take.
     pub(crate) fn ask(
         self: &Arc<Self>,
-        offers: &Arc<Offers>,
+        offers: Offers,
         model: &ModelInfo,
         questions: &[Question],
         seeds: &[u64],
         call: fn(&str) -> String,
-    ) -> Result<Asking, ApiError> {
-        let jobs = questions.iter().zip(seeds).map(|(question, seed)| {
+    ) -> Result<Asked, ApiError> {
+        let questions = questions.iter().zip(seeds).map(|(question, seed)| {
             let request = request(model, question)?;
             let job = job(&request, *seed)?;
             Ok((request, job))
         });
-        let jobs = jobs.collect::<Result<Vec<_>, ApiError>>()?;
-        let (sender, events) = mpsc::channel(MAX_PIECES_WAITING);
-        let running = jobs
-            .into_iter()
-            .enumerate()
-            .map(|(choice, (request, job))| {
-                let pieces = Pieces {
-                    choice,
-                    events: sender.clone(),
-                };
-                let (service, offers) = (self.clone(), offers.clone());
-                tokio::spawn(async move {
-                    let answered = service.answer(&offers, &request, &job, &pieces, call).await;
-                    let event = match answered {
-                        Ok(answered) => Event::Done(choice, Box::new(answered)),
-                        Err(error) => Event::Failed(error),
-                    };
-                    // A client that has left hears nothing.
-                    let _ = pieces.emit(event).await;
-                })
-            });
-        let running = running.collect();
-        Ok(Asking { events, running })
-    }
-
-    /// One choice: a node answers, the answer is judged and stored.
-    async fn answer(
-        &self,
-        offers: &Offers,
-        request: &InferenceRequest,
-        job: &Job,
-        pieces: &Pieces,
-        call: fn(&str) -> String,
-    ) -> Result<Answered, ApiError> {
-        let judge = |result: &_| self.checker.check(job, request, result, now_ms());
-        let streamed = self
-            .nodes
-            .stream(offers, &request.model, job, judge, pieces)
-            .await
-            .map_err(|error| stream_error(error, call))?;
-        let answered = answered(streamed)
-            .map_err(|error| ApiError::new(Fault::Upstream, error.to_string()))?;
-        self.keep(answered.result.clone())
-            .await
-            .map_err(|error| error.into_dialect())?;
-        Ok(answered)
+        Ok(Asked {
+            service: self.clone(),
+            offers,
+            questions: questions.collect::<Result<_, ApiError>>()?,
+            call,
+        })
     }
 }
 

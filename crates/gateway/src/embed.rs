@@ -60,10 +60,7 @@ async fn answer(shared: &Shared, visit: &Visit, request: Request) -> Result<Whol
     // Inputs are called as the API's parameters are.
     let (result, response) = run.map_err(|error| run_error(error, str::to_owned))?;
     let vectors = vectors(&response.outputs, inputs.texts.len())?;
-    service
-        .keep(result.clone())
-        .await
-        .map_err(HttpError::into_dialect)?;
+    service.keep(&result).map_err(HttpError::into_dialect)?;
     visit.took(vectors.prompt_tokens.map(|prompt_tokens| Usage {
         prompt_tokens,
         answer_tokens: 0,

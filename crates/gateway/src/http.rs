@@ -1,9 +1,22 @@
-//! Talking to nodes and validators: one client, bounded in time, every answer bounded in size.
+//! Talking to nodes and validators: clients bounded in time, every answer bounded in size.
 
 use crate::{
     config::{CONNECT_TIMEOUT, MAX_REASON_BYTES},
     error::error_chain,
 };
+use og_http::REQUESTS_PER_LANE;
+use std::time::Duration;
+
+/// Bytes of one answer that a node may send before they are read: clients that are slow hold up to so much.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// The same for all answers on a connection together: enough that slow clients do not hold up the others.
+const CONNECTION_WINDOW_BYTES: u32 = 128 * STREAM_WINDOW_BYTES;
+/// How often a node with requests is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long it may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const _: () =
+    assert!(CONNECTION_WINDOW_BYTES as usize >= REQUESTS_PER_LANE * STREAM_WINDOW_BYTES as usize);
 
 /// Why a question to another process got no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +48,22 @@ pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
+        .build()
+}
+
+/// A client for nodes. It has one connection to each node, over HTTP/2.
+///
+/// # Errors
+/// What the resolver's set-up reports.
+pub(crate) fn node_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .http2_prior_knowledge()
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
         .build()
 }
 

@@ -111,7 +111,7 @@ impl Service {
             .await
             .map_err(run_error)?;
         let answer = answer(&result, &response)?;
-        self.keep(result).await?;
+        self.keep(&result)?;
         Ok(answer)
     }
 
@@ -131,21 +131,14 @@ impl Service {
         }
     }
 
-    /// Stores the answer before anybody sees it, then has its record settled.
-    pub(crate) async fn keep(&self, result: JobResult) -> Result<(), ApiError> {
-        let (store, queue) = (self.store.clone(), self.queue.clone());
-        // In a task of its own, because a client that hangs up ends the handler between any two
-        // steps, and an answer that is stored but never queued would wait for the next start.
-        let kept = tokio::spawn(async move {
-            let id = result.record.record.request_id;
-            blocking(move || store.add_pending(&result)).await?;
-            queue.push(id).await;
-            Ok(())
-        });
-        match kept.await {
-            Ok(result) => result.map_err(store_error),
-            Err(error) => Err(ApiError::internal(&error)),
-        }
+    /// Stores the answer before anybody sees it, and leaves its record to the settler.
+    ///
+    /// # Errors
+    /// [`ApiError`] if it cannot be stored.
+    pub(crate) fn keep(&self, result: &JobResult) -> Result<(), ApiError> {
+        self.store.add_pending(result).map_err(store_error)?;
+        self.queue.push(result.record.record.request_id);
+        Ok(())
     }
 }
 

@@ -7,13 +7,17 @@ pub(crate) use streamed::StreamError;
 use crate::{
     check::ResultError,
     config::{
-        JOB_TIMEOUT, MAX_ATTEMPTS, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE, MODEL_LIST_AGE,
-        NODE_PAUSE, QUERY_TIMEOUT,
+        JOB_TIMEOUT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE,
+        MODEL_LIST_AGE, NODE_PAUSE, QUERY_TIMEOUT,
     },
-    http::{FetchError, excerpt, read_bounded},
+    http::{FetchError, excerpt, node_client, read_bounded},
 };
-use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::{
+    body::Bytes,
+    http::{StatusCode, header::CONTENT_TYPE},
+};
 use futures::future::join_all;
+use og_http::{Lane, Lanes};
 use og_types::{
     Canonical as _, InferenceRequest, InferenceResponse, Job, JobResult, ModelId, ModelInfo,
 };
@@ -22,6 +26,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 use std::{
     sync::{
@@ -79,10 +84,13 @@ pub(crate) enum RunError {
     NoneAnswered(String),
 }
 
+/// The models that a node offers.
+type ModelList = Arc<Vec<Arc<ModelInfo>>>;
+
 /// The models of all nodes that answered, and the nodes that offer each.
 pub(crate) struct Offers {
     /// By node, in configured order; `None` for a node that did not answer.
-    lists: Vec<Option<Arc<Vec<ModelInfo>>>>,
+    lists: Vec<Option<ModelList>>,
 }
 
 impl Offers {
@@ -97,8 +105,8 @@ impl Offers {
     }
 
     /// Each model once, in the nodes' order, with the number of nodes that offer it.
-    pub(crate) fn models(&self) -> Vec<(ModelInfo, usize)> {
-        let mut models: Vec<(ModelInfo, usize)> = Vec::new();
+    pub(crate) fn models(&self) -> Vec<(Arc<ModelInfo>, usize)> {
+        let mut models: Vec<(Arc<ModelInfo>, usize)> = Vec::new();
         for model in self.lists.iter().flatten().flat_map(|list| list.iter()) {
             match models.iter_mut().find(|(known, _)| known.id == model.id) {
                 Some((_, nodes)) => *nodes += 1,
@@ -113,7 +121,7 @@ impl Offers {
     ///
     /// OpenGradient's clients write names in two more ways: with a provider before a slash, and, by a mistake in the
     /// documentation that they follow, as `TEE_LLM.` and the name of a constant.
-    pub(crate) fn find(&self, text: &str) -> Option<ModelInfo> {
+    pub(crate) fn find(&self, text: &str) -> Option<Arc<ModelInfo>> {
         let id: Option<ModelId> = text.parse().ok();
         let known = |matches: &dyn Fn(&ModelInfo) -> bool| {
             let models = self.lists.iter().flatten().flat_map(|list| list.iter());
@@ -131,7 +139,7 @@ impl Offers {
     }
 
     fn nodes_with(&self, id: &ModelId) -> Vec<usize> {
-        let offers = |list: &Arc<Vec<ModelInfo>>| list.iter().any(|model| model.id == *id);
+        let offers = |list: &ModelList| list.iter().any(|model| model.id == *id);
         (0..self.lists.len())
             .filter(|index| matches!(&self.lists[*index], Some(list) if offers(list)))
             .collect()
@@ -144,14 +152,15 @@ fn letters(name: &str) -> String {
     letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// One node, and what it said last about its models.
+/// One node, what it said last about its models, and how many requests its connections carry.
 struct Node {
     url: String,
+    lanes: Lanes,
     listing: Mutex<Listing>,
 }
 
 struct Listing {
-    models: Option<Arc<Vec<ModelInfo>>>,
+    models: Option<ModelList>,
     valid_until: Option<Instant>,
 }
 
@@ -163,30 +172,39 @@ struct Place {
 
 /// The configured nodes.
 pub(crate) struct Nodes {
-    client: reqwest::Client,
+    /// One for each connection that a node may need.
+    clients: Vec<reqwest::Client>,
     nodes: Vec<Node>,
     turn: AtomicUsize,
     failures: Family<Place, Counter>,
 }
 
 impl Nodes {
-    pub(crate) fn new(client: reqwest::Client, urls: &[String]) -> Self {
+    /// The nodes at these addresses.
+    ///
+    /// # Errors
+    /// What the clients' set-up reports.
+    pub(crate) fn new(urls: &[String]) -> Result<Self, reqwest::Error> {
+        let clients = Lanes::for_requests(MAX_IN_FLIGHT).count();
         let nodes = urls
             .iter()
             .map(|url| Node {
                 url: url.trim_end_matches('/').to_owned(),
+                lanes: Lanes::for_requests(MAX_IN_FLIGHT),
                 listing: Mutex::new(Listing {
                     models: None,
                     valid_until: None,
                 }),
             })
             .collect();
-        Self {
-            client,
+        Ok(Self {
+            clients: (0..clients)
+                .map(|_| node_client())
+                .collect::<Result<_, _>>()?,
             nodes,
             turn: AtomicUsize::new(0),
             failures: Family::default(),
-        }
+        })
     }
 
     /// Shows in `registry` which nodes fail.
@@ -211,14 +229,17 @@ impl Nodes {
         Offers { lists }
     }
 
-    async fn models_of(&self, node: &Node) -> Option<Arc<Vec<ModelInfo>>> {
+    async fn models_of(&self, node: &Node) -> Option<ModelList> {
         let mut listing = node.listing.lock().await;
         if listing
             .valid_until
             .is_none_or(|until| until <= Instant::now())
         {
             let (models, valid_for): (_, Duration) = match self.fetch_models(node).await {
-                Ok(models) => (Some(Arc::new(models)), MODEL_LIST_AGE),
+                Ok(models) => {
+                    let models = models.into_iter().map(Arc::new).collect();
+                    (Some(Arc::new(models)), MODEL_LIST_AGE)
+                }
                 Err(error) => {
                     tracing::warn!(node = node.url, %error, "node does not list its models");
                     (None, NODE_PAUSE)
@@ -231,8 +252,8 @@ impl Nodes {
     }
 
     async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, FetchError> {
-        let response = self
-            .client
+        let lane = node.lanes.take();
+        let response = self.clients[lane.number()]
             .get(format!("{}/v1/models", node.url))
             .timeout(QUERY_TIMEOUT)
             .send()
@@ -259,23 +280,30 @@ impl Nodes {
         job: &Job,
         judge: impl Fn(&JobResult) -> Result<InferenceResponse, ResultError>,
     ) -> Result<(JobResult, InferenceResponse), RunError> {
-        let body = axum::body::Bytes::from(job.to_bytes());
-        let mut reason = "no node offers the model any more".to_owned();
+        let body = Bytes::from(job.to_bytes());
+        let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
         for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
-            let url = &self.nodes[index].url;
-            reason = match self.post_job(url, body.clone()).await {
+            let node = &self.nodes[index];
+            let error = match self.post_job(node, body.clone()).await {
                 Ok(result) => match judge(&result) {
                     Ok(response) => return Ok((result, response)),
-                    Err(error) => error.to_string(),
+                    Err(error) => PostError::Failed(error.to_string()),
                 },
-                Err(PostError::Rejected(rejection)) => {
-                    return Err(RunError::Rejected(rejection));
-                }
-                Err(PostError::Busy(reason) | PostError::Failed(reason)) => reason,
+                Err(error) => error,
             };
-            self.failed(index, job, &reason);
+            last = match error {
+                PostError::Rejected(rejection) => return Err(RunError::Rejected(rejection)),
+                PostError::Busy(reason) => {
+                    self.failed(index, job, &reason);
+                    RunError::Busy(reason)
+                }
+                PostError::Failed(reason) => {
+                    self.failed(index, job, &reason);
+                    RunError::NoneAnswered(reason)
+                }
+            };
         }
-        Err(RunError::NoneAnswered(reason))
+        Err(last)
     }
 
     /// Has a node that offers the model count the tokens of a request's prompt.
@@ -284,27 +312,29 @@ impl Nodes {
         offers: &Offers,
         request: &InferenceRequest,
     ) -> Result<u32, RunError> {
-        let body = axum::body::Bytes::from(request.to_bytes());
+        let body = Bytes::from(request.to_bytes());
         let mut reason = "no node offers the model any more".to_owned();
         for index in self
             .order(offers, &request.model)
             .into_iter()
             .take(MAX_ATTEMPTS)
         {
-            let url = &self.nodes[index].url;
-            reason = match self.post_count(url, body.clone()).await {
+            let node = &self.nodes[index];
+            reason = match self.post_count(node, body.clone()).await {
                 Ok(count) => return Ok(count),
                 Err(PostError::Rejected(rejection)) => return Err(RunError::Rejected(rejection)),
                 Err(PostError::Busy(reason) | PostError::Failed(reason)) => reason,
             };
             self.failures.get_or_create(&Place { node: index }).inc();
-            tracing::warn!(node = url, reason, "node counted no tokens");
+            tracing::warn!(node = node.url, reason, "node counted no tokens");
         }
         Err(RunError::NoneAnswered(reason))
     }
 
-    async fn post_count(&self, url: &str, body: axum::body::Bytes) -> Result<u32, PostError> {
-        let response = self.post(url, "count", body, QUERY_TIMEOUT).await?;
+    async fn post_count(&self, node: &Node, body: Bytes) -> Result<u32, PostError> {
+        let lane = node.lanes.take();
+        let request = self.post(node, &lane, "count", body);
+        let response = answered(request.timeout(QUERY_TIMEOUT)).await?;
         let bytes = read_bounded(response, MAX_ERROR_BYTES).await?;
         let counted: Counted =
             serde_json::from_slice(&bytes).map_err(|error| PostError::Failed(error.to_string()))?;
@@ -321,33 +351,29 @@ impl Nodes {
         order
     }
 
-    /// Posts CBOR; the answer is a success.
-    async fn post(
-        &self,
-        url: &str,
-        path: &str,
-        body: axum::body::Bytes,
-        timeout: Duration,
-    ) -> Result<reqwest::Response, PostError> {
-        let response = self
-            .client
-            .post(format!("{url}/v1/{path}"))
-            .header(CONTENT_TYPE, "application/cbor")
-            .timeout(timeout)
-            .body(body)
-            .send()
-            .await
-            .map_err(FetchError::from)?;
-        match response.status().is_success() {
-            true => Ok(response),
-            false => Err(PostError::from_response(response).await),
-        }
-    }
-
-    async fn post_job(&self, url: &str, body: axum::body::Bytes) -> Result<JobResult, PostError> {
-        let response = self.post(url, "jobs", body, JOB_TIMEOUT).await?;
+    async fn post_job(&self, node: &Node, body: Bytes) -> Result<JobResult, PostError> {
+        let lane = node.lanes.take();
+        let request = self.post(node, &lane, "jobs", body);
+        let response = answered(request.timeout(JOB_TIMEOUT)).await?;
         let bytes = read_bounded(response, JobResult::MAX_BYTES).await?;
         JobResult::from_bytes(&bytes).map_err(|error| PostError::Failed(error.to_string()))
+    }
+
+    /// A request with CBOR in it. The lane is held until its answer was read.
+    fn post(&self, node: &Node, lane: &Lane<'_>, path: &str, body: Bytes) -> RequestBuilder {
+        self.clients[lane.number()]
+            .post(format!("{}/v1/{path}", node.url))
+            .header(CONTENT_TYPE, "application/cbor")
+            .body(body)
+    }
+}
+
+/// Sends a request; the answer has begun, and is a success.
+async fn answered(request: RequestBuilder) -> Result<Response, PostError> {
+    let response = request.send().await.map_err(FetchError::from)?;
+    match response.status().is_success() {
+        true => Ok(response),
+        false => Err(PostError::from_response(response).await),
     }
 }
 
@@ -387,7 +413,7 @@ struct NodeErrorDetail {
 
 impl PostError {
     /// What an answer that is none says.
-    async fn from_response(response: reqwest::Response) -> Self {
+    async fn from_response(response: Response) -> Self {
         let status = response.status();
         let body = read_bounded(response, MAX_ERROR_BYTES).await;
         Self::from_answer(status, &body.unwrap_or_default())

@@ -1,8 +1,8 @@
 //! What a node's outputs say: the reply of a language model, and how it was come by.
 
 use og_types::{
-    InferenceResponse, JobResult,
-    language::{self, LanguageError, PieceError, RelayedReply, Reply, Said},
+    Computed, InferenceResponse, JobResult,
+    language::{LanguageError, PieceError, RelayedReply, Reply, Said},
 };
 
 /// A choice that is complete.
@@ -39,37 +39,40 @@ pub(crate) enum ReplyError {
     Pieces(#[from] PieceError),
 }
 
-/// Reads the reply that a node signed, and compares it with what it streamed.
-///
-/// # Errors
-/// [`ReplyError`]; the node is at fault.
-pub(crate) fn answered(streamed: Streamed) -> Result<Answered, ReplyError> {
-    let outputs = &streamed.response.outputs;
-    let is_relayed = language::relayed_description()
-        .outputs
-        .iter()
-        .map(|output| &output.name)
-        .eq(outputs.iter().map(|output| &output.name));
-    let (said, prompt_tokens, answer_tokens, relayed_from) = if is_relayed {
-        let reply = RelayedReply::from_tensors(outputs)?;
-        (
-            reply.said,
-            reply.prompt_tokens,
-            reply.tokens,
-            Some(reply.upstream),
-        )
-    } else {
-        let reply = Reply::from_tensors(outputs)?;
+impl Answered {
+    /// Reads the reply that a node signed: `response` is what `result` opens to.
+    ///
+    /// # Errors
+    /// [`ReplyError`]; the node is at fault.
+    pub(crate) fn of(result: JobResult, response: &InferenceResponse) -> Result<Self, ReplyError> {
+        if result.record.record.computed == Computed::Relayed {
+            let reply = RelayedReply::from_tensors(&response.outputs)?;
+            return Ok(Self {
+                said: reply.said,
+                prompt_tokens: reply.prompt_tokens,
+                answer_tokens: reply.tokens,
+                relayed_from: Some(reply.upstream),
+                result,
+            });
+        }
+        let reply = Reply::from_tensors(&response.outputs)?;
         let count = |tokens: &[u32]| u32::try_from(tokens.len()).ok();
-        let counts = (count(&reply.prompt_tokens), count(&reply.tokens));
-        (reply.said, counts.0, counts.1, None)
-    };
-    streamed.pieces.check(&said)?;
-    Ok(Answered {
-        said,
-        prompt_tokens,
-        answer_tokens,
-        relayed_from,
-        result: streamed.result,
-    })
+        Ok(Self {
+            said: reply.said,
+            prompt_tokens: count(&reply.prompt_tokens),
+            answer_tokens: count(&reply.tokens),
+            relayed_from: None,
+            result,
+        })
+    }
+
+    /// Reads the reply that a node signed, and compares it with what it streamed.
+    ///
+    /// # Errors
+    /// [`ReplyError`]; the node is at fault.
+    pub(crate) fn streamed(streamed: Streamed) -> Result<Self, ReplyError> {
+        let answered = Self::of(streamed.result, &streamed.response)?;
+        streamed.pieces.check(&answered.said)?;
+        Ok(answered)
+    }
 }

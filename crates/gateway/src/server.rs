@@ -93,7 +93,7 @@ pub async fn serve(
     );
     let shared = Arc::new(Shared {
         service: Arc::new(Service {
-            nodes: Nodes::new(client, &config.nodes),
+            nodes: Nodes::new(&config.nodes)?,
             checker: ResultChecker {
                 chain_id: config.chain_id,
                 verifier: RecordVerifier::new(&config.genesis_hash),

@@ -27,11 +27,10 @@ use tokio::{
 pub(crate) struct Queue(mpsc::Sender<RequestId>);
 
 impl Queue {
-    /// Leaves a request id. The store admits no more pending answers than the queue has room for,
-    /// so this waits only while the settler starts up.
-    pub(crate) async fn push(&self, id: RequestId) {
-        if self.0.send(id).await.is_err() {
-            tracing::info!(request_id = %id, "stopping: its record settles at the next start");
+    /// Leaves a request id. The store admits no more pending answers than the queue has room for, so there is room for this one.
+    pub(crate) fn push(&self, id: RequestId) {
+        if self.0.try_send(id).is_err() {
+            tracing::info!(request_id = %id, "its record settles at the gateway's next start");
         }
     }
 }

@@ -133,17 +133,17 @@ impl Store {
         })
     }
 
-    /// Stores an answer whose record has yet to become final.
+    /// Stores an answer whose record has yet to become final. Its request id was drawn at random, or was found to be
+    /// [unknown](Self::answer). Waits for no disk: what is written goes to the system's memory.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] if the request id is known, [`StoreError::Full`] if too many
-    /// answers are pending, [`StoreError::Journal`], [`StoreError::Database`].
+    /// [`StoreError::Duplicate`] if such an answer is pending, [`StoreError::Full`] if too many are,
+    /// [`StoreError::Journal`].
     pub(crate) fn add_pending(&self, result: &JobResult) -> Result<(), StoreError> {
         let id = result.record.record.request_id;
         let bytes = result.to_bytes();
         let mut pending = self.pending.lock();
-        // In this order: what is closed meanwhile is settled before it stops to be pending.
-        if pending.places.contains_key(&id) || self.settled.answer(&id)?.is_some() {
+        if pending.places.contains_key(&id) {
             return Err(StoreError::Duplicate(id));
         }
         if !pending.has_room_for(bytes.len()) {

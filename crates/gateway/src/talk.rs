@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Shared, read_body},
-    ask::{Asking, Event, Task},
+    ask::{Asked, Asking, Event, Task},
     dialect::{Dialect, Wanted, style},
     error::ApiError as HttpError,
     extra::{Extra, extra, signed_request},
@@ -132,22 +132,26 @@ impl IntoResponse for Frames {
     }
 }
 
-/// A request that is being answered.
+/// A request that can be answered.
 pub(crate) struct Talk {
+    asked: Asked,
+    telling: Telling,
+}
+
+/// What it takes to tell a client what nodes answer.
+struct Telling {
     shared: Arc<Shared>,
     visit: Arc<Visit>,
     wanted: Wanted,
     /// The request's hash, if the answer is to be signed for OpenGradient's clients.
     request_hash: Option<B256>,
     head: Head,
-    asking: Asking,
-    choices: Choices,
     /// Its place among the requests in progress.
     _place: Place,
 }
 
 impl Talk {
-    /// Has nodes begin to answer what is `wanted`; `body` is the request as its client hashes it.
+    /// Finds who is to answer what is `wanted`; `body` is the request as its client hashes it.
     ///
     /// # Errors
     /// [`ApiError`] if it cannot be answered.
@@ -165,50 +169,43 @@ impl Talk {
         let is_signed = shared.identity.is_some() && questions.len() == 1;
         let request_hash = is_signed.then(|| signed_request(&wanted, &body));
         let seeds = seeds(wanted.seed(), questions.len(), &model)?;
-        let asking = shared
-            .service
-            .ask(&offers, &model, &questions, &seeds, wanted.parameter())?;
+        let service = &shared.service;
+        let asked = service.ask(offers, &model, &questions, &seeds, wanted.parameter())?;
         let id: [u8; 16] = rand::random();
-        Ok(Self {
+        let telling = Telling {
             head: Head {
                 id: format!("{}{}", wanted.id_prefix(), hex::encode(id)),
                 created: now_ms() / 1000,
                 model: wanted.model().to_owned(),
             },
-            choices: Choices(questions.iter().map(|_| None).collect()),
             request_hash: request_hash.transpose()?.flatten(),
             shared,
             visit,
             wanted,
-            asking,
             _place: place,
-        })
+        };
+        Ok(Self { asked, telling })
     }
 
     /// Whether the client wants frames.
     pub(crate) fn wants_stream(&self) -> bool {
-        self.wanted.stream()
+        self.telling.wanted.stream()
     }
 
     /// Waits for all choices.
     ///
     /// # Errors
     /// [`ApiError`] of the first that cannot be completed.
-    pub(crate) async fn whole(mut self) -> Result<Whole, ApiError> {
-        while let Some(event) = self.asking.next().await {
-            match event {
-                Event::Piece(..) => self.visit.piece(),
-                Event::Done(choice, answered) => self.choices.put(choice, *answered),
-                Event::Failed(error) => return Err(error),
-            }
-        }
+    pub(crate) async fn whole(self) -> Result<Whole, ApiError> {
+        let Self { asked, telling } = self;
+        telling.visit.begins();
         let Complete {
             said,
             usage,
             extra,
             record,
-        } = self.complete()?;
-        let body = self.wanted.whole(&self.head, &said, usage, extra)?;
+        } = telling.complete(asked.whole().await?)?;
+        let body = telling.wanted.whole(&telling.head, &said, usage, extra)?;
         Ok(Whole { body, record })
     }
 
@@ -216,19 +213,31 @@ impl Talk {
     ///
     /// # Errors
     /// [`ApiError`] if nothing was said.
-    pub(crate) async fn stream(mut self) -> Result<Frames, ApiError> {
-        let first = match self.asking.next().await {
+    pub(crate) async fn stream(self) -> Result<Frames, ApiError> {
+        let Self { asked, telling } = self;
+        telling.visit.begins();
+        let choices = Choices((0..asked.choices()).map(|_| None).collect());
+        let mut asking = asked.stream();
+        let first = match asking.next().await {
             Some(Event::Failed(error)) => return Err(error),
             first => first,
         };
-        self.visit.streams();
+        telling.visit.streams();
         let (frames, sent) = mpsc::channel(MAX_FRAMES_WAITING);
-        tokio::spawn(self.write(first, frames));
+        tokio::spawn(telling.write(first, asking, choices, frames));
         Ok(Frames(sent))
     }
+}
 
+impl Telling {
     /// Writes frames until the answer is complete or its client has left.
-    async fn write(mut self, first: Option<Event>, out: mpsc::Sender<String>) {
+    async fn write(
+        self,
+        first: Option<Event>,
+        mut asking: Asking,
+        mut choices: Choices,
+        out: mpsc::Sender<String>,
+    ) {
         let mut frames = self.wanted.frames(self.head.clone());
         let mut event = first;
         while let Some(now) = event {
@@ -239,7 +248,7 @@ impl Talk {
                     text.map_err(|error| ApiError::new(Fault::Upstream, error.to_string()))
                 }
                 Event::Done(choice, answered) => {
-                    self.choices.put(choice, *answered);
+                    choices.put(choice, *answered);
                     Ok(String::new())
                 }
                 Event::Failed(error) => Err(error),
@@ -250,11 +259,12 @@ impl Talk {
                 return;
             }
             event = tokio::select! {
-                event = self.asking.next() => event,
+                event = asking.next() => event,
                 () = out.closed() => return,
             };
         }
-        let last = match self.complete() {
+        let complete = choices.finish().and_then(|done| self.complete(done));
+        let last = match complete {
             Ok(complete) => frames.end(&complete.said, complete.usage, complete.extra),
             Err(error) => frames.error(&error),
         };
@@ -263,8 +273,7 @@ impl Talk {
     }
 
     /// All choices, and what stands beside them.
-    fn complete(&mut self) -> Result<Complete, ApiError> {
-        let done = std::mem::take(&mut self.choices).finish()?;
+    fn complete(&self, done: Vec<Answered>) -> Result<Complete, ApiError> {
         let usage = usage(&done);
         self.visit.took(usage);
         let signing = self.shared.identity.as_ref().zip(self.request_hash);
@@ -290,7 +299,6 @@ struct Complete {
 }
 
 /// The choices of an answer that are complete.
-#[derive(Default)]
 struct Choices(Vec<Option<Answered>>);
 
 impl Choices {

@@ -64,6 +64,7 @@ struct Seen {
     status: Option<StatusCode>,
     model: Option<String>,
     body_bytes: u64,
+    is_asked: bool,
     pieces: u64,
     first_piece: Option<Duration>,
     is_streamed: bool,
@@ -134,6 +135,11 @@ impl Visit {
         self.pass.check_model(&[&model.name, &model.id.to_string()])
     }
 
+    /// A node is asked from now on.
+    pub(crate) fn begins(&self) {
+        self.seen().is_asked = true;
+    }
+
     /// It is answered in frames.
     pub(crate) fn streams(&self) {
         self.seen().is_streamed = true;
@@ -162,7 +168,8 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         let seen = self.seen();
-        if seen.usage.is_none() && seen.pieces > 0 {
+        let has_left = seen.is_asked && seen.status.is_none();
+        if seen.usage.is_none() && (has_left || seen.pieces > 0) {
             // It was broken off, or nobody knows its tokens. Nobody saves by hanging up before the end.
             let tokens = seen.body_bytes / BYTES_PER_TOKEN + seen.pieces;
             self.pass.spend(tokens, Instant::now());

@@ -2,7 +2,8 @@
 //!
 //! [`serve`] adds what axum leaves open and every server of the network needs: TLS, HTTP/2, limits on
 //! connections, on slow clients and on the time that a shutdown takes. [`Shares`] keeps one client
-//! from taking what is for all, [`Admission`] all of them from bringing more than there is room for. [`RequestMetrics`] counts what is answered. [`operator`] is the interface for operators, the same on every role.
+//! from taking what is for all, [`Admission`] all of them from bringing more than there is room for. [`RequestMetrics`] counts what is answered.
+//! [`Lanes`] is for clients of HTTP/2. [`operator`] is the interface for operators, the same on every role.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
@@ -11,6 +12,7 @@ mod admission;
 mod connection;
 mod forwarded;
 mod http2;
+mod lanes;
 pub mod operator;
 mod requests;
 mod server;
@@ -21,6 +23,7 @@ pub use admission::{Admission, Place};
 pub use connection::Connection;
 pub use forwarded::client;
 pub use http2::MAX_STREAMS;
+pub use lanes::{Lane, Lanes, REQUESTS_PER_LANE};
 pub use operator::{Check, Operated, Readiness};
 pub use requests::RequestMetrics;
 pub use server::{

@@ -45,12 +45,13 @@ pub(crate) const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before the next connection is accepted when the system has no room for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a client begins with that speaks HTTP/2 without TLS (RFC 9113, section 3.3): no method of HTTP/1.1 is called so.
+const HTTP2_BEGINNING: &[u8] = b"PRI";
 /// What a client is told that has its share of connections.
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves `app` on `listener`: over HTTP/1.1, or with `tls` over TLS and HTTP/2 too. There are as many connections
-/// at once as `places` (more wait in the system's queue; a client that has its share is refused), until `shutdown`
+/// Serves `app` on `listener` over HTTP/1.1 and HTTP/2, with `tls` over TLS. There are as many connections at once as `places` (more wait in the system's queue; a client that has its share is refused), until `shutdown`
 /// completes. Then requests in progress are answered, for at most [`DRAIN_TIMEOUT`].
 pub async fn serve(
     listener: TcpListener,
@@ -132,10 +133,19 @@ async fn converse(stream: TcpStream, app: Router, tls: Option<Tls>, connection: 
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL_TIMEOUT));
     let stream = Box::pin(stream);
-    let Some(tls) = tls else {
-        return note(converse_http1(stream, app, connection).await);
-    };
     let mut closing = connection.clone();
+    let Some(tls) = tls else {
+        let begun = tokio::select! {
+            begun = timeout(HEAD_TIMEOUT, begins_http2(stream.get_ref())) => begun,
+            () = closing.closing() => return,
+        };
+        return match begun {
+            Ok(Ok(true)) => note(http2::converse(stream, app, connection).await),
+            Ok(Ok(false)) => note(converse_http1(stream, app, connection).await),
+            Ok(Err(error)) => debug!(%error, "a connection was lost"),
+            Err(_) => debug!("a client asked nothing"),
+        };
+    };
     let shaken = tokio::select! {
         shaken = tls.accept(stream) => shaken,
         () = closing.closing() => return,
@@ -147,6 +157,13 @@ async fn converse(stream: TcpStream, app: Router, tls: Option<Tls>, connection: 
         Ok(stream) => note(converse_http1(stream, app, connection).await),
         Err(error) => debug!(%error, "a client did not shake hands"),
     }
+}
+
+/// Whether a client speaks HTTP/2 without having agreed on it; waits for its first bytes.
+async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut begun = [0; HTTP2_BEGINNING.len()];
+    stream.peek(&mut begun).await?;
+    Ok(begun == HTTP2_BEGINNING)
 }
 
 fn note(ended: Result<(), hyper::Error>) {

@@ -6,8 +6,8 @@ use og_crypto::{NodeKey, commit_input, commit_output};
 use og_engine::{Backend, Library, LibraryError, Pieces, RunError};
 use og_types::{
     Canonical as _, Computed, DecodeError, InferenceRequest, InferenceResponse, InputError, Job,
-    JobResult, NodeId, Opening, Record, Refusal, RequestId, SignedRecord, Tensor, TensorsError,
-    Tier, count_elements, limits::MAX_VALIDITY_WINDOW_MS,
+    JobResult, ModelId, NodeId, Opening, Record, Refusal, RequestId, SignedRecord, Tensor,
+    TensorsError, Tier, count_elements, limits::MAX_VALIDITY_WINDOW_MS,
 };
 use std::sync::Arc;
 
@@ -147,17 +147,12 @@ impl Worker {
     /// # Errors
     /// [`JobError`] says whose fault it is and what to do.
     pub async fn run(self: &Arc<Self>, job: Job, pieces: Pieces) -> Result<JobResult, JobError> {
-        let worker = self.clone();
-        let (job, request, model) = blocking(move || {
-            let (request, model) = worker.prepare(&job)?;
-            Ok((job, request, model))
-        })
-        .await?;
+        let request = self.check(&job)?;
+        let model = self.model(request.model).await?;
         let started_at_ms = (self.config.clock)();
         let computed = model.computed();
         let outputs = model.run(request.inputs.clone(), job.seed, pieces).await?;
-        let worker = self.clone();
-        blocking(move || worker.attest(&job, &request, computed, started_at_ms, outputs)).await
+        self.attest(&job, &request, computed, started_at_ms, outputs)
     }
 
     /// Counts the tokens of the prompt that a request's model would read. Nothing is run, and nothing signed.
@@ -165,23 +160,25 @@ impl Worker {
     /// # Errors
     /// [`JobError`] says whose fault it is and what to do.
     pub async fn count_prompt(self: &Arc<Self>, bytes: Bytes) -> Result<u32, JobError> {
+        let request = read_request(&bytes)?;
+        let model = self.model(request.model).await?;
+        Ok(model.count_prompt(request.inputs).await?)
+    }
+
+    /// What runs a model; waits while it is loaded, where it is not in memory.
+    async fn model(self: &Arc<Self>, id: ModelId) -> Result<Arc<dyn Backend>, JobError> {
+        if let Some(model) = self.config.library.get_loaded(&id) {
+            return Ok(model);
+        }
         let worker = self.clone();
-        let (model, inputs) = blocking(move || {
-            let request = read_request(&bytes)?;
-            Ok((worker.config.library.get(&request.model)?, request.inputs))
-        })
-        .await?;
-        Ok(model.count_prompt(inputs).await?)
+        let loading = tokio::task::spawn_blocking(move || worker.config.library.get(&id));
+        match loading.await {
+            Ok(model) => Ok(model?),
+            Err(error) => Err(JobError::Node(error.to_string())),
+        }
     }
 
-    /// What is to be run, and what runs it. Blocks while a model is loaded.
-    fn prepare(&self, job: &Job) -> Result<(InferenceRequest, Arc<dyn Backend>), JobError> {
-        let request = self.check(job)?;
-        let model = self.config.library.get(&request.model)?;
-        Ok((request, model))
-    }
-
-    /// The result of a run, signed. Blocks while the request id is noted.
+    /// The result of a run, signed.
     fn attest(
         &self,
         job: &Job,
@@ -266,15 +263,6 @@ fn read_request(bytes: &[u8]) -> Result<InferenceRequest, JobError> {
         1 => Ok(request),
         version => Err(JobError::Version("request", version)),
     }
-}
-
-/// Does what may block where it may.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
-) -> Result<T, JobError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(JobError::Node(error.to_string())))
 }
 
 /// A record's units: the elements of the tensors, or the most that a record can say.

@@ -16,23 +16,26 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
+use og_http::{Lane, Lanes};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpStream;
 use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 
-/// Requests that one connection of HTTP/2 carries at once: what common servers allow.
-const REQUESTS_PER_CONNECTION: usize = 100;
 /// How long a connection without requests is kept: less than the 5 seconds after which vLLM's server closes it.
 const IDLE: Duration = Duration::from_secs(4);
 
 /// Makes connections, directly or through a proxy.
 type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 
-/// The clients of one server. Over HTTP/2 each has one connection, which carries [`REQUESTS_PER_CONNECTION`]; over
-/// HTTP/1.1, which is all that is spoken without TLS, one client makes as many connections as it needs.
+/// The clients of one server. Over HTTP/2 each has one connection; over HTTP/1.1, which is all that is spoken without TLS, one
+/// client makes as many connections as it needs.
 #[derive(Debug)]
-pub(crate) struct Clients(Vec<Client<Connector, Full<Bytes>>>);
+pub(crate) struct Clients {
+    lanes: Lanes,
+    /// One for each lane.
+    all: Vec<Client<Connector, Full<Bytes>>>,
+}
 
 impl Clients {
     /// Clients for as many requests at once to a server.
@@ -43,10 +46,7 @@ impl Clients {
         limits: &Limits,
     ) -> Result<Self, UpstreamError> {
         let encrypted = server.scheme_str() == Some("https");
-        let count = match encrypted {
-            true => max_requests.div_ceil(REQUESTS_PER_CONNECTION),
-            false => 1,
-        };
+        let lanes = Lanes::for_requests(if encrypted { max_requests } else { 1 });
         let proxy = encrypted.then(|| Matcher::from_env().intercept(server));
         let tcp = tcp();
         let connector = match proxy.flatten() {
@@ -66,17 +66,20 @@ impl Clients {
                 .pool_idle_timeout(IDLE)
                 .build(connector.clone())
         };
-        Ok(Self((0..count).map(client).collect()))
+        Ok(Self {
+            all: (0..lanes.count()).map(client).collect(),
+            lanes,
+        })
     }
 
-    /// Sends one more request beside `running` others. Dropping the future or the response drops the request.
-    pub(crate) fn send(
-        &self,
-        request: Request<Full<Bytes>>,
-        running: usize,
-    ) -> Option<ResponseFuture> {
-        let client = self.0.get(running / REQUESTS_PER_CONNECTION);
-        Some(client.or_else(|| self.0.last())?.request(request))
+    /// A place for one more request, to be held until its answer was read.
+    pub(crate) fn lane(&self) -> Lane<'_> {
+        self.lanes.take()
+    }
+
+    /// Sends a request. Dropping the future or the response drops the request.
+    pub(crate) fn send(&self, request: Request<Full<Bytes>>, lane: &Lane<'_>) -> ResponseFuture {
+        self.all[lane.number()].request(request)
     }
 }
 

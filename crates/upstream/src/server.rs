@@ -21,6 +21,7 @@ use og_dialects::{
     openai::embeddings::Embedded,
     upstream::{Answered, Service, refused},
 };
+use og_http::Lane;
 use og_types::Refusal;
 use std::{
     error::Error as _,
@@ -129,7 +130,8 @@ impl Server {
         reader: &mut Reader<'_>,
     ) -> Result<Answered, Failure> {
         let asked = async {
-            let response = self.begin(query, reader).await?;
+            let lane = self.clients.lane();
+            let response = self.begin(query, reader, &lane).await?;
             match reader.pieces {
                 Some(_) => self.reading().stream(response, reader).await,
                 None => self.reading().whole(response, reader).await,
@@ -146,7 +148,8 @@ impl Server {
         reader: &Reader<'_>,
     ) -> Result<Embedded, Failure> {
         let asked = async {
-            let response = self.begin(query, reader).await?;
+            let lane = self.clients.lane();
+            let response = self.begin(query, reader, &lane).await?;
             self.reading().vectors(response, reader, texts).await
         };
         asked.await.map_err(|failure| self.without_key(failure))
@@ -157,13 +160,14 @@ impl Server {
         &self,
         query: &Query,
         reader: &Reader<'_>,
+        lane: &Lane<'_>,
     ) -> Result<Response<Incoming>, Failure> {
         let reading = self.reading();
         let until = match reader.pieces {
             Some(_) => reader.within(self.limits.first_byte),
             None => reader.deadline,
         };
-        let sent = self.send(Method::POST, &query.path, query.body.clone());
+        let sent = self.send(Method::POST, &query.path, query.body.clone(), lane);
         let sent = sent.ok_or_else(|| reading.failed("cannot be asked at its address"))?;
         match timeout_at(until, sent).await {
             Err(_) => Err(reading.failed("did not begin its answer in time")),
@@ -196,13 +200,19 @@ impl Server {
     }
 
     /// Sends a request; `None` if the path makes no address.
-    fn send(&self, method: Method, path: &str, body: Bytes) -> Option<ResponseFuture> {
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        lane: &Lane<'_>,
+    ) -> Option<ResponseFuture> {
         let uri: Uri = format!("{}/{path}", self.url).parse().ok()?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();
-        self.clients.send(request, self.running().saturating_sub(1))
+        Some(self.clients.send(request, lane))
     }
 
     /// A status other than 200: whose fault it is.
@@ -268,7 +278,8 @@ impl Server {
     /// Whether it answers at all: its list of models is asked for, which costs nothing. A server that has no such list and
     /// says so is well too.
     async fn is_there(&self) -> bool {
-        let Some(asked) = self.send(Method::GET, "models", Bytes::new()) else {
+        let lane = self.clients.lane();
+        let Some(asked) = self.send(Method::GET, "models", Bytes::new(), &lane) else {
             return false;
         };
         let status = match timeout(self.limits.connect, asked).await {

@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("og-types", &[]),
     ("og-dialects", &["og-types"]),
-    ("og-upstream", &["og-types", "og-dialects"]),
+    ("og-http", &[]),
+    ("og-upstream", &["og-types", "og-dialects", "og-http"]),
     ("og-crypto", &["og-types"]),
     ("og-program", &[]),
     ("og-verify", &["og-types", "og-crypto"]),
@@ -28,7 +29,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "og-upstream",
         ],
     ),
-    ("og-http", &[]),
     ("og-journal", &[]),
     (
         "og-inference",

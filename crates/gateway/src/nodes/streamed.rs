@@ -1,6 +1,6 @@
 //! A job whose answer comes in pieces.
 
-use super::{Nodes, Offers, PostError, Rejection, RunError};
+use super::{Node, Nodes, Offers, PostError, Rejection, RunError, answered};
 use crate::{
     ask::{Gone, Pieces},
     check::ResultError,
@@ -10,10 +10,7 @@ use crate::{
 };
 use axum::{
     body::Bytes,
-    http::{
-        StatusCode,
-        header::{ACCEPT, CONTENT_TYPE},
-    },
+    http::{StatusCode, header::ACCEPT},
 };
 use og_types::{
     Canonical as _, InferenceResponse, Job, JobEvent, JobEvents, JobFailure, JobResult, ModelId,
@@ -60,8 +57,8 @@ impl Nodes {
         let body = Bytes::from(job.to_bytes());
         let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
         for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
-            let url = &self.nodes[index].url;
-            let (error, begun) = match self.post_streamed(url, body.clone(), pieces).await {
+            let node = &self.nodes[index];
+            let (error, begun) = match self.post_streamed(node, body.clone(), pieces).await {
                 Outcome::Gone => return Err(StreamError::Gone),
                 Outcome::Failed(error, begun) => (error, begun),
                 Outcome::Whole(result, said) => match judge(&result) {
@@ -88,10 +85,10 @@ impl Nodes {
         Err(StreamError::Run(last))
     }
 
-    async fn post_streamed(&self, url: &str, body: Bytes, pieces: &Pieces) -> Outcome {
+    async fn post_streamed(&self, node: &Node, body: Bytes, pieces: &Pieces) -> Outcome {
         let mut said = Said::empty();
         let deadline = Instant::now() + JOB_TIMEOUT;
-        let read = self.read(url, body, pieces, &mut said);
+        let read = self.read(node, body, pieces, &mut said);
         let late = || PostError::Failed(format!("no answer in {} s", JOB_TIMEOUT.as_secs()));
         match timeout_at(deadline, read).await {
             Ok(Ok(Ok(result))) => Outcome::Whole(Box::new(result), said),
@@ -104,23 +101,14 @@ impl Nodes {
     /// Reads a node's events to the last.
     async fn read(
         &self,
-        url: &str,
+        node: &Node,
         body: Bytes,
         pieces: &Pieces,
         said: &mut Said,
     ) -> Result<Result<JobResult, Gone>, PostError> {
-        let mut response = self
-            .client
-            .post(format!("{url}/v1/jobs"))
-            .header(CONTENT_TYPE, "application/cbor")
-            .header(ACCEPT, CBOR_SEQUENCE)
-            .body(body)
-            .send()
-            .await
-            .map_err(FetchError::from)?;
-        if !response.status().is_success() {
-            return Err(PostError::from_response(response).await);
-        }
+        let lane = node.lanes.take();
+        let request = self.post(node, &lane, "jobs", body);
+        let mut response = answered(request.header(ACCEPT, CBOR_SEQUENCE)).await?;
         let mut events = JobEvents::default();
         let malformed = |error: og_types::DecodeError| PostError::Failed(error.to_string());
         loop {

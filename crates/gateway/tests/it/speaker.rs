@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header::ACCEPT},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -21,6 +21,7 @@ use og_types::{
 use serde_json::json;
 use std::{
     convert::Infallible,
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -31,7 +32,7 @@ use tokio::net::TcpListener;
 pub(crate) enum Manner {
     /// These pieces, then the whole.
     Says(Vec<Piece>),
-    /// One piece, and another whole.
+    /// One piece, and another whole: only who wants pieces sees that.
     Lies,
     /// One piece, then nothing more: the connection ends.
     BreaksOff,
@@ -131,7 +132,7 @@ async fn count(body: Bytes) -> Response {
     Json(json!({"prompt_tokens": prompt.unwrap().data.len()})).into_response()
 }
 
-async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {
+async fn job(State(speaker): State<Arc<Speaking>>, headers: HeaderMap, body: Bytes) -> Response {
     let job = Job::from_bytes(&body).unwrap();
     let request = InferenceRequest::from_bytes(&job.request).unwrap();
     if request.model == ModelId([7; 32]) {
@@ -164,6 +165,9 @@ async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {
         }
     };
     let stalls = matches!(speaker.manner, Manner::Stalls);
+    if headers[ACCEPT] != "application/cbor-seq" {
+        return whole(last, stalls, speaker.answering.clone()).await;
+    }
     let events = pieces.into_iter().map(JobEvent::Piece).chain(last);
     let bytes: Vec<_> = events.map(|event| event.to_bytes()).collect();
     let held = speaker.answering.clone();
@@ -175,6 +179,28 @@ async fn job(State(speaker): State<Arc<Speaking>>, body: Bytes) -> Response {
         }
     });
     (StatusCode::OK, Body::from_stream(body)).into_response()
+}
+
+/// The answer to whoever wants no pieces.
+async fn whole(last: Option<JobEvent>, stalls: bool, _answering: Arc<()>) -> Response {
+    match last {
+        Some(JobEvent::Result(result)) => result.to_bytes().into_response(),
+        Some(JobEvent::Failed(failure)) => {
+            let status = match failure.code.as_str() {
+                "bad_input" => StatusCode::BAD_REQUEST,
+                "busy" => StatusCode::TOO_MANY_REQUESTS,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            let error = json!({"message": failure.message, "input": failure.input});
+            (status, Json(json!({"error": error}))).into_response()
+        }
+        _ if stalls => std::future::pending().await,
+        _ => {
+            let broken = io::Error::new(io::ErrorKind::ConnectionReset, "broken off");
+            let body = futures::stream::iter([Ok("x"), Err(broken)]);
+            Body::from_stream(body).into_response()
+        }
+    }
 }
 
 /// The vectors of texts: their lengths in bytes, as often as is asked for, which may be twice.

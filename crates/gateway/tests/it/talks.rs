@@ -12,6 +12,8 @@ use og_types::{
     language::{ONE, Piece},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
 
 pub(crate) fn hello() -> Manner {
     let text = |text: &str| Piece::Text(text.to_owned());
@@ -364,6 +366,45 @@ async fn a_client_that_leaves_ends_the_work_for_it() {
     assert!(response.chunk().await.unwrap().is_some());
     drop(response);
     setting.speakers[0].is_free().await;
+    // One that waits for a whole answer.
+    let body = greeting(&json!({}));
+    let sent = setting.gateway.send("/v1/chat/completions", &body, &[]);
+    timeout(Duration::from_millis(200), sent).await.unwrap_err();
+    assert_eq!(setting.speakers[0].asked.lock().unwrap().len(), 2);
+    setting.speakers[0].is_free().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_wanted_whole_may_come_from_another_node_until_its_end() {
+    let setting = setting(&[Manner::BreaksOff, hello()]).await;
+    for _ in 0..2 {
+        let body = greeting(&json!({}));
+        let response = setting
+            .gateway
+            .send("/v1/chat/completions", &body, &[])
+            .await;
+        let answer: Value = response.json().await.unwrap();
+        let said = &answer["choices"][0]["message"]["content"];
+        assert_eq!(said, "Hello there", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn where_all_nodes_are_busy_the_client_is_told_to_come_back() {
+    let setting = setting(&[Manner::Fails("model_failed"), Manner::Fails("busy")]).await;
+    let mut statuses = vec![];
+    for stream in [false, false, true, true] {
+        let body = greeting(&json!({"stream": stream}));
+        let response = setting
+            .gateway
+            .send("/v1/chat/completions", &body, &[])
+            .await;
+        statuses.push(response.status().as_u16());
+        let has_wait = response.headers().contains_key("retry-after");
+        assert_eq!(has_wait, response.status() == 429);
+    }
+    // What the last of them said.
+    assert_eq!(statuses, [429, 502, 429, 502]);
 }
 
 #[tokio::test]

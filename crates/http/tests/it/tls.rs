@@ -16,11 +16,11 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::mpsc,
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -53,10 +53,15 @@ async fn connect(server: &Server, protocol: &[u8]) -> TlsStream<TcpStream> {
 
 /// A client of HTTP/2; the task ends with its connection.
 async fn http2(server: &Server) -> (SendRequest<Body>, JoinHandle<()>) {
-    let stream = TokioIo::new(connect(server, b"h2").await);
+    http2_over(connect(server, b"h2").await).await
+}
+
+async fn http2_over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> (SendRequest<Body>, JoinHandle<()>) {
     let (client, connection) = Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .handshake(stream)
+        .handshake(TokioIo::new(stream))
         .await
         .unwrap();
     (client, tokio::spawn(async { drop(connection.await) }))
@@ -89,6 +94,28 @@ async fn clients_that_pin_the_certificate_speak_either_protocol() {
     let (mut client, _connection) = http2(&server).await;
     assert_eq!(ask(&mut client, "/").await.unwrap(), "hello");
     let answer = ask_http1(&server).await;
+    assert!(answer.ends_with("hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn without_tls_either_protocol_is_spoken_too() {
+    let server = Server::serve(hello(), None, Shares::new(8, 8)).await;
+    let (mut client, _connection) = http2_over(server.connect(b"").await).await;
+    assert_eq!(ask(&mut client, "/").await.unwrap(), "hello");
+    let answer = read_all(server.connect(GET).await).await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    // Methods that begin as the preface of HTTP/2 does, and such as come byte by byte.
+    for method in ["PUT", "P"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = read_all(server.connect(request.as_bytes()).await).await;
+        assert!(answer.starts_with("HTTP/1.1 405"), "{method}: {answer}");
+    }
+    let mut slow = server.connect(b"").await;
+    for byte in GET {
+        slow.write_all(&[*byte]).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+    }
+    let answer = read_all(slow).await;
     assert!(answer.ends_with("hello"), "{answer}");
 }
 

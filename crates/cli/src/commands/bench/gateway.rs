@@ -41,6 +41,9 @@ pub(super) struct GatewayArgs {
     /// gateway: streams to open at the same time.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=12_000))]
     streams: u16,
+    /// Be the service that is asked: this program starts itself so.
+    #[arg(long, hide = true)]
+    serve: bool,
 }
 
 impl GatewayArgs {
@@ -52,6 +55,9 @@ impl GatewayArgs {
         validators: u16,
         output: &Output,
     ) -> anyhow::Result<()> {
+        if self.serve {
+            return upstream::serve(output).await;
+        }
         raise_file_limit();
         let progress = output.progress("starting the network");
         let service = Service::start().await?;
@@ -147,7 +153,7 @@ impl Measurement {
     async fn streams(&mut self, count: usize, progress: &Progress) -> anyhow::Result<Vec<Figure>> {
         progress.set(format!("{count} streams"));
         let url = format!("{}/v1/chat/completions", self.testbed.gateway_url());
-        self.service.hold();
+        self.service.hold(true).await?;
         let streams = Streams::start(&url, &question(true), count).await?;
         let mut figures = vec![Figure::single(
             "open_streams",
@@ -155,7 +161,7 @@ impl Measurement {
             "",
         )];
         figures.extend(self.memory(["gateway_memory", "inference_memory"]));
-        self.service.release();
+        self.service.hold(false).await?;
         streams.end(SIGNED).await?;
         self.testbed.check()?;
         Ok(figures)
