@@ -49,7 +49,7 @@ Examples:
   og bench evm --anvil node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil
   og bench evm --accounts 1000000   and what a million accounts change
   og bench rpc --seconds 10
-  og bench gateway --streams 1000
+  og bench gateway --streams 10000 --soak 10
 
 Figures:
   network_ready           seconds until a fresh network serves
@@ -94,7 +94,10 @@ Clients, service and all nodes share the cores:
   settled_after           time after the last answer until all receipts are there
   open_streams            streams that are open at the same time, each with its first token; then all are ended
   gateway_memory, inference_memory
-                          resident memory with those streams open, and after all requests (…_memory_idle)")]
+                          resident memory with those streams open, and after all requests (…_memory_idle)
+  soak_NODE_memory, _growth
+                          with --soak: resident memory while requests go on, and its growth over the last three quarters
+  soak_per_second         those requests")]
 pub(crate) struct Bench {
     /// What to measure; everything about the network if left out.
     #[arg(value_enum)]

@@ -1,5 +1,6 @@
 //! What the gateway adds: signed answers per second, time, and how many streams it keeps open.
 
+mod soak;
 mod streams;
 mod upstream;
 
@@ -41,6 +42,9 @@ pub(super) struct GatewayArgs {
     /// gateway: streams to open at the same time.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=12_000))]
     streams: u16,
+    /// gateway: go on with requests for so many minutes while memory is watched.
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..=1440))]
+    soak: Option<u16>,
     /// Be the service that is asked: this program starts itself so.
     #[arg(long, hide = true)]
     serve: bool,
@@ -76,6 +80,12 @@ impl GatewayArgs {
         }
         for figure in measurement.idle_memory() {
             output.item(&figure)?;
+        }
+        if let Some(minutes) = self.soak {
+            progress.set(format!("requests for {minutes} minutes"));
+            for figure in measurement.soak(load, minutes).await? {
+                output.item(&figure)?;
+            }
         }
         for figure in measurement.streams(self.streams.into(), &progress).await? {
             output.item(&figure)?;
@@ -117,6 +127,20 @@ impl Measurement {
             ("added_latency_p50", added, "ms"),
             ("settled_after", settled_after, "s"),
         ])
+    }
+
+    /// Requests for so many minutes, and what memory the nodes have meanwhile.
+    async fn soak(&self, load: &LoadArgs, minutes: u16) -> anyhow::Result<Vec<Figure>> {
+        let gateway = format!("{}/v1/chat/completions", self.testbed.gateway_url());
+        let call = [question(false)];
+        let duration = Duration::from_secs(60) * minutes.into();
+        let (asked, mut figures) = tokio::join!(
+            timed(&gateway, &call, SIGNED, load.clients.into(), duration),
+            soak::watch(&self.testbed, duration),
+        );
+        figures.push(Figure::single("soak_per_second", asked?.1, "1/s"));
+        self.settle().await?;
+        Ok(figures)
     }
 
     /// Waits until all records are final.
