@@ -2,8 +2,31 @@
 
 use crate::{chain::Chain, eth::indexed};
 use alloy_primitives::B256;
-use jsonrpsee::core::RpcResult;
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    proc_macros::rpc,
+};
+use std::sync::Arc;
 use tokio::time::timeout;
+
+/// The method by which development tools learn that they need not wait for more blocks.
+#[rpc(server)]
+pub(crate) trait PatienceApi {
+    /// Whether a transaction is in a block when its submission is answered. Hardhat Ignition then wants one
+    /// confirmation instead of five; it refuses to deploy for an account whose last transaction has fewer.
+    #[method(name = "hardhat_getAutomine")]
+    async fn automine(&self) -> RpcResult<bool>;
+}
+
+/// Tells tools whether this node waits for blocks in their place.
+pub(crate) struct Patience<C>(pub(crate) Arc<C>);
+
+#[async_trait]
+impl<C: Chain> PatienceApiServer for Patience<C> {
+    async fn automine(&self) -> RpcResult<bool> {
+        Ok(!self.0.submission_patience().is_zero())
+    }
+}
 
 /// Waits until a transaction that was just taken is final, at most as long as
 /// [`Chain::submission_patience`] says.

@@ -20,6 +20,7 @@ use crate::{
     logs::{Logs, LogsApiServer as _},
     metrics::{self, CallMetrics, Counted},
     network::{Network, NetworkApiServer as _},
+    patience::{Patience, PatienceApiServer as _},
     pool::{PoolApiServer as _, PoolMethods},
     states::States,
     subscriptions::{Subscriptions, SubscriptionsApiServer as _},
@@ -114,6 +115,7 @@ fn methods<C: Chain>(
     methods.merge(Debug(states).into_rpc())?;
     methods.merge(History(chain.clone()).into_rpc())?;
     methods.merge(Logs::new(chain.clone()).into_rpc())?;
+    methods.merge(Patience(chain.clone()).into_rpc())?;
     methods.merge(PoolMethods(chain.clone()).into_rpc())?;
     let open = metrics::gauge("rpc_subscriptions", "Subscriptions of WebSockets", registry);
     methods.merge(Subscriptions::new(chain.clone(), open).into_rpc())?;

@@ -42,6 +42,19 @@ test("it deploys", async () => {
   assert.match(printed, /CounterModule#Counter - 0x[0-9a-fA-F]{40}/);
 });
 
+test("a script deploys right after a transaction", async () => {
+  await writeFile(`${project}scripts/deploy.ts`, `
+    import { network } from "hardhat";
+    import CounterModule from "../ignition/modules/Counter.js";
+
+    const { viem, ignition } = await network.create();
+    await viem.deployContract("Counter");
+    const { counter } = await ignition.deploy(CounterModule);
+    console.log("x is", await counter.read.x());
+  `);
+  assert.match(await hardhat(["run", "scripts/deploy.ts", "--network", NETWORK]), /x is 5n/);
+});
+
 test("its console talks to the network", async () => {
   // In one line: the console does not wait for one before it reads the next.
   const typed = `

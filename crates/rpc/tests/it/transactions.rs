@@ -155,6 +155,15 @@ async fn a_patient_node_answers_for_a_transaction_when_it_is_final() {
 }
 
 #[tokio::test]
+async fn development_tools_learn_whether_a_sent_transaction_is_in_a_block() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    assert_eq!(client.ok("hardhat_getAutomine", json!([])).await, false);
+    memory.set_patience(Duration::from_secs(1));
+    assert_eq!(client.ok("hardhat_getAutomine", json!([])).await, true);
+}
+
+#[tokio::test]
 async fn a_block_is_found_by_number_tag_and_hash() {
     let memory = Memory::new();
     let client = Client::start(&memory).await;
