@@ -35,6 +35,12 @@ for (const type of [0, 1, 2]) {
   });
 }
 
+test("five confirmations come with no other transactions", async () => {
+  const sent = await wallet.sendTransaction({ to: wallet.address });
+  const receipt = await sent.wait(5);
+  assert.ok((await receipt.confirmations()) >= 5);
+});
+
 test("an account is delegated, called and freed (EIP-7702)", async () => {
   const contract = await deploy();
   const address = await contract.getAddress();

@@ -47,6 +47,12 @@ for (const type of ["legacy", "eip2930", "eip1559"]) {
   });
 }
 
+test("five confirmations come with no other transactions", async () => {
+  const hash = await wallet.sendTransaction({ to: account.address });
+  const receipt = await client.waitForTransactionReceipt({ hash, confirmations: 5 });
+  assert.ok((await client.getTransactionConfirmations({ transactionReceipt: receipt })) >= 5n);
+});
+
 test("an account delegates itself, is called and freed (EIP-7702)", async () => {
   const owner = stranger();
   await mined(wallet.sendTransaction({ to: owner.address, value: 10n ** 18n }));
