@@ -35,7 +35,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 /// Bytes of a node's error that are read.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
@@ -291,16 +294,15 @@ impl Nodes {
                 },
                 Err(error) => error,
             };
+            if let PostError::Rejected(rejection) = error {
+                return Err(RunError::Rejected(rejection));
+            }
+            self.failed(index, job, error.reason());
             last = match error {
-                PostError::Rejected(rejection) => return Err(RunError::Rejected(rejection)),
-                PostError::Busy(reason) => {
-                    self.failed(index, job, &reason);
-                    RunError::Busy(reason)
-                }
-                PostError::Failed(reason) => {
-                    self.failed(index, job, &reason);
-                    RunError::NoneAnswered(reason)
-                }
+                PostError::Busy(reason) => RunError::Busy(reason),
+                // It would take as long elsewhere.
+                PostError::Late => return Err(error.without_answer()),
+                error => error.without_answer(),
             };
         }
         Err(last)
@@ -323,7 +325,7 @@ impl Nodes {
             reason = match self.post_count(node, body.clone()).await {
                 Ok(count) => return Ok(count),
                 Err(PostError::Rejected(rejection)) => return Err(RunError::Rejected(rejection)),
-                Err(PostError::Busy(reason) | PostError::Failed(reason)) => reason,
+                Err(error) => error.reason().to_owned(),
             };
             self.failures.get_or_create(&Place { node: index }).inc();
             tracing::warn!(node = node.url, reason, "node counted no tokens");
@@ -353,10 +355,14 @@ impl Nodes {
 
     async fn post_job(&self, node: &Node, body: Bytes) -> Result<JobResult, PostError> {
         let lane = node.lanes.take();
-        let request = self.post(node, &lane, "jobs", body);
-        let response = answered(request.timeout(JOB_TIMEOUT)).await?;
-        let bytes = read_bounded(response, JobResult::MAX_BYTES).await?;
-        JobResult::from_bytes(&bytes).map_err(|error| PostError::Failed(error.to_string()))
+        let answer = async {
+            let response = answered(self.post(node, &lane, "jobs", body)).await?;
+            Ok(read_bounded(response, JobResult::MAX_BYTES).await?)
+        };
+        let bytes: Result<_, PostError> = timeout(JOB_TIMEOUT, answer)
+            .await
+            .unwrap_or(Err(PostError::Late));
+        JobResult::from_bytes(&bytes?).map_err(|error| PostError::Failed(error.to_string()))
     }
 
     /// A request with CBOR in it. The lane is held until its answer was read.
@@ -383,6 +389,8 @@ enum PostError {
     Rejected(Rejection),
     /// The node has more to do than it takes on.
     Busy(String),
+    /// The answer was not there within [`JOB_TIMEOUT`].
+    Late,
     /// The node is at fault: another may do better.
     Failed(String),
 }
@@ -423,7 +431,13 @@ impl PostError {
         match self {
             Self::Rejected(rejection) => &rejection.message,
             Self::Busy(reason) | Self::Failed(reason) => reason,
+            Self::Late => "it took longer than an answer may take",
         }
+    }
+
+    /// That there is no answer, for this reason.
+    fn without_answer(&self) -> RunError {
+        RunError::NoneAnswered(self.reason().to_owned())
     }
 
     fn from_answer(status: StatusCode, body: &[u8]) -> Self {

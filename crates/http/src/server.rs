@@ -6,7 +6,12 @@ use crate::{
     shares::{Share, Shares},
     tls::{Tls, speaks_http2},
 };
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -23,7 +28,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
@@ -179,10 +184,21 @@ async fn converse_http1(
     connection: Connection,
 ) -> Result<(), hyper::Error> {
     let mut closing = connection.clone();
-    let app = app.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(connection.clone());
-        request
-    });
+    let begun = Instant::now();
+    let app = app
+        .map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(connection.clone());
+            request
+        })
+        .map_response(move |mut response: Response| {
+            // With an answer, which tells the client: who is only cut off may be just sending a request.
+            let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if begun.elapsed() >= CONNECTION_LIFETIME && !is_upgraded {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            response
+        });
     let mut conversation = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -192,10 +208,11 @@ async fn converse_http1(
             .with_upgrades()
     );
     tokio::select! {
-        ended = &mut conversation => ended,
-        _ = timeout(CONNECTION_LIFETIME, closing.closing()) => {
-            conversation.as_mut().graceful_shutdown();
-            timeout(LAST_ANSWER_TIMEOUT, conversation).await.unwrap_or(Ok(()))
-        }
+        ended = &mut conversation => return ended,
+        () = closing.closing() => conversation.as_mut().graceful_shutdown(),
+        () = sleep(CONNECTION_LIFETIME + HEAD_TIMEOUT) => {}
     }
+    timeout(LAST_ANSWER_TIMEOUT, conversation)
+        .await
+        .unwrap_or(Ok(()))
 }

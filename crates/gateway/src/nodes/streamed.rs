@@ -77,9 +77,10 @@ impl Nodes {
                 PostError::Rejected(rejection) => {
                     return Err(StreamError::Run(RunError::Rejected(rejection)));
                 }
-                PostError::Failed(reason) if begun => return Err(StreamError::BrokenOff(reason)),
+                error if begun => return Err(StreamError::BrokenOff(error.reason().to_owned())),
                 PostError::Busy(reason) => RunError::Busy(reason),
-                PostError::Failed(reason) => RunError::NoneAnswered(reason),
+                PostError::Late => return Err(StreamError::Run(error.without_answer())),
+                error => error.without_answer(),
             };
         }
         Err(StreamError::Run(last))
@@ -89,12 +90,11 @@ impl Nodes {
         let mut said = Said::empty();
         let deadline = Instant::now() + JOB_TIMEOUT;
         let read = self.read(node, body, pieces, &mut said);
-        let late = || PostError::Failed(format!("no answer in {} s", JOB_TIMEOUT.as_secs()));
         match timeout_at(deadline, read).await {
             Ok(Ok(Ok(result))) => Outcome::Whole(Box::new(result), said),
             Ok(Ok(Err(Gone))) => Outcome::Gone,
             Ok(Err(error)) => Outcome::Failed(error, has_begun(&said)),
-            Err(_) => Outcome::Failed(late(), has_begun(&said)),
+            Err(_) => Outcome::Failed(PostError::Late, has_begun(&said)),
         }
     }
 

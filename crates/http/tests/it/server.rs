@@ -108,6 +108,28 @@ async fn a_client_that_keeps_its_connection_for_nothing_loses_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_of_age_is_closed_with_an_answer_and_not_under_a_request() {
+    let server = Server::start(hello(), 1).await;
+    let mut client = server.connect(b"").await;
+    let begun = Instant::now();
+    loop {
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let head = read_head(&mut client).await;
+        client.read_exact(&mut [0; 5]).await.unwrap();
+        if head.contains("connection: close") {
+            break;
+        }
+        assert!(begun.elapsed() <= CONNECTION_LIFETIME);
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!(begun.elapsed() >= CONNECTION_LIFETIME);
+    assert_eq!(read_all(client).await, "");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_loses_its_place() {
     let large = get(async || vec![7_u8; 64 * 1024 * 1024]);
     let server = Server::start(hello().route("/large", large), 1).await;
