@@ -1,11 +1,14 @@
 //! The document that stands where an enclave would vouch for a gateway.
 
+use alloy_primitives::hex;
 use aws_lc_rs::{
     digest::{SHA256, digest},
     signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use minicbor::{Decoder, Encoder, data::Type};
 use og_opengradient::{GatewayIdentity, simulated_attestation};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The members of a document, each as CBOR.
@@ -23,22 +26,40 @@ fn members(payload: &[u8]) -> BTreeMap<String, Vec<u8>> {
     members
 }
 
-#[test]
-fn a_document_binds_the_keys_to_the_nonce_and_says_that_nothing_was_measured() {
-    let names = ["localhost".to_owned()];
-    let identity = GatewayIdentity::generate(&names, &(0..=4_000_000_000), &mut rand::rng());
-    let identity = identity.expect("an identity");
-    let public_key = identity.signing.public_key();
-    let message = simulated_attestation(&identity, &[7; 20], 1_795_166_465_000).expect("signed");
-
-    let mut parts = Decoder::new(&message);
+/// Protected headers, document and signature of a message.
+fn parts(message: &[u8]) -> [&[u8]; 3] {
+    let mut parts = Decoder::new(message);
     assert_eq!(parts.array().expect("a message"), Some(4));
     let protected = parts.bytes().expect("headers");
-    assert_eq!(protected, [0xa1, 0x01, 0x38, 0x24], "RSASSA-PSS, SHA-256");
     assert_eq!(parts.map().expect("headers"), Some(0));
     let payload = parts.bytes().expect("a document");
     let signature = parts.bytes().expect("a signature");
+    assert_eq!(parts.position(), message.len());
+    [protected, payload, signature]
+}
 
+#[test]
+fn the_document_is_the_one_that_others_write_but_for_the_salt_of_its_signature() {
+    let vector: Value =
+        serde_json::from_str(include_str!("../vectors/attestation.json")).expect("JSON");
+    let text = |name: &str| vector[name].as_str().expect("a text");
+    let file = text("identity").as_bytes();
+    let identity = GatewayIdentity::from_bytes(file).expect("an identity");
+    assert!(identity.to_bytes().expect("a file").as_slice() == file);
+    let nonce: [u8; 20] = hex::decode_to_array(text("nonce")).expect("a nonce");
+    let timestamp_ms = vector["timestamp_ms"].as_u64().expect("a time");
+
+    let ours = simulated_attestation(&identity, &nonce, timestamp_ms).expect("signed");
+    let theirs = BASE64_STANDARD.decode(text("document")).expect("base64");
+    let [protected, payload, signature] = parts(&ours);
+    assert_eq!([protected, payload], parts(&theirs)[..2]);
+    assert_eq!(ours.len(), theirs.len());
+    assert!(is_signed(&identity, parts(&theirs)));
+    assert!(is_signed(&identity, [protected, payload, signature]));
+}
+
+/// Whether the identity signed what these are.
+fn is_signed(identity: &GatewayIdentity, [protected, payload, signature]: [&[u8]; 3]) -> bool {
     let mut signed = Encoder::new(Vec::new());
     signed
         .array(4)
@@ -47,9 +68,21 @@ fn a_document_binds_the_keys_to_the_nonce_and_says_that_nothing_was_measured() {
     for part in [protected, &[], payload] {
         signed.bytes(part).expect("CBOR");
     }
-    UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, public_key)
-        .verify(signed.writer(), signature)
-        .expect("the key's signature");
+    let key = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, identity.signing.public_key());
+    key.verify(signed.writer(), signature).is_ok()
+}
+
+#[test]
+fn a_document_binds_the_keys_to_the_nonce_and_says_that_nothing_was_measured() {
+    let names = ["localhost".to_owned()];
+    let identity = GatewayIdentity::generate(&names, &(0..=4_000_000_000), &mut rand::rng());
+    let identity = identity.expect("an identity");
+    let public_key = identity.signing.public_key();
+    let message = simulated_attestation(&identity, &[7; 20], 1_795_166_465_000).expect("signed");
+
+    let [protected, payload, signature] = parts(&message);
+    assert_eq!(protected, [0xa1, 0x01, 0x38, 0x24], "RSASSA-PSS, SHA-256");
+    assert!(is_signed(&identity, [protected, payload, signature]));
 
     let members = members(payload);
     let bytes = |name: &str| {

@@ -4,7 +4,7 @@ use crate::ohttp::key;
 use og_opengradient::{
     GatewayIdentity,
     canonical::{chat_request, completion_request},
-    ohttp::{BillingFilter, KeyConfig, question, seal_request, tee_id},
+    ohttp::{BillingFilter, InnerError, KeyConfig, question, seal_request, tee_id, wants_chunks},
 };
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -74,4 +74,27 @@ proptest! {
         let passed: Vec<_> = parts.iter().map_while(|part| filter.push(part).ok()).collect();
         prop_assert!(passed.concat().len() <= parts.concat().len());
     }
+}
+
+#[test]
+fn what_the_fuzzer_begins_with_is_what_it_is_called() {
+    macro_rules! seed {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../../fuzz/corpus/sealed/", $name))
+                .split_first()
+                .expect("a byte before")
+                .1
+        };
+    }
+    let accept = seed!("accept");
+    assert!(wants_chunks(None, accept.get(..accept.len() / 2)));
+    assert!(wants_chunks(seed!("stream").get(..4), None));
+    assert!(tee_id(seed!("tee_id")).is_some());
+    assert!(question(seed!("question"), false).is_ok());
+    let read = question(seed!("question_chunked_with_labels"), true).expect("a question");
+    assert!(!String::from_utf8_lossy(&read).contains("metadata"));
+    assert_eq!(
+        question(seed!("web_search"), false),
+        Err(InnerError::WebSearch)
+    );
 }

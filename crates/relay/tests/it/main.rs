@@ -5,5 +5,6 @@ mod chain;
 mod gateway;
 mod passing;
 mod registry;
+mod rows;
 mod support;
 mod trust;
