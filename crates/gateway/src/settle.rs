@@ -13,13 +13,14 @@ use crate::{
     operated::SettlementMetrics,
     store::{Outcome, Store, StoreError},
 };
+use og_http::DRAIN_TIMEOUT;
 use og_types::RequestId;
 use round::{Round, Word};
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 /// Where handlers leave the request ids of answers that they have just stored.
@@ -62,7 +63,8 @@ impl Settler {
         (settler, Queue(sender))
     }
 
-    /// Runs until `shutdown` completes. What is pending then stays in the store.
+    /// Runs until `shutdown` completes. What is pending then stays in the store, which is not used any more once rounds that
+    /// were begun have ended, or [`DRAIN_TIMEOUT`] is over.
     pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let now = Instant::now();
         for id in self.store.pending_ids() {
@@ -74,7 +76,7 @@ impl Settler {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             tokio::select! {
-                () = &mut shutdown => return,
+                () = &mut shutdown => break,
                 Some(id) = self.arrivals.recv() => {
                     self.cases.insert(id, Case::new(false, Instant::now()));
                 }
@@ -89,6 +91,12 @@ impl Settler {
                     rounds.spawn(round.run());
                 }
             }
+        }
+        let ended = async { while rounds.join_next().await.is_some() {} };
+        if timeout(DRAIN_TIMEOUT, ended).await.is_err() {
+            tracing::info!(
+                "stopping: records that a validator was asked about settle at the next start"
+            );
         }
     }
 
