@@ -78,6 +78,7 @@ impl Clients {
     }
 
     /// Sends a request. Dropping the future or the response drops the request.
+    #[expect(clippy::indexing_slicing, reason = "there is a client for each lane")]
     pub(crate) fn send(&self, request: Request<Full<Bytes>>, lane: &Lane<'_>) -> ResponseFuture {
         self.all[lane.number()].request(request)
     }
