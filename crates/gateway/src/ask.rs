@@ -18,6 +18,7 @@ use og_types::{
 };
 use std::sync::{Arc, LazyLock};
 use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::Instrument as _;
 
 /// What comes of a question, with the number of the choice that it is about.
 pub(crate) enum Event {
@@ -63,7 +64,7 @@ impl Asked {
                 choice,
                 events: sender.clone(),
             };
-            tokio::spawn(async move {
+            let answer = async move {
                 let Some((request, job)) = asked.questions.get(choice) else {
                     return;
                 };
@@ -73,7 +74,8 @@ impl Asked {
                 };
                 // A client that has left hears nothing.
                 let _ = pieces.emit(event).await;
-            })
+            };
+            tokio::spawn(answer.in_current_span())
         });
         let running = running.collect();
         Asking { events, running }

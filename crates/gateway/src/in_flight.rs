@@ -1,10 +1,8 @@
 //! The request ids being answered right now, so that none is answered twice at once.
 
 use og_types::RequestId;
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 
 /// The request ids being answered right now; their number is bounded by the requests in flight.
 #[derive(Debug, Default)]
@@ -20,7 +18,7 @@ pub(crate) struct Claim<'a> {
 impl InFlight {
     /// Claims `id`, or returns `None` if it is being answered already.
     pub(crate) fn claim(&self, id: RequestId) -> Option<Claim<'_>> {
-        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = self.0.lock();
         ids.insert(id).then(|| Claim {
             in_flight: self,
             id,
@@ -30,11 +28,6 @@ impl InFlight {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let mut ids = self
-            .in_flight
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        ids.remove(&self.id);
+        self.in_flight.0.lock().remove(&self.id);
     }
 }

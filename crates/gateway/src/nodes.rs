@@ -1,6 +1,7 @@
 //! The inference nodes: what they offer, whose turn it is, and handing them jobs.
 
 mod streamed;
+mod traced;
 
 pub(crate) use streamed::StreamError;
 
@@ -17,7 +18,10 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
 };
 use futures::future::join_all;
-use og_http::{Lane, Lanes};
+use og_http::{
+    Lane, Lanes,
+    traces::{self, PARENT_HEADER},
+};
 use og_types::{
     Canonical as _, InferenceRequest, InferenceResponse, Job, JobResult, ModelId, ModelInfo,
 };
@@ -39,6 +43,7 @@ use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
+use tracing::{Instrument as _, Span};
 
 /// Bytes of a node's error that are read.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
@@ -287,13 +292,16 @@ impl Nodes {
         let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
         for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
             let node = &self.nodes[index];
-            let error = match self.post_job(node, body.clone()).await {
+            let span = traced::begin(&node.url, "jobs");
+            let posted = self.post_job(node, body.clone());
+            let error = match posted.instrument(span.clone()).await {
                 Ok(result) => match judge(&result) {
                     Ok(response) => return Ok((result, response)),
                     Err(error) => PostError::Failed(error.to_string()),
                 },
                 Err(error) => error,
             };
+            traced::fail(&span, &error);
             if let PostError::Rejected(rejection) = error {
                 return Err(RunError::Rejected(rejection));
             }
@@ -322,10 +330,16 @@ impl Nodes {
             .take(MAX_ATTEMPTS)
         {
             let node = &self.nodes[index];
-            reason = match self.post_count(node, body.clone()).await {
+            let span = traced::begin(&node.url, "count");
+            let posted = self.post_count(node, body.clone());
+            let error = match posted.instrument(span.clone()).await {
                 Ok(count) => return Ok(count),
-                Err(PostError::Rejected(rejection)) => return Err(RunError::Rejected(rejection)),
-                Err(error) => error.reason().to_owned(),
+                Err(error) => error,
+            };
+            traced::fail(&span, &error);
+            reason = match error {
+                PostError::Rejected(rejection) => return Err(RunError::Rejected(rejection)),
+                error => error.reason().to_owned(),
             };
             self.failures.get_or_create(&Place { node: index }).inc();
             tracing::warn!(node = node.url, reason, "node counted no tokens");
@@ -365,12 +379,16 @@ impl Nodes {
         JobResult::from_bytes(&bytes?).map_err(|error| PostError::Failed(error.to_string()))
     }
 
-    /// A request with CBOR in it. The lane is held until its answer was read.
+    /// A request with CBOR in it, which belongs to the current span. The lane is held until its answer was read.
     fn post(&self, node: &Node, lane: &Lane<'_>, path: &str, body: Bytes) -> RequestBuilder {
-        self.clients[lane.number()]
+        let request = self.clients[lane.number()]
             .post(format!("{}/v1/{path}", node.url))
             .header(CONTENT_TYPE, "application/cbor")
-            .body(body)
+            .body(body);
+        match traces::header(&Span::current()) {
+            Some(parent) => request.header(PARENT_HEADER, parent),
+            None => request,
+        }
     }
 }
 

@@ -22,3 +22,5 @@ mod secure;
 mod speaker;
 #[path = "it/talks.rs"]
 mod talks;
+#[path = "it/traced.rs"]
+mod traced;

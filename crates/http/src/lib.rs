@@ -3,7 +3,8 @@
 //! [`serve`] adds what axum leaves open and every server of the network needs: TLS, HTTP/2, limits on
 //! connections, on slow clients and on the time that a shutdown takes. [`Shares`] keeps one client
 //! from taking what is for all, [`Admission`] all of them from bringing more than there is room for. [`RequestMetrics`] counts what is answered.
-//! [`Lanes`] is for clients of HTTP/2. [`operator`] is the interface for operators, the same on every role.
+//! [`Lanes`] is for clients of HTTP/2. [`operator`] is the interface for operators, the same on every role, [`traces`] hands
+//! the spans of requests to a collector.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
@@ -18,6 +19,7 @@ mod requests;
 mod server;
 mod shares;
 mod tls;
+pub mod traces;
 
 pub use admission::{Admission, Place};
 pub use connection::Connection;

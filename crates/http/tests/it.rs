@@ -6,4 +6,5 @@ mod it {
     mod operator;
     mod server;
     mod tls;
+    mod traces;
 }

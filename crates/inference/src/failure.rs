@@ -30,29 +30,30 @@ impl Failure {
     }
 }
 
+/// What an error is, as a status and as clients and operators name it.
+pub(crate) const fn kind(error: &JobError) -> (StatusCode, &'static str) {
+    match error {
+        JobError::Version(..) | JobError::Request(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+        JobError::Input(_) | JobError::Refused(_) => (StatusCode::BAD_REQUEST, "bad_input"),
+        JobError::UnknownModel(_) => (StatusCode::NOT_FOUND, "unknown_model"),
+        JobError::Used(_) => (StatusCode::CONFLICT, "request_id_used"),
+        JobError::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+        JobError::Model(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
+        JobError::Node(_) => (StatusCode::INTERNAL_SERVER_ERROR, "node_failed"),
+    }
+}
+
 impl From<JobError> for Failure {
     fn from(error: JobError) -> Self {
-        let (status, code) = match &error {
-            JobError::Version(..) | JobError::Request(_) => {
-                (StatusCode::BAD_REQUEST, "bad_request")
-            }
-            JobError::Input(_) | JobError::Refused(_) => (StatusCode::BAD_REQUEST, "bad_input"),
-            JobError::UnknownModel(_) => (StatusCode::NOT_FOUND, "unknown_model"),
-            JobError::Used(_) => (StatusCode::CONFLICT, "request_id_used"),
-            JobError::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
-            JobError::Model(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
-            JobError::Node(reason) => {
-                tracing::error!(
-                    reason,
-                    "a job failed for a reason of this node: check its disk and memory"
-                );
-                return Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "node_failed",
-                    "the node failed: its operator finds the reason in its log",
-                );
-            }
-        };
+        let (status, code) = kind(&error);
+        if let JobError::Node(reason) = &error {
+            tracing::error!(
+                reason,
+                "a job failed for a reason of this node: check its disk and memory"
+            );
+            let message = "the node failed: its operator finds the reason in its log";
+            return Self::new(status, code, message);
+        }
         let input = match &error {
             JobError::Input(error) => error.input().map(str::to_owned),
             JobError::Refused(refusal) => refusal.input.clone(),

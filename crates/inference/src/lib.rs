@@ -8,6 +8,7 @@ mod events;
 mod failure;
 mod ledger;
 mod server;
+mod traced;
 mod worker;
 
 pub use ledger::{Ledger, LedgerError, MAX_REMEMBERED_REQUESTS};

@@ -4,6 +4,7 @@ use crate::{
     events::{self, CBOR_SEQUENCE},
     failure::Failure,
     ledger::LedgerError,
+    traced::traced,
     worker::{JobError, Worker},
 };
 use axum::{
@@ -16,7 +17,9 @@ use axum::{
 };
 use futures::FutureExt as _;
 use og_engine::{MAX_COMPUTATIONS, Pieces, computations};
-use og_http::{Admission, Check, Operated, Place, RequestMetrics, Shares, operator};
+use og_http::{
+    Admission, Check, Operated, Place, RequestMetrics, Shares, operator, traces::Parent,
+};
 use og_types::{Canonical as _, Job};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use serde_json::json;
@@ -183,6 +186,7 @@ async fn run_job(State(service): State<Service>, request: Request) -> Result<Res
     check_media_type(request.headers())?;
     let place = service.admit(&request)?;
     let streamed = accepts_events(request.headers());
+    let parent = Parent::of(request.headers());
     let bytes = read_body(request).await?;
     let job = Job::from_bytes(&bytes).map_err(|error| {
         Failure::new(
@@ -192,14 +196,15 @@ async fn run_job(State(service): State<Service>, request: Request) -> Result<Res
         )
     })?;
     drop(bytes);
+    let id = job.request_id;
     if !streamed {
-        let result = service.worker.run(job, Pieces::UNWANTED).await?;
+        let result = traced(id, parent, service.worker.run(job, Pieces::UNWANTED)).await?;
         return Ok(([(header::CONTENT_TYPE, CBOR)], result.to_bytes()).into_response());
     }
     let (pieces, reader) = Pieces::channel();
     let run = async move {
         let _place = place;
-        service.worker.run(job, pieces).await
+        traced(id, parent, service.worker.run(job, pieces)).await
     };
     let body = events::body(Box::pin(run), reader).await?;
     Ok(([(header::CONTENT_TYPE, CBOR_SEQUENCE)], body).into_response())

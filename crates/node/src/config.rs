@@ -391,6 +391,15 @@ impl NodeConfig {
         }
     }
 
+    /// The name under which a collector of traces gets the role's spans; `None` if it makes none.
+    pub const fn traced_as(&self) -> Option<&'static str> {
+        match self {
+            Self::Inference(_) => Some("og-inference"),
+            Self::Gateway(_) => Some("og-gateway"),
+            Self::Validator(_) | Self::Relay(_) => None,
+        }
+    }
+
     /// Where the operator's tools connect to.
     pub fn operator_listen(&self) -> SocketAddr {
         match self {

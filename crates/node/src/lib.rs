@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-pub use logging::LogFilterError;
+pub use logging::{LogFilterError, LoggingError};
 pub use og_http::{Check, Readiness};
 
 /// How long work that cannot be interrupted (a model that runs) may hold up the end of a process.
@@ -42,9 +42,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Why a node cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The log filter cannot be understood.
+    /// Logging, or what hands out traces, cannot start.
     #[error(transparent)]
-    Log(#[from] LogFilterError),
+    Logging(#[from] LoggingError),
     /// A setting makes no sense.
     #[error(transparent)]
     Config(#[from] config::ConfigError),
@@ -152,7 +152,7 @@ pub enum NodeError {
 /// # Errors
 /// [`NodeError`] says what is wrong and what to do.
 pub fn run(config: &NodeConfig) -> Result<(), NodeError> {
-    logging::start(config.log())?;
+    let traces = logging::start(config.log(), config.traced_as())?;
     open_files::raise()?;
     // What fails where to go on could do harm (signing something wrong, forgetting what was
     // signed) panics; so do libraries on files that are not what they wrote.
@@ -162,7 +162,7 @@ pub fn run(config: &NodeConfig) -> Result<(), NodeError> {
         NodeConfig::Gateway(config) => gateway::run(config),
         NodeConfig::Relay(config) => relay::run(config),
     };
-    match catch_unwind(run) {
+    let ended = match catch_unwind(run) {
         Ok(result) => result,
         // Tasks that are ended in the middle of something may miss each other.
         Err(_) if STOPPING.load(Ordering::Relaxed) => {
@@ -170,7 +170,11 @@ pub fn run(config: &NodeConfig) -> Result<(), NodeError> {
             Ok(())
         }
         Err(_) => Err(fatal(config.data_dir())),
+    };
+    if let Some(traces) = traces {
+        traces.shutdown();
     }
+    ended
 }
 
 /// Why the process cannot go on after a panic.

@@ -1,6 +1,6 @@
 //! A job whose answer comes in pieces.
 
-use super::{Node, Nodes, Offers, PostError, Rejection, RunError, answered};
+use super::{Node, Nodes, Offers, PostError, Rejection, RunError, answered, traced};
 use crate::{
     ask::{Gone, Pieces},
     check::ResultError,
@@ -17,6 +17,7 @@ use og_types::{
     language::Said,
 };
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument as _;
 
 /// The media type of a job's events (RFC 8742).
 const CBOR_SEQUENCE: &str = "application/cbor-seq";
@@ -58,7 +59,9 @@ impl Nodes {
         let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
         for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
             let node = &self.nodes[index];
-            let (error, begun) = match self.post_streamed(node, body.clone(), pieces).await {
+            let span = traced::begin(&node.url, "jobs");
+            let posted = self.post_streamed(node, body.clone(), pieces);
+            let (error, begun) = match posted.instrument(span.clone()).await {
                 Outcome::Gone => return Err(StreamError::Gone),
                 Outcome::Failed(error, begun) => (error, begun),
                 Outcome::Whole(result, said) => match judge(&result) {
@@ -72,6 +75,7 @@ impl Nodes {
                     Err(error) => (PostError::Failed(error.to_string()), has_begun(&said)),
                 },
             };
+            traced::fail(&span, &error);
             self.failed(index, job, error.reason());
             last = match error {
                 PostError::Rejected(rejection) => {

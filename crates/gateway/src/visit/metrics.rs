@@ -2,6 +2,7 @@
 
 use super::Seen;
 use crate::keys::Refused;
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -12,10 +13,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Models that are told apart; nodes could list new ones for ever.
 const MAX_MODELS: usize = 1024;
@@ -130,7 +128,7 @@ impl VisitMetrics {
 
     /// The model's name, as long as it is one of the first so many.
     fn label(&self, model: &str) -> String {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = self.models.lock();
         if models.contains(model) {
             return model.to_owned();
         }

@@ -49,6 +49,8 @@ pub(crate) struct Speaker {
     pub(crate) url: String,
     /// What it was asked, with the seed.
     pub(crate) asked: Arc<Mutex<Vec<(Question, u64)>>>,
+    /// The spans that its jobs say they belong to.
+    pub(crate) parents: Arc<Mutex<Vec<String>>>,
     /// Held by each answer that is being given.
     pub(crate) answering: Arc<()>,
 }
@@ -57,16 +59,19 @@ struct Speaking {
     key: NodeKey,
     manner: Manner,
     asked: Arc<Mutex<Vec<(Question, u64)>>>,
+    parents: Arc<Mutex<Vec<String>>>,
     answering: Arc<()>,
 }
 
 impl Speaker {
     pub(crate) async fn start(seed: u8, manner: Manner) -> Self {
-        let (asked, answering) = (Arc::default(), Arc::new(()));
+        let (asked, parents) = (Arc::default(), Arc::default());
+        let answering = Arc::new(());
         let state = Arc::new(Speaking {
             key: NodeKey::from_seed([seed; 32]),
             manner,
             asked: Arc::clone(&asked),
+            parents: Arc::clone(&parents),
             answering: answering.clone(),
         });
         let router = Router::new()
@@ -80,6 +85,7 @@ impl Speaker {
         Self {
             url,
             asked,
+            parents,
             answering,
         }
     }
@@ -140,6 +146,10 @@ async fn job(State(speaker): State<Arc<Speaking>>, headers: HeaderMap, body: Byt
     }
     let question = Question::from_tensors(&request.inputs).unwrap();
     speaker.asked.lock().unwrap().push((question, job.seed));
+    if let Some(parent) = headers.get("traceparent") {
+        let parent = parent.to_str().unwrap().to_owned();
+        speaker.parents.lock().unwrap().push(parent);
+    }
     let hello = || Piece::Text("Hello".to_owned());
     let (pieces, last) = match &speaker.manner {
         Manner::Says(pieces) => (

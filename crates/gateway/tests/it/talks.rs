@@ -22,7 +22,7 @@ pub(crate) fn hello() -> Manner {
 
 pub(crate) struct Setting {
     pub(crate) gateway: Gateway,
-    speakers: Vec<Speaker>,
+    pub(crate) speakers: Vec<Speaker>,
     _validator: Validator,
     _directory: tempfile::TempDir,
 }

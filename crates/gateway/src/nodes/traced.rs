@@ -1,0 +1,32 @@
+//! The spans of questions to nodes, for a collector of traces: whom, and what came of it. Nothing of what was asked or answered is
+//! in them.
+
+use super::PostError;
+use og_http::traces;
+use tracing::{Span, field::Empty};
+
+/// The span of a question to the node at `url`, within that of the request.
+pub(super) fn begin(url: &str, path: &str) -> Span {
+    tracing::info_span!(
+        target: traces::TARGET,
+        "node",
+        otel.name = format!("POST /v1/{path}"),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = "POST",
+        url.full = format!("{url}/v1/{path}"),
+        "error.type" = Empty,
+    )
+}
+
+/// Notes in the span why there is no answer that can be passed on.
+pub(super) fn fail(span: &Span, error: &PostError) {
+    let kind = match error {
+        PostError::Rejected(_) => "rejected",
+        PostError::Busy(_) => "busy",
+        PostError::Late => "late",
+        PostError::Failed(_) => "failed",
+    };
+    span.record("error.type", kind);
+    span.record("otel.status_code", "ERROR");
+}
