@@ -5,6 +5,7 @@ mod bench;
 mod chat;
 mod demo;
 mod devnet;
+mod gateway;
 mod infer;
 mod model;
 mod network;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Tx(tx::Tx),
     Node(node::Node),
     Network(network::Network),
+    Gateway(gateway::Gateway),
     Bench(bench::Bench),
     Sim(sim::Sim),
 }
@@ -48,6 +50,7 @@ impl Command {
             Self::Tx(command) => wait_for(command.run(output)),
             Self::Node(command) => command.run(output),
             Self::Network(command) => command.run(output),
+            Self::Gateway(command) => command.run(output),
             Self::Bench(command) => wait_for(command.run(output)),
             Self::Sim(command) => command.run(output),
         }

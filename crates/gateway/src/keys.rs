@@ -6,23 +6,27 @@
 
 mod file;
 mod limits;
+mod new;
 #[cfg(test)]
 mod tests;
 
 pub use file::KeysError;
 pub(crate) use file::{Keys, KeysFile, follow};
+pub use limits::Limits;
 pub(crate) use limits::{Left, Limit, Standing};
+pub use new::NewKey;
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use file::Key;
-use limits::{Exceeded, Limits, Usage};
+use limits::{Exceeded, Usage};
 use og_dialects::{ApiError, Fault};
 use og_http::network;
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -83,7 +87,7 @@ impl Gate {
 
     /// From now on, lets in whom `keys` allow. What was used under a key that stays goes on to count.
     pub(crate) fn change(&self, keys: Keys, now: Instant) {
-        let state = &mut *lock(&self.0);
+        let state = &mut *self.0.lock();
         let hashes = keys.by_hash.keys();
         state.of_keys = hashes
             .map(|hash| {
@@ -104,8 +108,8 @@ impl Gate {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Pass, Box<Refused>> {
-        let client = lock(&self.0).client(headers, peer, now)?;
-        let admitted = lock(&client.usage).admit(&client.limits, now);
+        let client = self.0.lock().client(headers, peer, now)?;
+        let admitted = client.usage.lock().admit(&client.limits, now);
         match admitted {
             Ok(()) => Ok(Pass(client)),
             Err(exceeded) => Err(Box::new(client.refused(&exceeded, now))),
@@ -158,7 +162,7 @@ impl State {
         if self.new_addresses >= ADDRESSES_BETWEEN_SWEEPS {
             self.new_addresses = 0;
             self.of_addresses
-                .retain(|_, usage| Arc::strong_count(usage) > 1 || lock(usage).counts(now));
+                .retain(|_, usage| Arc::strong_count(usage) > 1 || usage.lock().counts(now));
         }
         self.new_addresses += 1;
         if self.of_addresses.len() >= MAX_ADDRESSES {
@@ -196,12 +200,12 @@ impl Pass {
 
     /// Counts the tokens of an answer and its question.
     pub(crate) fn spend(&self, tokens: u64, now: Instant) {
-        lock(&self.0.usage).spend(&self.0.limits, tokens, now);
+        self.0.usage.lock().spend(&self.0.limits, tokens, now);
     }
 
     /// What is left.
     pub(crate) fn standing(&self, now: Instant) -> Standing {
-        lock(&self.0.usage).standing(&self.0.limits, now)
+        self.0.usage.lock().standing(&self.0.limits, now)
     }
 }
 
@@ -219,7 +223,7 @@ impl Client {
         );
         Refused {
             limit: Some((exceeded.limit, wait)),
-            standing: lock(&self.usage).standing(&self.limits, now),
+            standing: self.usage.lock().standing(&self.limits, now),
             ..Refused::new(Fault::TooMany, "rate_limit_exceeded", message)
         }
     }
@@ -227,7 +231,7 @@ impl Client {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        lock(&self.0.usage).leave();
+        self.0.usage.lock().leave();
     }
 }
 
@@ -275,9 +279,4 @@ fn secrets(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 
 fn fresh(now: Instant) -> Arc<Mutex<Usage>> {
     Arc::new(Mutex::new(Usage::new(now)))
-}
-
-/// What is guarded here is valid after a panic: each change is one call.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -39,6 +39,6 @@ mod visit;
 
 pub use api::openapi;
 pub use config::GatewayConfig;
-pub use keys::KeysError;
+pub use keys::{KeysError, Limits as KeyLimits, NewKey};
 pub use server::{ServeError, serve};
 pub use store::StoreError;

@@ -34,6 +34,7 @@ use std::{
 };
 
 pub use logging::{LogFilterError, LoggingError};
+pub use og_gateway::{KeyLimits, KeysError, NewKey};
 pub use og_http::{Check, Readiness};
 
 /// How long work that cannot be interrupted (a model that runs) may hold up the end of a process.

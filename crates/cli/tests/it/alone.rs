@@ -21,6 +21,7 @@ fn every_command_explains_itself_with_an_example() {
         vec!["model", "add", "--help"],
         vec!["node", "--help"],
         vec!["network", "init", "--help"],
+        vec!["gateway", "key", "new", "--help"],
         vec!["sim", "--help"],
     ] {
         let output = og(command.iter().copied());
@@ -214,4 +215,32 @@ fn an_example_configuration_is_printed_for_every_role() {
         assert_eq!(printed["config"].as_str().unwrap().trim(), text.trim());
     }
     assert_eq!(og(["node"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_api_key_is_shown_once_and_its_table_goes_into_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.toml");
+    let path = file.to_str().unwrap();
+    let command = ["gateway", "key", "new", "alice"];
+    let shown = og(command);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("sk-") && text.contains("[[key]]"), "{text}");
+    let limited = [
+        "--file",
+        path,
+        "--requests-per-minute",
+        "60",
+        "--model",
+        "small-chat",
+    ];
+    let made = og_json(command.into_iter().chain(limited));
+    let secret = made["secret"].as_str().unwrap();
+    let table = made["table"].as_str().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), table);
+    assert!(table.contains("requests_per_minute = 60"), "{table}");
+    assert!(!table.contains(&secret[3..]) && !text.contains(secret));
+    let again = og_fails(command.into_iter().chain(["--file", path]));
+    assert!(again.contains("another key has this name"), "{again}");
+    assert!(again.contains("choose another name"), "{again}");
 }

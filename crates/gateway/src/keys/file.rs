@@ -3,7 +3,7 @@
 use super::{Gate, limits::Limits};
 use crate::config::KEYS_PAUSE;
 use alloy_primitives::hex;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
@@ -59,6 +59,14 @@ pub enum KeysError {
         /// What the system says.
         error: io::Error,
     },
+    /// It cannot be written.
+    #[error("the file of keys {path} cannot be written: {error}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// It is longer than a file of keys may be.
     #[error("the file of keys {0} is longer than {MAX_FILE_BYTES} bytes")]
     TooLong(PathBuf),
@@ -81,25 +89,55 @@ pub enum KeysError {
 }
 
 /// The file as TOML has it. Unknown fields are errors: a limit with a typing mistake would be none.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    #[serde(skip_serializing_if = "Option::is_none")]
     everybody: Option<Limits>,
     #[serde(default, rename = "key")]
     keys: Vec<KeyTable>,
 }
 
-#[derive(Deserialize)]
+/// A key, as the file has it.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeyTable {
-    name: String,
-    sha256: Hash,
-    #[serde(default)]
-    limits: Limits,
-    models: Option<BTreeSet<String>>,
+pub(super) struct KeyTable {
+    pub(super) name: String,
+    pub(super) sha256: Hash,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) models: Option<BTreeSet<String>>,
+    #[serde(default, skip_serializing_if = "is_without")]
+    pub(super) limits: Limits,
 }
 
-struct Hash([u8; 32]);
+fn is_without(limits: &Limits) -> bool {
+    *limits == Limits::default()
+}
+
+/// The text of a file with this key alone, fit to be added to others.
+///
+/// # Errors
+/// [`KeysError::Key`] if its name cannot be written.
+pub(super) fn written(key: KeyTable) -> Result<String, KeysError> {
+    let name = key.name.clone();
+    let document = Document {
+        everybody: None,
+        keys: vec![key],
+    };
+    toml::to_string(&document).map_err(|_| KeysError::Key {
+        name,
+        reason: "it cannot be written in TOML",
+    })
+}
+
+/// The SHA-256 of a secret.
+pub(super) struct Hash(pub(super) [u8; 32]);
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(self.0))
+    }
+}
 
 impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -223,7 +261,11 @@ pub(crate) async fn follow(file: Option<KeysFile>, gate: &Gate) -> Infallible {
     }
 }
 
-fn read(path: &Path) -> Result<String, KeysError> {
+/// The text of a file.
+///
+/// # Errors
+/// [`KeysError::Read`] or [`KeysError::TooLong`].
+pub(super) fn read(path: &Path) -> Result<String, KeysError> {
     let failed = |error| KeysError::Read {
         path: path.to_owned(),
         error,

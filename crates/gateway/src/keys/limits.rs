@@ -1,6 +1,6 @@
 //! What one client may use, and what it has used.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     num::{NonZeroU32, NonZeroU64},
     time::{Duration, Instant},
@@ -10,17 +10,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What one client may use; what is not named is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Requests in a minute, as many at once too.
-    pub(crate) requests_per_minute: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<NonZeroU32>,
     /// Tokens of questions and answers in a minute.
-    pub(crate) tokens_per_minute: Option<NonZeroU64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<NonZeroU64>,
     /// The same in a day.
-    pub(crate) tokens_per_day: Option<NonZeroU64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<NonZeroU64>,
     /// Requests in progress at a time.
-    pub(crate) concurrent_requests: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrent_requests: Option<NonZeroU32>,
 }
 
 /// A limit that can be reached.

@@ -50,6 +50,53 @@ fn a_key_is_known_by_either_header_and_others_are_not() {
 }
 
 #[test]
+fn a_new_key_opens_the_gate_once_it_stands_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    let limits = Limits {
+        requests_per_minute: Some(7.try_into().unwrap()),
+        ..Limits::default()
+    };
+    let alice = NewKey::generate("alice", &["small-chat".to_owned()], limits).unwrap();
+    let bob = NewKey::generate("bob \"the\" second", &[], Limits::default()).unwrap();
+    assert_ne!(alice.secret(), bob.secret());
+    alice.add_to(&path).unwrap();
+    bob.add_to(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.contains(&alice.secret()[3..]), "{text}");
+    let now = Instant::now();
+    let gate = Gate::new(Keys::parse(&text).unwrap(), now);
+    let pass = gate.admit(&bearer(alice.secret()), peer(1), now).unwrap();
+    assert_eq!(pass.key_name(), Some("alice"));
+    assert_eq!(pass.standing(now).requests.unwrap().limit, 7);
+    assert!(pass.check_model(&["small-chat"]).is_ok());
+    assert!(pass.check_model(&["other"]).is_err());
+    let pass = gate.admit(&bearer(bob.secret()), peer(1), now).unwrap();
+    assert_eq!(pass.key_name(), Some("bob \"the\" second"));
+    assert!(pass.check_model(&["other"]).is_ok());
+}
+
+#[test]
+fn a_key_that_would_spoil_the_file_is_not_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    // Without a line's end, as editors may leave it.
+    fs::write(&path, "[everybody]\nconcurrent_requests = 2").unwrap();
+    let key = |name: &str| NewKey::generate(name, &[], Limits::default());
+    key("alice").unwrap().add_to(&path).unwrap();
+    let before = fs::read_to_string(&path).unwrap();
+    let again = key("alice").unwrap().add_to(&path).unwrap_err();
+    assert!(matches!(again, KeysError::Key { .. }), "{again}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    assert!(Keys::parse(&before).unwrap().everybody.is_some());
+    for name in ["", "two\nlines", &"x".repeat(65)] {
+        assert!(matches!(key(name), Err(KeysError::Key { .. })), "{name:?}");
+    }
+    let folder = key("bob").unwrap().add_to(folder.path()).unwrap_err();
+    assert!(matches!(folder, KeysError::Read { .. }), "{folder}");
+}
+
+#[test]
 fn where_no_key_is_needed_an_unknown_one_is_passed_over() {
     let now = Instant::now();
     let gate = Gate::new(Keys::default(), now);
@@ -124,7 +171,7 @@ fn addresses_are_remembered_only_while_their_use_counts() {
         drop(gate.admit(&HeaderMap::new(), address, now).unwrap());
         now += Duration::from_secs(1);
     }
-    let known = lock(&gate.0).of_addresses.len();
+    let known = gate.0.lock().of_addresses.len();
     assert!(known <= ADDRESSES_BETWEEN_SWEEPS + 61, "{known}");
     let now = Instant::now();
     let crowd = (0..70_000_u32).find_map(|number| {
