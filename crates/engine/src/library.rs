@@ -16,11 +16,12 @@ use crate::{
 use files::{Kind, copy_whole, read_bounded, write_whole};
 use og_types::{ModelId, ModelInfo};
 use og_upstream::{UpstreamAccess, UpstreamError};
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 /// A model that is part of this program.
@@ -280,7 +281,7 @@ impl Library {
         if loaded_id != *id {
             return Err(LibraryError::Damaged(self.directory.join(id.to_string())));
         }
-        self.loaded().insert(*id, model.clone());
+        self.loaded.lock().insert(*id, model.clone());
         Ok(model)
     }
 
@@ -288,7 +289,7 @@ impl Library {
     pub fn get_loaded(&self, id: &ModelId) -> Option<Arc<dyn Backend>> {
         match self.built_in(id) {
             Some((_, backend)) => Some(backend.clone()),
-            None => self.loaded().get(id),
+            None => self.loaded.lock().get(id),
         }
     }
 
@@ -310,11 +311,6 @@ impl Library {
 
     fn load(&self, id: &ModelId) -> Result<(ModelId, Arc<dyn Backend>), LibraryError> {
         load_with(&self.file(id)?, &self.upstream_access)
-    }
-
-    /// The models in memory. They are valid after a panic: each change is one call.
-    fn loaded(&self) -> MutexGuard<'_, Loaded> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn model_path(&self, id: &ModelId, kind: Kind) -> PathBuf {

@@ -1,9 +1,10 @@
 //! Places that clients share: first come, first served, and nobody gets all of them.
 
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -91,8 +92,7 @@ impl Shares {
 
     /// What `client` may still take.
     fn of(&self, client: IpAddr) -> Arc<Semaphore> {
-        // It is valid after a panic: each change is one call.
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock();
         if clients.len() > self.total {
             // Whoever has a place, or waits for one, holds the semaphore too.
             clients.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
@@ -169,6 +169,6 @@ mod tests {
         for last in 0..200 {
             drop(shares.try_take(client(last), 1));
         }
-        assert!(shares.clients.lock().unwrap().len() <= 9);
+        assert!(shares.clients.lock().len() <= 9);
     }
 }

@@ -9,11 +9,8 @@ use crate::{
 };
 use alloy_primitives::B256;
 use og_opengradient::hash;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use parking_lot::RwLock;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -69,7 +66,7 @@ impl Directory {
         if self.age().is_none_or(|age| age > STALE_AFTER) {
             return Err(FindError::Stale);
         }
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         known
             .gateways
             .get(&tee_id)
@@ -79,13 +76,13 @@ impl Directory {
 
     /// How long ago the registry was read, if it ever was.
     pub(crate) fn age(&self) -> Option<Duration> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         known.read_at.map(|read_at| read_at.elapsed())
     }
 
     /// How many gateways are known.
     pub(crate) fn count(&self) -> usize {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         known.gateways.len()
     }
 
@@ -115,14 +112,14 @@ impl Directory {
             return;
         };
         let gateways = self.gateways(&rows);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         known.gateways = gateways;
         known.read_at = Some(Instant::now());
     }
 
     /// The gateways of these rows; those that did not change keep their connections.
     fn gateways(&self, rows: &[TEEInfo]) -> Gateways {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         let mut gateways = Gateways::new();
         for row in rows.iter().take(MAX_GATEWAYS) {
             let tee_id = hash::tee_id(&row.publicKey);

@@ -9,13 +9,13 @@ use og_program::{
     matrix::Weights,
     program::Program,
 };
+use parking_lot::Mutex;
 use std::{
     fs::File,
     io::{self, Read as _},
     ops::Range,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 /// Threads that read and check weights, at most.
@@ -274,7 +274,7 @@ fn fill(
     let failed = Mutex::new(None::<(usize, ModelError)>);
     let load = || {
         loop {
-            let part = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let part = queue.lock().next();
             let Some((index, bytes)) = part else { return };
             let result = read_at(bytes, header.matrices[index].start)
                 .map_err(|error| ModelError::Io {
@@ -291,7 +291,7 @@ fn fill(
                     })
                 });
             if let Err(error) = result {
-                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut failed = failed.lock();
                 if failed.as_ref().is_none_or(|(first, _)| index < *first) {
                     *failed = Some((index, error));
                 }
@@ -305,6 +305,6 @@ fn fill(
         }
         load();
     });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failed = failed.into_inner();
     failed.map_or(Ok(()), |(_, error)| Err(error))
 }

@@ -8,7 +8,8 @@ use og_program::{
     program::Program,
     trace,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// Blocks of outputs that are prepared at a time.
 const PREPARED_BLOCKS: usize = 64;
@@ -141,14 +142,14 @@ fn prepare(model: &Model, kernels: Kernels) -> Result<Vec<Option<Prepared>>, Lin
     let results = Mutex::new((vec![None; multiplied.len()], None));
     let work = || {
         loop {
-            let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let task = tasks.lock().next();
             let Some((index, blocks)) = task else { return };
             let weights = Weights {
                 matrix: &program.matrices[index],
                 bytes: model.matrix_bytes(index),
             };
             let part = Prepared::of_blocks(kernels, &weights, blocks);
-            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut results = results.lock();
             let (prepared, failed) = &mut *results;
             match (part, prepared[index].take()) {
                 (Ok(part), None) => prepared[index] = Some(part),
@@ -169,6 +170,6 @@ fn prepare(model: &Model, kernels: Kernels) -> Result<Vec<Option<Prepared>>, Lin
         }
         work();
     });
-    let (prepared, failed) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (prepared, failed) = results.into_inner();
     failed.map_or(Ok(prepared), Err)
 }

@@ -25,7 +25,8 @@ use og_types::{
     Computed, ElementType, ModelDescription, Tensor, TensorDescription,
     limits::{MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_TENSORS},
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// Entries that are computed at once.
 const ENTRIES_AT_ONCE: usize = 32;
@@ -137,11 +138,7 @@ impl ExactTensors {
     }
 
     fn executor(&self) -> Executor {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let idle = self.idle.lock().pop();
         idle.unwrap_or_else(|| {
             let settings = Settings {
                 threads: 1,
@@ -247,7 +244,7 @@ impl ExactTensors {
         self.description.check_inputs(inputs)?;
         let mut executor = self.executor();
         let result = self.compute(&mut executor, inputs);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.len() < MOST_IDLE {
             idle.push(executor);
         }

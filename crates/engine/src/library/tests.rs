@@ -138,7 +138,7 @@ fn memory_holds_few_models_and_files_of_others_are_ignored() {
         library.get(id).unwrap();
         library.get(&ids[0]).unwrap();
     }
-    let loaded = library.loaded();
+    let loaded = library.loaded.lock();
     assert_eq!(loaded.models.len(), MAX_LOADED_MODELS);
     assert!(loaded.models.contains_key(&ids[0]), "the one in use stays");
     assert!(
