@@ -96,7 +96,7 @@ Clients, service and all nodes share the cores:
   gateway_memory, inference_memory
                           resident memory with those streams open, and after all requests (…_memory_idle)
   soak_NODE_memory, _growth
-                          with --soak: resident memory while requests go on, and its growth over the last three quarters
+                          with --soak: resident memory in the second half of that time, and its growth over that half
   soak_per_second         those requests")]
 pub(crate) struct Bench {
     /// What to measure; everything about the network if left out.
