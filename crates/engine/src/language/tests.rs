@@ -132,6 +132,88 @@ async fn a_call_that_is_required_is_made_as_each_family_makes_it() {
     }
 }
 
+/// Whether an answer to the question may be this text.
+fn may_say(model: &LanguageModel, question: &Question, text: &str) -> bool {
+    let form = model.template.as_ref().unwrap().calls;
+    let source = constraint(question, form, &model.tokenizer).unwrap();
+    let grammars = model.grammars();
+    let compiled = grammars.as_ref().unwrap().compile(&source.unwrap());
+    let mut grammar = compiled.unwrap();
+    let tokens = model.tokenizer.encode(text, false).unwrap();
+    tokens.iter().all(|token| grammar.accept(*token).is_ok()) && grammar.is_complete()
+}
+
+#[test]
+fn a_call_that_the_model_chooses_to_make_is_held_to_the_schema_of_a_strict_tool() {
+    let mut question = asking(ToolChoice::Auto);
+    question.tools[1].strict = false;
+    let call = |name: &str, arguments: &str| {
+        format!("{{\"name\": \"{name}\", \"arguments\": {arguments}}}")
+    };
+    let good = call("weather", r#"{"city": "Rome", "days": 3}"#);
+    let free = call("forecast", r#"{"planet": "Mars"}"#);
+    let wrong = [
+        call("weather", r#"{"city": "Mars", "days": 3}"#),
+        call("weather", r#"{"city": "Rome"}"#),
+        call("joke", "{}"),
+        "what I like".to_owned(),
+    ];
+    for (mark, wrap) in [
+        (
+            "<tool_call>",
+            (|call| format!("<tool_call>\n{call}\n</tool_call>")) as fn(&str) -> String,
+        ),
+        ("[TOOL_CALLS]", |call| format!("[TOOL_CALLS][{call}]")),
+        ("<|python_tag|>", |call| {
+            format!("<|python_tag|>{call}").replace("arguments", "parameters")
+        }),
+    ] {
+        let model = model(Some(template(mark)), RunSettings::default());
+        let may = |text: &str| may_say(&model, &question, text);
+        for text in ["It is warm.\n", "2 < 3, {\"a\": [1]} <tool", &mark[..5]] {
+            assert!(may(text), "{mark}: {text}");
+        }
+        for call in [&good, &free] {
+            assert!(may(&wrap(call)), "{mark}: {call}");
+            assert!(may(&format!("I shall look.\n{}", wrap(call))), "{mark}");
+        }
+        for call in &wrong {
+            assert!(!may(&wrap(call)), "{mark}: {call}");
+            assert!(!may(&format!("I shall look.\n{}", wrap(call))), "{mark}");
+        }
+    }
+}
+
+#[test]
+fn calls_that_the_model_chooses_to_make_may_be_several_if_that_is_wanted() {
+    let call = r#"{"name": "weather", "arguments": {"city": "Rome", "days": 3}}"#;
+    let bare = call.replace("arguments", "parameters");
+    let question = asking(ToolChoice::Auto);
+    let one = Question {
+        parallel_tool_calls: false,
+        ..question.clone()
+    };
+    for (mark, single, double) in [
+        (
+            "<tool_call>",
+            format!("<tool_call>\n{call}\n</tool_call>"),
+            format!("<tool_call>\n{call}\n</tool_call>\n<tool_call>\n{call}\n</tool_call> Done."),
+        ),
+        (
+            "[TOOL_CALLS]",
+            format!("[TOOL_CALLS][{call}]"),
+            format!("[TOOL_CALLS][{call}, {call}]"),
+        ),
+        ("<|python_tag|>", bare.clone(), format!("{bare}; {bare}")),
+    ] {
+        let model = model(Some(template(mark)), RunSettings::default());
+        assert!(may_say(&model, &question, &single), "{mark}");
+        assert!(may_say(&model, &one, &single), "{mark}");
+        assert!(may_say(&model, &question, &double), "{mark}");
+        assert!(!may_say(&model, &one, &double), "{mark}");
+    }
+}
+
 #[tokio::test]
 async fn tools_reach_the_prompt_unless_none_may_be_called() {
     let free = answer("<tool_call>", &asking(ToolChoice::Auto))
