@@ -1,4 +1,4 @@
-//! The journal of waiting transactions: however it is damaged and cut, each line is a transaction or none, and no more is kept.
+//! The journal of what waits: however it is damaged and cut, each line is an item or none, and no more is kept.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

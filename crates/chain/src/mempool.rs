@@ -151,6 +151,11 @@ impl Mempool {
         self.transactions.since(arrival)
     }
 
+    /// The waiting records that arrived at `arrival` or later, as [`Self::transactions_since`] has the transactions.
+    pub fn records_since(&self, arrival: u64) -> impl Iterator<Item = (u64, &SignedRecord)> {
+        self.records.since(arrival)
+    }
+
     /// The waiting record of this request.
     pub fn record(&self, request: &RequestId) -> Option<&SignedRecord> {
         self.records.get(request)

@@ -1,4 +1,4 @@
-//! Waiting transactions on disk, so that they outlive the process that took them.
+//! Waiting transactions and records on disk, so that they outlive the process that took them.
 //!
 //! New ones are appended to a file as they arrive. When it has grown to more than twice what it
 //! began with, what still waits goes to a new file and the old one is removed, as at every start.
@@ -8,25 +8,26 @@ use crate::{intake::Intake, pool::Pool};
 use alloy_primitives::Bytes;
 use commonware_macros::select_loop;
 use commonware_runtime::{
-    Blob, Clock, ContextCell, Error as RuntimeError, Handle, ReadOptions, Spawner, Storage,
-    WriteOptions, spawn_cell,
+    Blob as _, Clock, ContextCell, Error as RuntimeError, Handle, Spawner, Storage, WriteOptions,
+    spawn_cell,
 };
 use commonware_storage::Context as StorageContext;
-use lines::Reader;
-use og_chain::mempool::MAX_POOL_TRANSACTION_BYTES;
-use og_state::StateError;
+use og_chain::mempool::{MAX_POOL_RECORDS, MAX_POOL_TRANSACTION_BYTES};
+use og_types::{Canonical as _, limits::MAX_RECORD_BYTES};
 use std::time::{Duration, SystemTime};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 pub mod lines;
+mod load;
 
 /// Bytes that a file may grow by before it is written anew, however little it began with.
 const MIN_GROWTH_BYTES: u64 = 4 * 1024 * 1024;
+/// Most bytes of what waits, which is twice as long in hexadecimal.
+const MAX_POOL_BYTES: u64 =
+    (MAX_POOL_TRANSACTION_BYTES + MAX_POOL_RECORDS * MAX_RECORD_BYTES) as u64;
 /// Most bytes of a file that are read: more than any that was written here has.
-const MAX_FILE_BYTES: u64 = 2 * (4 * MAX_POOL_TRANSACTION_BYTES as u64 + MIN_GROWTH_BYTES);
-/// Bytes that are read, and checked, at a time.
-const READ_BYTES: u64 = 1024 * 1024;
-/// How long after its arrival a transaction is written.
+const MAX_FILE_BYTES: u64 = 2 * (4 * MAX_POOL_BYTES + MIN_GROWTH_BYTES);
+/// How long after its arrival something is written.
 const WRITE_PAUSE: Duration = Duration::from_millis(5);
 /// How long after a failure writing is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// loses nothing that was written.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps the transactions of a pool in files.
+/// Keeps what waits in a pool in files.
 pub(crate) struct Journal<E: Storage> {
     context: ContextCell<E>,
     partition: String,
@@ -43,10 +44,17 @@ pub(crate) struct Journal<E: Storage> {
     file: Option<File<E::Blob>>,
     /// Names of files before that one.
     old: Vec<u64>,
-    /// Arrivals in the pool from this one on are in no file yet.
-    next_arrival: u64,
+    /// Arrivals in the pool from these on are in no file yet.
+    next: Arrivals,
     /// Whether the last attempt to write failed, which is said once.
     is_failing: bool,
+}
+
+/// Places in the orders in which things arrived in the pool.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrivals {
+    transaction: u64,
+    record: u64,
 }
 
 /// A file of the journal; files are numbered in the order in which they were begun.
@@ -68,11 +76,12 @@ where
         Self {
             // Checking what is read recovers many senders at once.
             context: ContextCell::new(context.dedicated()),
+            // Its name is of the time when only transactions were kept.
             partition: format!("{prefix}-waiting-transactions"),
             pool,
             file: None,
             old: Vec::new(),
-            next_arrival: 0,
+            next: Arrivals::default(),
             is_failing: false,
         }
     }
@@ -85,7 +94,7 @@ where
     async fn run(mut self, intake: Intake<E>) {
         if let Err(error) = self.load(&intake).await {
             // Going on would take what could not be checked for invalid, and forget it.
-            error!(%error, "waiting transactions cannot be checked against the state");
+            error!(%error, "what waited before this start cannot be checked against the state");
             return;
         }
         let pool = self.pool.clone();
@@ -117,7 +126,7 @@ where
             Err(error) if self.is_failing => debug!(%error, "still not written"),
             Err(error) => {
                 self.is_failing = true;
-                warn!(%error, "transactions that wait cannot be written down: a restart would lose them");
+                warn!(%error, "what waits cannot be written down: a restart would lose it");
             }
         }
     }
@@ -131,26 +140,32 @@ where
         self.sync(SYNC_INTERVAL).await
     }
 
-    /// What arrived in the pool since `arrival`, and what will be the next.
-    fn arrived(&self, arrival: u64) -> (Vec<Bytes>, u64) {
+    /// What arrived in the pool since `from`, and what will be the next.
+    fn arrived(&self, from: Arrivals) -> (Vec<Bytes>, Arrivals) {
+        let mut next = from;
+        let mut items = Vec::new();
+        let mut records = Vec::new();
         self.pool.with(|pool| {
-            let mut next = arrival;
-            let raws = pool.transactions_since(arrival);
-            let raws = raws.map(|(arrival, transaction)| {
-                next = arrival + 1;
-                transaction.raw().clone()
-            });
-            (raws.collect(), next)
-        })
+            for (arrival, transaction) in pool.transactions_since(from.transaction) {
+                next.transaction = arrival + 1;
+                items.push(transaction.raw().clone());
+            }
+            for (arrival, signed) in pool.records_since(from.record) {
+                next.record = arrival + 1;
+                records.push(signed.clone());
+            }
+        });
+        items.extend(records.iter().map(|signed| signed.to_bytes().into()));
+        (items, next)
     }
 
     async fn append(&mut self) -> Result<(), RuntimeError> {
-        let (raws, next) = self.arrived(self.next_arrival);
+        let (items, next) = self.arrived(self.next);
         let now = self.context.current();
         if let Some(file) = &mut self.file
-            && !raws.is_empty()
+            && !items.is_empty()
         {
-            let text = lines::write(&raws);
+            let text = lines::write(&items);
             let bytes = text.len() as u64;
             let written = file
                 .blob
@@ -159,14 +174,14 @@ where
             file.bytes += bytes;
             file.unsynced_since.get_or_insert(now);
         }
-        self.next_arrival = next;
+        self.next = next;
         Ok(())
     }
 
     /// Writes all that waits to a new file and removes those before.
     async fn rewrite(&mut self) -> Result<(), RuntimeError> {
-        let (raws, next) = self.arrived(0);
-        let text = lines::write(&raws);
+        let (items, next) = self.arrived(Arrivals::default());
+        let text = lines::write(&items);
         let bytes = text.len() as u64;
         self.old.extend(self.file.take().map(|file| file.name));
         let name = self.old.last().map_or(0, |last| last + 1);
@@ -185,12 +200,12 @@ where
             rewrite_at_bytes: 2 * bytes + MIN_GROWTH_BYTES,
             unsynced_since: None,
         });
-        self.next_arrival = next;
+        self.next = next;
         for old in std::mem::take(&mut self.old) {
             let name = old.to_be_bytes();
             // Whatever stays is read and checked once more at the next start.
             if let Err(error) = self.context.remove(&self.partition, Some(&name)).await {
-                debug!(%error, "an old journal of transactions stays");
+                debug!(%error, "an old journal of what waits stays");
             }
         }
         Ok(())
@@ -208,86 +223,4 @@ where
         }
         Ok(())
     }
-
-    /// Takes into the pool what the files hold and is still good.
-    async fn load(&mut self, intake: &Intake<E>) -> Result<(), StateError> {
-        self.old = match self.context.scan(&self.partition).await {
-            Ok(names) => names
-                .into_iter()
-                .filter_map(|name| Some(u64::from_be_bytes(name.try_into().ok()?)))
-                .collect(),
-            Err(RuntimeError::PartitionMissing(_)) => return Ok(()),
-            Err(error) => {
-                warn!(%error, "the journal of waiting transactions cannot be read");
-                return Ok(());
-            }
-        };
-        self.old.sort_unstable();
-        let mut found = Found::default();
-        for name in self.old.clone() {
-            let name = name.to_be_bytes();
-            match self.context.open(&self.partition, &name).await {
-                Ok((blob, bytes)) => load_file(&blob, bytes, intake, &mut found).await?,
-                Err(error) => warn!(%error, "a journal of waiting transactions cannot be opened"),
-            }
-        }
-        let Found {
-            taken,
-            refused,
-            damaged,
-        } = found;
-        if taken > 0 || refused > 0 {
-            info!(taken, refused, "transactions that waited before this start");
-        }
-        if damaged > 0 {
-            warn!(
-                damaged,
-                "passed over damaged lines of the journal of waiting transactions"
-            );
-        }
-        Ok(())
-    }
-}
-
-/// What was found in the files.
-#[derive(Debug, Default)]
-struct Found {
-    taken: usize,
-    refused: usize,
-    damaged: usize,
-}
-
-async fn load_file<E>(
-    blob: &impl Blob,
-    bytes: u64,
-    intake: &Intake<E>,
-    found: &mut Found,
-) -> Result<(), StateError>
-where
-    E: StorageContext + Spawner + Clock,
-{
-    let mut reader = Reader::default();
-    let bytes = bytes.min(MAX_FILE_BYTES);
-    let mut position = 0;
-    while position < bytes {
-        let length = READ_BYTES.min(bytes - position);
-        let read = blob.read_at(position, length as usize, ReadOptions::default());
-        let piece = match read.await {
-            Ok(piece) => piece.coalesce(),
-            Err(error) => {
-                warn!(%error, "the rest of a journal of waiting transactions cannot be read");
-                break;
-            }
-        };
-        position += length;
-        let raws = reader.read(piece.as_ref());
-        for result in intake.accept_transactions(raws).await? {
-            match result {
-                Ok(()) => found.taken += 1,
-                Err(_) => found.refused += 1,
-            }
-        }
-    }
-    found.damaged += reader.damaged();
-    Ok(())
 }

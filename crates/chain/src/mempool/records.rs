@@ -79,6 +79,12 @@ impl Pool {
         });
     }
 
+    /// Those that arrived at `arrival` or later, with their places in that order.
+    pub(super) fn since(&self, arrival: u64) -> impl Iterator<Item = (u64, &SignedRecord)> {
+        let arrived = self.queue.range(arrival..);
+        arrived.map(|(arrival, signed)| (*arrival, signed))
+    }
+
     pub(super) fn get(&self, request: &RequestId) -> Option<&SignedRecord> {
         self.queue.get(self.arrivals.get(request)?)
     }

@@ -1,25 +1,33 @@
-//! The lines of a journal: a raw transaction each, in hexadecimal.
+//! The lines of a journal (see `docs/formats/waiting.md`): a raw transaction or the canonical bytes of a signed record each,
+//! in hexadecimal.
 
 use alloy_primitives::{Bytes, hex};
 use og_types::limits::MAX_TRANSACTION_BYTES;
 
-/// Longest line, without its end.
+/// Longest line, without its end: a record is shorter than a transaction may be.
 const MAX_LINE_BYTES: usize = 2 * MAX_TRANSACTION_BYTES;
+/// How a signed record begins: the head of a CBOR array of two.
+const RECORD_HEAD: u8 = 0x82;
 
-/// `raws`, a line each.
-pub fn write(raws: &[Bytes]) -> Vec<u8> {
+/// `items`, a line each.
+pub fn write(items: &[Bytes]) -> Vec<u8> {
     let mut text = String::new();
-    for raw in raws {
-        text.push_str(&hex::encode(raw));
+    for item in items {
+        text.push_str(&hex::encode(item));
         text.push('\n');
     }
     text.into_bytes()
 }
 
-/// Finds transactions in pieces of a file, and counts the lines that hold none.
+/// Whether an item is a record. A transaction begins with its type, below 0x80, or as a list, from 0xc0 on (EIP-2718).
+pub fn is_record(item: &[u8]) -> bool {
+    item.first() == Some(&RECORD_HEAD)
+}
+
+/// Finds items in pieces of a file, and counts the lines that hold none.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// The line that has begun, as far as it may be a transaction.
+    /// The line that has begun, as far as it may be an item.
     line: Vec<u8>,
     damaged: usize,
 }
@@ -34,8 +42,8 @@ impl Reader {
                 continue;
             };
             self.extend(end);
-            match self.transaction() {
-                Some(raw) => found.push(raw),
+            match self.item() {
+                Some(item) => found.push(item),
                 None => self.damaged += 1,
             }
             self.line.clear();
@@ -43,7 +51,7 @@ impl Reader {
         found
     }
 
-    /// Lines that held no transaction, the one that has no end among them.
+    /// Lines that held no item, the one that has no end among them.
     pub fn damaged(&self) -> usize {
         self.damaged + usize::from(!self.line.is_empty())
     }
@@ -54,12 +62,12 @@ impl Reader {
         self.line.extend_from_slice(&part[..part.len().min(room)]);
     }
 
-    fn transaction(&self) -> Option<Bytes> {
+    fn item(&self) -> Option<Bytes> {
         if self.line.is_empty() || self.line.len() > MAX_LINE_BYTES {
             return None;
         }
-        let raw = hex::decode(&self.line).ok()?;
-        (!raw.is_empty()).then(|| raw.into())
+        let item = hex::decode(&self.line).ok()?;
+        (!item.is_empty()).then(|| item.into())
     }
 }
 
@@ -67,6 +75,21 @@ impl Reader {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_vector_is_what_we_write() {
+        let items = vec![
+            Bytes::from_static(&[2, 0xc0]),
+            Bytes::from_static(&[0x82, 0x80, 0x40]),
+        ];
+        let vector = include_bytes!("vector.txt");
+        assert_eq!(write(&items), vector);
+        assert_eq!(
+            items.iter().map(|item| is_record(item)).collect::<Vec<_>>(),
+            [false, true]
+        );
+        assert_eq!(read(vector, 4), (items, 0));
+    }
 
     fn raws(lengths: &[usize]) -> Vec<Bytes> {
         let raw = |(index, length): (usize, &usize)| vec![index as u8; *length].into();

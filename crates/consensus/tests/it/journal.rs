@@ -1,4 +1,4 @@
-//! Transactions that wait outlive the process that took them.
+//! Transactions and records that wait outlive the process that took them.
 
 use crate::network::{Network, Running, World, config, payer, prefix, transfer};
 use alloy_primitives::B256;
@@ -7,6 +7,8 @@ use commonware_runtime::{
     deterministic::{Context, Runner},
 };
 use og_consensus::intake::IntakeError;
+use og_sim::world::unix_ms;
+use og_types::RequestId;
 use std::{sync::Arc, time::Duration};
 
 /// Longer than it takes until what was written survives a loss of power.
@@ -56,6 +58,35 @@ fn what_waits_is_there_again_after_a_crash_and_what_was_used_is_not() {
         let back = network.start(0).await;
         context.sleep(READ).await;
         assert!(waiting(&back).is_empty());
+    });
+}
+
+#[test]
+fn a_record_that_waits_is_there_again_after_a_crash() {
+    Runner::new(config(16)).start(|context| async move {
+        let world = World::new();
+        let mut network = Network::new(&context, &world).await;
+        let mut all = network.start_all(&[0, 1, 2, 3]).await;
+        network.reach(&all[0], 2).await;
+        // Two of four make no block that could take it.
+        for running in all.drain(2..) {
+            network.crash(running);
+        }
+        let request = RequestId([5; 32]);
+        let record = world.record(request, unix_ms(context.current()));
+        let waits = |running: &Running| running.pool.with(|pool| pool.record(&request).cloned());
+        let submitted = all[0].intake.submit_record(record.clone()).await;
+        submitted.unwrap();
+        context.sleep(WRITTEN).await;
+        network.crash(all.remove(0));
+        let back = network.start(0).await;
+        context.sleep(READ).await;
+        assert_eq!(waits(&back), Some(record));
+
+        let others = network.start_all(&[2, 3]).await;
+        network.reach(&others[0], back.height() + 5).await;
+        context.sleep(READ).await;
+        assert_eq!(waits(&back), None, "a block has it");
     });
 }
 

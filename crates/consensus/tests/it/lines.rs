@@ -1,4 +1,4 @@
-//! The journal of waiting transactions, out of bytes that anything may have damaged. The fuzz target `waiting` makes the same check.
+//! The journal of what waits, out of bytes that anything may have damaged. The fuzz target `waiting` makes the same check.
 
 use og_consensus::journal::lines::{Reader, write};
 use og_types::limits::MAX_TRANSACTION_BYTES;
@@ -11,7 +11,7 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, usize) {
     (raws, reader.damaged())
 }
 
-/// Whatever is read, and in pieces of any length from 1 on: each line is a transaction or damaged, and what was found is found
+/// Whatever is read, and in pieces of any length from 1 on: each line is an item or damaged, and what was found is found
 /// again when it is written.
 pub(crate) fn check(bytes: &[u8], piece: usize) {
     let (found, damaged) = read(bytes, bytes.len().max(1));

@@ -12,14 +12,17 @@ use commonware_runtime::{
 };
 use commonware_utils::{NZU32, NZU64, NZUsize, probability};
 use futures::{channel::oneshot, future::select_all};
-use og_chain::{Block, Rules};
+use og_chain::{Block, Rules, registry};
 use og_consensus::{
     History, Intake, NETWORK_CHANNELS, Pool, Schemes, Timing, epochs::Marshal, max_message_bytes,
 };
-use og_crypto::{ConsensusKey, SeatKey, validators::genesis_validator};
+use og_crypto::{ConsensusKey, NodeKey, SeatKey, validators::genesis_validator};
 use og_sim::validator::{self, Config, Line, Local, Outlet, Receiver, Watch};
 use og_state::Databases;
-use og_types::{BlockHash, Genesis, GenesisAccount};
+use og_types::{
+    Amount, BlockHash, Computed, Genesis, GenesisAccount, ModelId, Record, RequestId, SignedRecord,
+    Tier,
+};
 use parking_lot::Mutex;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -41,6 +44,10 @@ const ACCOUNTS: u64 = 2000;
 
 /// The accounts of [`payer`] have tokens.
 const PAYERS: u8 = 2;
+/// The model that is registered.
+const MODEL: ModelId = ModelId([7; 32]);
+/// Who is paid for the registered inference node's work.
+const PAYEE: Address = Address::repeat_byte(0x9a);
 
 /// An account with its key.
 pub(crate) fn payer(index: u8) -> PrivateKeySigner {
@@ -71,6 +78,11 @@ pub(crate) fn sign(signer: &PrivateKeySigner, transaction: TxEip1559) -> Bytes {
         .unwrap();
     let signed = TxEnvelope::from(transaction.into_signed(signature));
     signed.encoded_2718().into()
+}
+
+/// The registered inference node's key.
+fn node() -> NodeKey {
+    NodeKey::from_seed([9; 32])
 }
 
 /// What is kept in these tests: little.
@@ -125,6 +137,10 @@ impl World {
             alloc: (0..ACCOUNTS)
                 .map(account)
                 .chain((0..PAYERS).map(|index| (payer(index).address(), rich.clone())))
+                .chain([(
+                    registry::REGISTRY,
+                    registry::predeploy(&[(node().id(), PAYEE)], &[MODEL], PAYEE),
+                )])
                 .collect(),
         };
         Arc::new(Self {
@@ -133,6 +149,33 @@ impl World {
             consensus: seats.into_iter().map(|(_, key)| key).collect(),
             blocks: Mutex::default(),
         })
+    }
+
+    /// A record that blocks may hold for two minutes from `now_ms` on.
+    pub(crate) fn record(&self, request: RequestId, now_ms: u64) -> SignedRecord {
+        let record = Record {
+            version: 1,
+            chain_id: CHAIN_ID,
+            request_id: request,
+            payer: Address::ZERO,
+            payee: PAYEE,
+            price: Amount(0),
+            model: MODEL,
+            tier: Tier::Signed,
+            computed: Computed::Float,
+            valid_from_ms: now_ms,
+            valid_until_ms: now_ms + 120_000,
+            input_commitment: B256::repeat_byte(1),
+            output_commitment: B256::repeat_byte(2),
+            seed: 0,
+            input_units: 1,
+            output_units: 1,
+            started_at_ms: now_ms,
+            finished_at_ms: now_ms,
+            node: node().id(),
+            evidence: None,
+        };
+        node().sign(&self.rules.genesis_hash(), record)
     }
 
     /// The state root that the final block at `height` commits to.
