@@ -20,7 +20,7 @@ use og_chain::{
     state::{Cache, Source},
 };
 use og_crypto::block_hash;
-use og_state::{Batch, Databases, Merkleized, StateError, commitment, merkleize};
+use og_state::{Batch, Databases, Draft, Merkleized, StateError, commitment};
 use og_types::{BlockHash, Header, ValidatorId};
 use parking_lot::Mutex;
 use std::{
@@ -139,12 +139,13 @@ impl<O: Observer> Application<O> {
         parent: &Header,
         included: &Included,
         context: &Context<Digest, PublicKey>,
-        batch: &Batch<E>,
-    ) -> Result<Option<(Slot, Built, Cache)>, StateError>
+        batch: Batch<E>,
+    ) -> Result<Option<(Slot, Built, Cache, Draft<E>)>, StateError>
     where
         E: Clock + StorageContext + Spawner,
     {
         let mut known = self.warm.take(&block_hash(parent));
+        let mut draft = Draft::new(batch).await?;
         loop {
             let may_be_empty = runtime.current() >= empty_from.0;
             let changed = self.pool.changed();
@@ -155,12 +156,12 @@ impl<O: Observer> Application<O> {
             let nothing = candidates.transactions.is_empty() && candidates.records.is_empty();
             if may_be_empty || !nothing {
                 let built;
-                (built, known) = self
-                    .build_once(parent, &slot, candidates, batch, known)
+                (built, known, draft) = self
+                    .build_once(parent, &slot, candidates, draft, known)
                     .await?;
                 match built {
                     Some(built) if may_be_empty || !is_empty(&built) => {
-                        return Ok(Some((slot, built, known)));
+                        return Ok(Some((slot, built, known, draft)));
                     }
                     None => return Ok(None),
                     Some(_) => {}
@@ -178,9 +179,9 @@ impl<O: Observer> Application<O> {
         parent: &Header,
         slot: &Slot,
         candidates: Candidates,
-        batch: &Batch<E>,
+        draft: Draft<E>,
         known: Cache,
-    ) -> Result<(Option<Built>, Cache), StateError>
+    ) -> Result<(Option<Built>, Cache, Draft<E>), StateError>
     where
         E: StorageContext + Spawner,
     {
@@ -189,17 +190,18 @@ impl<O: Observer> Application<O> {
         let height = parent.height;
         let building =
             move |source: &dyn Source| build(&rules, &parent, &slot, &candidates, source);
-        let (built, known) = og_state::run::<E, _, _, _>(batch, known, wanted, building).await?;
+        let (built, known, draft) =
+            og_state::run::<E, _, _, _>(draft, known, wanted, building).await?;
         match built {
             Ok(built) => {
                 self.pool
                     .with(|pool| pool.remove_transactions(&built.invalid));
-                Ok((Some(built), known))
+                Ok((Some(built), known, draft))
             }
             Err(BlockError::State(error)) => Err(StateError::Corrupt(error)),
             Err(error) => {
                 error!(%error, height, "cannot build a block");
-                Ok((None, known))
+                Ok((None, known, draft))
             }
         }
     }
@@ -232,7 +234,9 @@ impl<O: Observer> Application<O> {
         let wanted = prefetch_block(&self.rules, parent, block);
         let (rules, parent, copy) = (Arc::clone(&self.rules), parent.clone(), block.clone());
         let executing = move |source: &dyn Source| execute(&rules, &parent, &copy, source);
-        let (result, known) = og_state::run::<E, _, _, _>(&batch, known, wanted, executing).await?;
+        let draft = Draft::new(batch).await?;
+        let (result, known, draft) =
+            og_state::run::<E, _, _, _>(draft, known, wanted, executing).await?;
         let executed = match result {
             Ok(executed) => executed,
             Err(BlockError::State(error)) => return Err(StateError::Corrupt(error)),
@@ -241,7 +245,7 @@ impl<O: Observer> Application<O> {
                 return Ok(None);
             }
         };
-        let merkleized = merkleize::<E>(batch, &executed.changes.writes).await?;
+        let merkleized = draft.merkleize(&executed.changes.writes).await?;
         if commitment::<E>(&merkleized) != claimed(block.header()) {
             warn!(height = block.header().height, block = %block.hash(), "block with another state root");
             return Ok(None);
@@ -283,18 +287,11 @@ where
         let included = self.undecided.included(parent, ancestry, &self.pool).await;
         let parent = parent.header();
         let built = self
-            .build(
-                &runtime,
-                input.upstream,
-                parent,
-                &included,
-                &context,
-                &batch,
-            )
+            .build(&runtime, input.upstream, parent, &included, &context, batch)
             .await;
-        let (slot, built, known) = unless_fatal(built)?;
+        let (slot, built, known, draft) = unless_fatal(built)?;
         let writes = &built.executed.changes.writes;
-        let merkleized = unless_fatal(merkleize::<E>(batch, writes).await);
+        let merkleized = unless_fatal(draft.merkleize(writes).await);
         let commitment = commitment::<E>(&merkleized);
         let (block, executed) = built.into_block(&self.rules, parent, &slot, &commitment);
         let (writes, effects) = executed.into_parts();

@@ -59,8 +59,8 @@ const MAX_REPAIR: usize = 32;
 const MAX_PENDING_BLOCKS: usize = 16;
 /// Views behind the finalized tip for which marshal keeps what peers may ask for.
 const VIEW_RETENTION: u64 = 64;
-/// Pages in the cache, and bytes in each.
-const CACHE_PAGES: usize = 8192;
+/// Pages in the cache of all but the state, and bytes in each.
+const CACHE_PAGES: usize = 4096;
 const CACHE_PAGE_BYTES: u16 = 4096;
 
 /// How long a validator waits for what.
@@ -275,7 +275,7 @@ where
             context.child("stateful"),
             stateful::Config {
                 application,
-                db_config: database_config::<E>(&prefix, page_cache.clone(), operations),
+                db_config: database_config::<E>(&prefix, operations),
                 provider: (),
                 marshal: (marshal.clone(), floor),
                 mailbox_size: NZUsize!(MAILBOX),

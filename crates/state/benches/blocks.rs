@@ -7,13 +7,12 @@ use alloy_primitives::{Address, U256};
 use commonware_glue::stateful::db::DatabaseSet as _;
 use commonware_runtime::{
     Runner as _, Supervisor as _,
-    buffer::paged::CacheRef,
     tokio::{Config, Context, Runner},
 };
-use commonware_utils::{NZU16, NZUsize};
 use og_chain::state::{Account, Key, Value};
-use og_state::{Databases, database_config, merkleize, read_many};
+use og_state::{Databases, Draft, database_config};
 use std::{
+    ops::Range,
     path::Path,
     time::{Duration, Instant},
 };
@@ -29,8 +28,10 @@ const MANY: u64 = 1_000_000;
 const GROWTH: u64 = 10_000;
 /// Accounts that a block reads and writes: 1,400 that receive something, and 200 that send it.
 const TOUCHED: usize = 1600;
-/// Blocks that are measured, and times that the state is opened.
+/// Blocks that are measured just after the state was opened, blocks after which as many are measured again, and times that the
+/// state is opened.
 const BLOCKS: u64 = 30;
+const LATER: u64 = 200;
 const OPENINGS: usize = 3;
 
 fn main() {
@@ -48,11 +49,16 @@ fn main() {
             .map(|_| run(folder.path(), accounts, |_| async {}).0)
             .collect();
         report(accounts, "open", &mut openings);
-        let (_, phases) = run(folder.path(), accounts, move |databases| {
-            blocks(databases, accounts)
+        let (_, (cold, warm)) = run(folder.path(), accounts, move |databases| async move {
+            let cold = blocks(&databases, accounts, 0..BLOCKS).await;
+            blocks(&databases, accounts, BLOCKS..LATER).await;
+            let warm = blocks(&databases, accounts, LATER..LATER + BLOCKS).await;
+            (cold, warm)
         });
-        for (name, mut times) in phases {
-            report(accounts, name, &mut times);
+        for (when, phases) in [("cold", cold), ("warm", warm)] {
+            for (phase, mut times) in phases {
+                report(accounts, &format!("{when} {phase}"), &mut times);
+            }
         }
     }
 }
@@ -69,10 +75,8 @@ where
     let config = Config::new().with_storage_directory(folder);
     Runner::new(config).start(|context| async move {
         let begun = Instant::now();
-        // As a validator has it.
-        let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(8192));
         // The log has at most three operations for each key that it holds.
-        let config = database_config::<Context>("bench", page_cache, 3 * accounts);
+        let config = database_config::<Context>("bench", 3 * accounts);
         let databases = Databases::init(context.child("state"), config, None).await;
         (begun.elapsed(), work(databases).await)
     })
@@ -83,7 +87,7 @@ fn report(accounts: u64, name: &str, times: &mut [Duration]) {
     times.sort();
     let ms = |at: usize| times[at].as_secs_f64() * 1000.0;
     println!(
-        "{accounts:>9} accounts  {name:<10} {:>9.2} ms ({:.2} to {:.2})",
+        "{accounts:>9} accounts  {name:<15} {:>9.2} ms ({:.2} to {:.2})",
         ms(times.len() / 2),
         ms(0),
         ms(times.len() - 1)
@@ -109,16 +113,18 @@ async fn grow(databases: Databases<Context>, from: u64, to: u64) {
             .map(|number| (key(number), value(number + 1)))
             .collect();
         let batch = databases.new_batches().await;
-        let merkleized = merkleize::<Context>(batch, &writes).await.expect("state");
+        let draft = Draft::new(batch).await.expect("state");
+        let merkleized = draft.merkleize(&writes).await.expect("state");
         databases.apply(merkleized).await;
         assert!(databases.finalize().await.durable().await);
     }
 }
 
-/// Times the phases of blocks that read and write [`TOUCHED`] accounts drawn from `accounts`.
+/// Times the phases of the blocks with these numbers, which read and write [`TOUCHED`] accounts drawn from `accounts`.
 async fn blocks(
-    databases: Databases<Context>,
+    databases: &Databases<Context>,
     accounts: u64,
+    numbers: Range<u64>,
 ) -> Vec<(&'static str, Vec<Duration>)> {
     let mut phases = vec![
         ("read", Vec::new()),
@@ -127,7 +133,7 @@ async fn blocks(
         ("persist", Vec::new()),
         ("block", Vec::new()),
     ];
-    for block in 0..BLOCKS {
+    for block in numbers {
         let mut keys: Vec<_> = (0..TOUCHED as u64)
             .map(|draw| key(mixed(block * TOUCHED as u64 + draw) % accounts))
             .collect();
@@ -135,15 +141,16 @@ async fn blocks(
         keys.dedup();
         let batch = databases.new_batches().await;
         let begun = Instant::now();
+        let draft = Draft::new(batch).await.expect("state");
         let mut done = vec![begun];
-        let values = read_many::<Context>(&batch, &keys).await.expect("state");
+        let (values, draft) = draft.read(&keys).await.expect("state");
         assert!(values.iter().all(Option::is_some));
         done.push(Instant::now());
         let writes: Vec<_> = keys
             .into_iter()
             .map(|key| (key, value(accounts + block)))
             .collect();
-        let merkleized = merkleize::<Context>(batch, &writes).await.expect("state");
+        let merkleized = draft.merkleize(&writes).await.expect("state");
         done.push(Instant::now());
         databases.apply(merkleized).await;
         done.push(Instant::now());

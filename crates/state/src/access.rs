@@ -1,6 +1,6 @@
 //! Reading the database: keys by themselves, and proofs of what they have.
 
-use crate::database::{Batch, Databases, stored_key};
+use crate::database::{Databases, stored_key};
 use alloy_primitives::B256;
 use bytes::Bytes;
 use commonware_codec::Encode as _;
@@ -28,19 +28,6 @@ pub enum StateError {
     Unanswered,
 }
 
-/// Reads `keys` from the state that `batch` builds on.
-///
-/// # Errors
-/// [`StateError::Database`].
-pub async fn read_many<E: Context + Spawner>(
-    batch: &Batch<E>,
-    keys: &[Key],
-) -> Result<Vec<Option<Value>>, StateError> {
-    let stored: Vec<_> = keys.iter().map(stored_key).collect();
-    let references: Vec<_> = stored.iter().collect();
-    Ok(owned(batch.get_many(&references).await?))
-}
-
 /// Reads `keys` from the latest finalized state.
 ///
 /// # Errors
@@ -55,7 +42,7 @@ pub async fn read_latest<E: Context + Spawner>(
 }
 
 /// Copies of `values`: what the database gives holds on to the whole pages that it was read with.
-fn owned(values: Vec<Option<Bytes>>) -> Vec<Option<Value>> {
+pub(crate) fn owned(values: Vec<Option<Bytes>>) -> Vec<Option<Value>> {
     let copy = |value: Bytes| Value::copy_from_slice(&value);
     values.into_iter().map(|value| value.map(copy)).collect()
 }

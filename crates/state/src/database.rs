@@ -7,26 +7,27 @@ use bytes::Bytes;
 use commonware_codec::RangeCfg;
 use commonware_cryptography::{Sha256, sha256::Digest};
 use commonware_glue::stateful::db::{
-    DatabaseSet, ManagedDb, Merkleized as _, Shared, Unmerkleized as _,
+    DatabaseSet, ManagedDb, Merkleized as _, Shared, current::CurrentStaged,
 };
 use commonware_parallel::Sequential;
 use commonware_runtime::{Spawner, buffer::paged::CacheRef};
 use commonware_storage::{
     Context,
-    journal::contiguous::variable::Config as JournalConfig,
+    index::ordered::Index,
+    journal::contiguous::variable::{Config as JournalConfig, Journal},
     merkle::Family as _,
     mmr::{self, Location, full::Config as MerkleConfig},
     qmdb::{
-        any::ordered::variable::Operation as OrderedOperation,
+        any::ordered::variable::{Operation as OrderedOperation, Update},
         current::{VariableConfig, ordered::variable::Db},
         sync::Target,
     },
     translator::EightCap,
 };
-use commonware_utils::{NZU64, NZUsize, non_empty_range, sequence::FixedBytes};
-use og_chain::state::{Key, MAX_VALUE_BYTES, StateCommitment, Value};
+use commonware_utils::{NZU16, NZU64, NZUsize, non_empty_range, sequence::FixedBytes};
+use og_chain::state::{Key, MAX_VALUE_BYTES, StateCommitment};
 use og_types::Header;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 
 /// Bytes per chunk of the database's bitmap of active operations.
 const BITMAP_CHUNK_BYTES: usize = 32;
@@ -34,6 +35,14 @@ const BITMAP_CHUNK_BYTES: usize = 32;
 /// Keys that are in memory while the database is opened, of 41 bytes each: at most 86 MB, which is enough for nearly two million.
 const MIN_KNOWN_KEYS: usize = 1 << 16;
 const MAX_KNOWN_KEYS: usize = 1 << 21;
+
+/// Bytes in a page of the database's files: what is stored cannot be read with another number.
+const PAGE_BYTES: NonZeroU16 = NZU16!(4096);
+/// Pages that are kept in memory: 16 MB of a small state, and 201 MB at most.
+const MIN_PAGES: usize = 4096;
+const MAX_PAGES: usize = 49_152;
+/// What an operation takes on the disk, about: an account's is the most frequent.
+const OPERATION_BYTES: u64 = 138;
 
 /// A key as the database stores it.
 type StoredKey = FixedBytes<32>;
@@ -51,6 +60,18 @@ pub type Databases<E> = Shared<Database<E>>;
 /// Uncommitted writes on top of some block's state.
 pub type Batch<E> = <Databases<E> as DatabaseSet<E>>::Unmerkleized;
 
+/// The same, with what was read through it.
+pub(crate) type StagedBatch<E> = CurrentStaged<
+    mmr::Family,
+    E,
+    Journal<E, Operation>,
+    Index<EightCap, Location>,
+    Sha256,
+    Update<StoredKey, Bytes>,
+    BITMAP_CHUNK_BYTES,
+    Sequential,
+>;
+
 /// Writes with their roots computed.
 pub type Merkleized<E> = <Databases<E> as DatabaseSet<E>>::Merkleized;
 
@@ -60,15 +81,13 @@ pub type DatabaseConfig<E> = <Databases<E> as DatabaseSet<E>>::Config;
 /// Where and how the database of one node is kept.
 ///
 /// `operations` is about how many its log has above the floor when it is opened, as a header says: all of them are read then, and
-/// what does not fit into memory meanwhile costs a read from the disk for each.
-pub fn database_config<E: Context + Spawner>(
-    prefix: &str,
-    page_cache: CacheRef,
-    operations: u64,
-) -> DatabaseConfig<E> {
+/// what does not fit into memory meanwhile costs a read from the disk for each. Later those that blocks need are read, and the
+/// kernel keeps none of them, so that the more of the state there is, the more of its pages are kept here.
+pub fn database_config<E: Context + Spawner>(prefix: &str, operations: u64) -> DatabaseConfig<E> {
     let known_keys = usize::try_from(operations)
         .unwrap_or(MAX_KNOWN_KEYS)
         .clamp(MIN_KNOWN_KEYS, MAX_KNOWN_KEYS);
+    let page_cache = CacheRef::new(PAGE_BYTES, cached_pages(operations));
     let write_buffer = NZUsize!(1 << 20);
     VariableConfig {
         merkle_config: MerkleConfig {
@@ -97,6 +116,13 @@ pub fn database_config<E: Context + Spawner>(
     }
 }
 
+/// Pages to keep in memory of a log with so many operations above its floor.
+fn cached_pages(operations: u64) -> NonZeroUsize {
+    let pages = operations.saturating_mul(OPERATION_BYTES) / u64::from(PAGE_BYTES.get());
+    let pages = usize::try_from(pages).unwrap_or(MAX_PAGES);
+    NonZeroUsize::new(pages.clamp(MIN_PAGES, MAX_PAGES)).unwrap_or(NonZeroUsize::MIN)
+}
+
 /// How an operation is decoded, from our disk or from a peer.
 pub(crate) fn operation_codec() -> ((), RangeCfg<usize>) {
     ((), RangeCfg::from(0..=MAX_VALUE_BYTES))
@@ -104,23 +130,6 @@ pub(crate) fn operation_codec() -> ((), RangeCfg<usize>) {
 
 pub(crate) fn stored_key(key: &Key) -> StoredKey {
     FixedBytes::new(key.0.0)
-}
-
-/// Seals `batch` with `writes`, which must name each key once.
-///
-/// # Errors
-/// The database's error: fatal, the node must stop.
-pub async fn merkleize<E: Context + Spawner>(
-    mut batch: Batch<E>,
-    writes: &[(Key, Option<Value>)],
-) -> Result<Merkleized<E>, crate::StateError> {
-    for (key, value) in writes {
-        batch = batch.write(
-            stored_key(key),
-            value.as_ref().map(|value| Bytes::copy_from_slice(value)),
-        );
-    }
-    Ok(batch.merkleize().await?)
 }
 
 /// What a block's header says of the state after it.

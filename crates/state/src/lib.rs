@@ -8,14 +8,16 @@
 
 mod access;
 mod database;
+mod draft;
 mod run;
 mod sync;
 
-pub use access::{StateError, prove_latest, read_latest, read_many};
+pub use access::{StateError, prove_latest, read_latest};
 pub use database::{
     Batch, Database, DatabaseConfig, Databases, Merkleized, Operation, commitment, database_config,
-    empty_commitment, is_empty, merkleize, sync_target,
+    empty_commitment, is_empty, sync_target,
 };
+pub use draft::Draft;
 pub use run::run;
 pub use sync::{
     MAX_OPERATIONS, PeerConfig, Request, Response, StatePeers, decode_response, max_payload_bytes,

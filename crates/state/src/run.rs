@@ -4,10 +4,7 @@
 //! waits for it reads what it asks for. The two never run at the same time: what comes out depends on the state alone, also in
 //! a simulation.
 
-use crate::{
-    access::{StateError, read_many},
-    database::Batch,
-};
+use crate::{access::StateError, draft::Draft};
 use commonware_runtime::Spawner;
 use commonware_storage::Context;
 use og_chain::state::{Attempt, Cache, Key, Source, Value};
@@ -47,7 +44,7 @@ impl<T> Source for Asking<T> {
     }
 }
 
-/// Runs `function` on the state that `batch` builds on. Gives what it gives, and what is known of that state then.
+/// Runs `function` on the state that `draft` builds on. Gives what it gives, what is known of that state then, and the draft.
 ///
 /// `known` is what is known of the state already, and `prefetch` names what the function will surely read: all of that is read
 /// at once, the rest one by one.
@@ -55,11 +52,11 @@ impl<T> Source for Asking<T> {
 /// # Errors
 /// [`StateError`]; what `function` itself returns, an error too, is inside `Ok`.
 pub async fn run<E, T, Fault, F>(
-    batch: &Batch<E>,
+    draft: Draft<E>,
     mut known: Cache,
     mut prefetch: Vec<Key>,
     function: F,
-) -> Result<(Result<T, Fault>, Cache), StateError>
+) -> Result<(Result<T, Fault>, Cache, Draft<E>), StateError>
 where
     E: Context + Spawner,
     F: FnOnce(&dyn Source) -> Result<Attempt<T>, Fault> + Send + 'static,
@@ -67,7 +64,7 @@ where
     Fault: Send + 'static,
 {
     prefetch.retain(|key| !known.knows(key));
-    let values = read_many::<E>(batch, &prefetch).await?;
+    let (values, mut draft) = draft.read(&prefetch).await?;
     for (key, value) in prefetch.into_iter().zip(values) {
         known.insert(key, value);
     }
@@ -92,9 +89,10 @@ where
         // This holds up the runtime's thread for as long as running the function on it would.
         match asked.recv() {
             Ok(Step::Asks(key)) => {
-                let value = read_many::<E>(batch, &[key]).await?.pop().flatten();
+                let mut values;
+                (values, draft) = draft.read(&[key]).await?;
                 // The thread waits for it, or has panicked, which the next turn finds.
-                let _ = answer.send(value);
+                let _ = answer.send(values.pop().flatten());
             }
             Ok(Step::Done(result, known)) => {
                 let result = match result {
@@ -102,7 +100,7 @@ where
                     Ok(Attempt::Missing(_)) => return Err(StateError::Unanswered),
                     Err(error) => Err(error),
                 };
-                return Ok((result, known));
+                return Ok((result, known, draft));
             }
             Err(mpsc::RecvError) => match running.join() {
                 Err(reason) => panic::resume_unwind(reason),

@@ -1,4 +1,5 @@
-//! The state between nodes, and what is proven of it to strangers.
+//! The state of blocks and between nodes, and what is proven of it to strangers.
 
+mod draft;
 mod proofs;
 mod sync;

@@ -1,11 +1,11 @@
 //! Proofs of what the state holds: their bytes are those on file, which `og-verify`'s tests judge.
 
-use super::sync::{cache, run};
+use super::sync::run;
 use alloy_primitives::{Address, B256, U256, hex};
 use commonware_glue::stateful::db::DatabaseSet as _;
 use og_chain::state::{Account, Key, Value};
 use og_sim::validator::Local;
-use og_state::{Databases, database_config, merkleize, prove_latest};
+use og_state::{Databases, Draft, database_config, prove_latest};
 
 /// An account, a contract with one slot that is set, and five hundred more accounts.
 fn writes() -> Vec<(Key, Option<Value>)> {
@@ -37,14 +37,15 @@ fn slot(number: u64) -> Key {
 #[test]
 fn proofs_are_those_on_file() {
     run(|context| async move {
-        let config = database_config::<Local>("proofs", cache(), 0);
+        let config = database_config::<Local>("proofs", 0);
         let databases = Databases::<Local>::init(Local::new(context, 0), config, None).await;
         let nobody = Key::account(Address::repeat_byte(0xbb));
         let keys = [rich(), slot(1), slot(2), nobody];
         let (_, empty) = prove_latest(&databases, &keys).await.unwrap();
         assert!(empty.iter().all(|entry| entry.value.is_none()));
         let batch = databases.new_batches().await;
-        let merkleized = merkleize::<Local>(batch, &writes()).await.unwrap();
+        let draft = Draft::new(batch).await.unwrap();
+        let merkleized = draft.merkleize(&writes()).await.unwrap();
         databases.apply(merkleized).await;
         assert!(databases.finalize().await.durable().await);
 

@@ -12,7 +12,6 @@ use commonware_p2p::{
 };
 use commonware_runtime::{
     Clock as _, Quota, Runner as _, Spawner as _, Supervisor as _,
-    buffer::paged::CacheRef,
     deterministic::{Context, Runner},
 };
 use commonware_storage::{
@@ -20,15 +19,15 @@ use commonware_storage::{
     qmdb::sync::{Request, Source as _},
 };
 use commonware_utils::{
-    NZU16, NZU32, NZU64, NZUsize,
+    NZU32, NZU64, NZUsize,
     channel::{mpsc, ring},
     probability,
 };
 use og_chain::state::{Key, MAX_VALUE_BYTES, Value};
 use og_sim::validator::{Line, Local, Outlet, Receiver};
 use og_state::{
-    Database, Databases, MAX_OPERATIONS, PeerConfig, StatePeers, database_config,
-    max_payload_bytes, merkleize, read_latest,
+    Database, Databases, Draft, MAX_OPERATIONS, PeerConfig, StatePeers, database_config,
+    max_payload_bytes, read_latest,
 };
 use std::time::Duration;
 
@@ -118,7 +117,7 @@ impl World {
         let (_finish, _) = mpsc::channel::<()>(1);
         Database::sync_db(
             Local::new(context, 0),
-            database_config::<Local>(prefix, cache(), 0),
+            database_config::<Local>(prefix, 0),
             peers.clone(),
             target,
             receiver,
@@ -135,10 +134,6 @@ impl World {
     }
 }
 
-pub(crate) fn cache() -> CacheRef {
-    CacheRef::new(NZU16!(4096), NZUsize!(256))
-}
-
 fn key(number: u64) -> Key {
     Key(alloy_primitives::B256::left_padding_from(
         &number.to_be_bytes(),
@@ -148,7 +143,7 @@ fn key(number: u64) -> Key {
 /// A database in which `blocks` times some keys were written, with values of all sizes.
 async fn database(context: &Context, prefix: &str, blocks: u64, salt: u8) -> Databases<Local> {
     let context = context.child("database").with_attribute("of", prefix);
-    let config = database_config::<Local>(prefix, cache(), 0);
+    let config = database_config::<Local>(prefix, 0);
     let databases = Databases::<Local>::init(Local::new(context, 0), config, None).await;
     for block in 0..blocks {
         let mut writes: Vec<_> = (0..20)
@@ -163,7 +158,8 @@ async fn database(context: &Context, prefix: &str, blocks: u64, salt: u8) -> Dat
             writes[1].1 = None;
         }
         let batch = databases.new_batches().await;
-        let merkleized = merkleize::<Local>(batch, &writes).await.unwrap();
+        let draft = Draft::new(batch).await.unwrap();
+        let merkleized = draft.merkleize(&writes).await.unwrap();
         databases.apply(merkleized).await;
         assert!(databases.finalize().await.durable().await);
     }
