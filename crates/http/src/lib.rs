@@ -3,7 +3,7 @@
 //! [`serve`] adds what axum leaves open and every server of the network needs: TLS, HTTP/2, limits on
 //! connections, on slow clients and on the time that a shutdown takes. [`Shares`] keeps one client
 //! from taking what is for all, [`Admission`] all of them from bringing more than there is room for. [`RequestMetrics`] counts what is answered.
-//! [`Lanes`] is for clients of HTTP/2. [`operator`] is the interface for operators, the same on every role, [`traces`] hands
+//! [`Meter`] counts what somebody uses, [`Lanes`] is for clients of HTTP/2. [`operator`] is the interface for operators, the same on every role, [`traces`] hands
 //! the spans of requests to a collector.
 
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ mod connection;
 mod forwarded;
 mod http2;
 mod lanes;
+mod meter;
 pub mod operator;
 mod requests;
 mod server;
@@ -26,6 +27,7 @@ pub use connection::Connection;
 pub use forwarded::client;
 pub use http2::MAX_STREAMS;
 pub use lanes::{Lane, Lanes, REQUESTS_PER_LANE};
+pub use meter::{Meter, Rate};
 pub use operator::{Check, Operated, Readiness};
 pub use requests::RequestMetrics;
 pub use server::{

@@ -1,5 +1,6 @@
 //! What one client may use, and what it has used.
 
+use og_http::{Meter, Rate};
 use serde::{Deserialize, Serialize};
 use std::{
     num::{NonZeroU32, NonZeroU64},
@@ -69,77 +70,39 @@ pub(crate) struct Usage {
     in_progress: u32,
 }
 
-/// An amount in a period, all of it at once or spread out.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    amount: u64,
-    period: Duration,
-}
-
-/// When what was used will have come back (the generic cell rate algorithm). Unlike a count of what is left it can be
-/// overdrawn, by an answer whose tokens are known only when it is there, and lives through a change of the rate.
-#[derive(Clone, Copy, Debug)]
-struct Meter(Instant);
-
-impl Rate {
-    fn requests(limits: &Limits) -> Option<Self> {
-        Self::per(limits.requests_per_minute.map(Into::into), MINUTE)
+impl Limits {
+    fn requests(&self) -> Option<Rate> {
+        rate(self.requests_per_minute.map(Into::into), MINUTE)
     }
 
-    fn minute(limits: &Limits) -> Option<Self> {
-        Self::per(limits.tokens_per_minute, MINUTE)
+    fn tokens_of_minute(&self) -> Option<Rate> {
+        rate(self.tokens_per_minute, MINUTE)
     }
 
-    fn day(limits: &Limits) -> Option<Self> {
-        Self::per(limits.tokens_per_day, DAY)
-    }
-
-    fn per(amount: Option<NonZeroU64>, period: Duration) -> Option<Self> {
-        let amount = amount?.get();
-        Some(Self { amount, period })
-    }
-
-    /// In what time so much comes back.
-    fn time_of(self, used: u64) -> Duration {
-        let nanoseconds = self.period.as_nanos().saturating_mul(used.into());
-        let nanoseconds = nanoseconds / u128::from(self.amount);
-        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    fn tokens_of_day(&self) -> Option<Rate> {
+        rate(self.tokens_per_day, DAY)
     }
 }
 
-impl Meter {
-    fn ahead(self, now: Instant) -> Duration {
-        self.0.saturating_duration_since(now)
-    }
+fn rate(amount: Option<NonZeroU64>, period: Duration) -> Option<Rate> {
+    let amount = amount?.get();
+    Some(Rate { amount, period })
+}
 
-    /// How long until one more may be used; zero if it may now.
-    fn wait(self, rate: Rate, now: Instant) -> Duration {
-        (self.ahead(now) + rate.time_of(1)).saturating_sub(rate.period)
-    }
-
-    fn charge(&mut self, rate: Rate, used: u64, now: Instant) {
-        let start = self.0.max(now);
-        // An answer costs no more than all of a period, so that nobody is shut out for long by one.
-        self.0 = start + rate.time_of(used).min(rate.period);
-    }
-
-    fn left(self, rate: Rate, now: Instant) -> Left {
-        let free = rate.period.saturating_sub(self.ahead(now)).as_nanos();
-        let remaining = free.saturating_mul(rate.amount.into()) / rate.period.as_nanos();
-        Left {
-            limit: rate.amount,
-            remaining: u64::try_from(remaining).unwrap_or(u64::MAX),
-            reset: self.ahead(now),
-        }
+fn left(meter: Meter, rate: Rate, now: Instant) -> Left {
+    Left {
+        limit: rate.amount,
+        remaining: meter.remaining(rate, now),
+        reset: meter.reset(now),
     }
 }
 
 impl Usage {
     pub(crate) const fn new(now: Instant) -> Self {
         Self {
-            requests: Meter(now),
-            tokens_of_minute: Meter(now),
-            tokens_of_day: Meter(now),
+            requests: Meter::new(now),
+            tokens_of_minute: Meter::new(now),
+            tokens_of_day: Meter::new(now),
             in_progress: 0,
         }
     }
@@ -157,13 +120,17 @@ impl Usage {
             });
         }
         let meters = [
-            (Limit::Requests, self.requests, Rate::requests(limits)),
+            (Limit::Requests, self.requests, limits.requests()),
             (
                 Limit::TokensOfMinute,
                 self.tokens_of_minute,
-                Rate::minute(limits),
+                limits.tokens_of_minute(),
             ),
-            (Limit::TokensOfDay, self.tokens_of_day, Rate::day(limits)),
+            (
+                Limit::TokensOfDay,
+                self.tokens_of_day,
+                limits.tokens_of_day(),
+            ),
         ];
         let waits = meters.map(|(limit, meter, rate)| {
             let wait = rate.map_or(Duration::ZERO, |rate| meter.wait(rate, now));
@@ -174,7 +141,7 @@ impl Usage {
             let wait = Some(wait);
             return Err(Exceeded { limit, wait });
         }
-        if let Some(rate) = Rate::requests(limits) {
+        if let Some(rate) = limits.requests() {
             self.requests.charge(rate, 1, now);
         }
         self.in_progress = self.in_progress.saturating_add(1);
@@ -188,20 +155,20 @@ impl Usage {
 
     /// Counts tokens that were used.
     pub(crate) fn spend(&mut self, limits: &Limits, tokens: u64, now: Instant) {
-        if let Some(rate) = Rate::minute(limits) {
+        if let Some(rate) = limits.tokens_of_minute() {
             self.tokens_of_minute.charge(rate, tokens, now);
         }
-        if let Some(rate) = Rate::day(limits) {
+        if let Some(rate) = limits.tokens_of_day() {
             self.tokens_of_day.charge(rate, tokens, now);
         }
     }
 
     pub(crate) fn standing(&self, limits: &Limits, now: Instant) -> Standing {
-        let left = |meter: Meter, rate: Option<Rate>| rate.map(|rate| meter.left(rate, now));
-        let minute = left(self.tokens_of_minute, Rate::minute(limits));
-        let day = left(self.tokens_of_day, Rate::day(limits));
+        let of = |meter, rate: Option<Rate>| rate.map(|rate| left(meter, rate, now));
+        let minute = of(self.tokens_of_minute, limits.tokens_of_minute());
+        let day = of(self.tokens_of_day, limits.tokens_of_day());
         Standing {
-            requests: left(self.requests, Rate::requests(limits)),
+            requests: of(self.requests, limits.requests()),
             tokens: minute
                 .into_iter()
                 .chain(day)
@@ -212,7 +179,7 @@ impl Usage {
     /// Whether it makes a difference to a client that has used nothing.
     pub(crate) fn counts(&self, now: Instant) -> bool {
         let meters = [self.requests, self.tokens_of_minute, self.tokens_of_day];
-        self.in_progress > 0 || meters.iter().any(|meter| meter.0 > now)
+        self.in_progress > 0 || meters.iter().any(|meter| !meter.reset(now).is_zero())
     }
 }
 

@@ -1,56 +1,36 @@
 //! How often a faucet gives: to one address, to one client, and in total.
 
 use alloy_primitives::Address;
-use og_http::network;
+use og_http::{Meter, Rate, network};
 use std::{
     collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
 
-/// How often something may happen: `burst` times at once, and then once in an `interval`.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    interval: Duration,
-    burst: u32,
-}
-
 /// For one address.
 const ADDRESS: Rate = Rate {
-    interval: Duration::from_secs(60),
-    burst: 1,
+    amount: 1,
+    period: Duration::from_secs(60),
 };
 /// For one client, see [`network`].
 const CLIENT: Rate = Rate {
-    interval: Duration::from_secs(6),
-    burst: 10,
+    amount: 10,
+    period: Duration::from_secs(60),
 };
 /// For all together.
 const TOTAL: Rate = Rate {
-    interval: Duration::from_millis(200),
-    burst: 50,
+    amount: 50,
+    period: Duration::from_secs(10),
 };
 
-/// Until when what was given is counted, of each. A request is charged to all three or to none,
+/// What was given, of each. A request is charged to all three or to none,
 /// which is why these are not three separate limiters.
 #[derive(Debug)]
 pub(super) struct Limits {
-    addresses: BTreeMap<Address, Instant>,
-    clients: BTreeMap<IpAddr, Instant>,
-    total: Instant,
-}
-
-impl Rate {
-    /// How long one has to wait of whom everything counts until `counted`.
-    fn wait(self, counted: Option<&Instant>, now: Instant) -> Duration {
-        let ahead = counted.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        (ahead + self.interval).saturating_sub(self.interval * self.burst)
-    }
-
-    /// Counts one more.
-    fn charge(self, counted: &mut Instant, now: Instant) {
-        *counted = (*counted).max(now) + self.interval;
-    }
+    addresses: BTreeMap<Address, Meter>,
+    clients: BTreeMap<IpAddr, Meter>,
+    total: Meter,
 }
 
 impl Limits {
@@ -58,7 +38,7 @@ impl Limits {
         Self {
             addresses: BTreeMap::new(),
             clients: BTreeMap::new(),
-            total: now,
+            total: Meter::new(now),
         }
     }
 
@@ -69,13 +49,13 @@ impl Limits {
         address: Address,
         now: Instant,
     ) -> Option<(&'static str, Duration)> {
-        let address = ADDRESS.wait(self.addresses.get(&address), now);
-        let client = CLIENT.wait(self.clients.get(&network(client)), now);
-        let total = TOTAL.wait(Some(&self.total), now);
+        let unused = Meter::new(now);
+        let of_address = self.addresses.get(&address).unwrap_or(&unused);
+        let of_client = self.clients.get(&network(client)).unwrap_or(&unused);
         [
-            ("this address", address),
-            ("your IP address", client),
-            ("everybody together", total),
+            ("this address", of_address.wait(ADDRESS, now)),
+            ("your IP address", of_client.wait(CLIENT, now)),
+            ("everybody together", self.total.wait(TOTAL, now)),
         ]
         .into_iter()
         .filter(|(_, wait)| !wait.is_zero())
@@ -85,11 +65,15 @@ impl Limits {
     /// Counts what was given. The maps hold what was given within a minute, and the total rate
     /// bounds that.
     pub(super) fn charge(&mut self, client: IpAddr, address: Address, now: Instant) {
-        self.addresses.retain(|_, until| *until > now);
-        self.clients.retain(|_, until| *until > now);
-        ADDRESS.charge(self.addresses.entry(address).or_insert(now), now);
-        CLIENT.charge(self.clients.entry(network(client)).or_insert(now), now);
-        TOTAL.charge(&mut self.total, now);
+        self.addresses
+            .retain(|_, meter| !meter.reset(now).is_zero());
+        self.clients.retain(|_, meter| !meter.reset(now).is_zero());
+        let unused = Meter::new(now);
+        let of_address = self.addresses.entry(address).or_insert(unused);
+        of_address.charge(ADDRESS, 1, now);
+        let of_client = self.clients.entry(network(client)).or_insert(unused);
+        of_client.charge(CLIENT, 1, now);
+        self.total.charge(TOTAL, 1, now);
     }
 }
 
