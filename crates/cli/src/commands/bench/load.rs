@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep_until};
 
 /// Transactions of all accounts that wait at a time: mempools keep 8,192, and 64 of each account.
 pub(super) const MOST_WAITING: usize = 6000;
@@ -17,6 +17,8 @@ pub(super) const MOST_WAITING_OF_ONE: usize = 60;
 const BATCH: usize = 100;
 /// Batches that are on their way at the same time.
 const CONNECTIONS: usize = 4;
+/// Transactions in a batch of a steady load.
+const STEADY_BATCH: usize = 20;
 /// Pause between two questions for the newest block.
 const POLL_PAUSE: Duration = Duration::from_millis(5);
 /// How long no transaction may enter a block.
@@ -64,6 +66,40 @@ pub(super) async fn drive(
     transactions: &[Bytes],
     most_waiting: usize,
 ) -> anyhow::Result<Load> {
+    let manner = Manner {
+        batch: BATCH.min(most_waiting).max(1),
+        most_waiting,
+        pause: Duration::ZERO,
+    };
+    drive_in(manner, nodes, transactions).await
+}
+
+/// The same with so many transactions a second, fewer than a node could take.
+pub(super) async fn drive_steadily(
+    nodes: &[Rpc],
+    transactions: &[Bytes],
+    per_second: u32,
+) -> anyhow::Result<Load> {
+    let manner = Manner {
+        batch: STEADY_BATCH,
+        most_waiting: MOST_WAITING,
+        pause: Duration::from_secs(1) * u32::try_from(STEADY_BATCH)? / per_second.max(1),
+    };
+    drive_in(manner, nodes, transactions).await
+}
+
+/// How transactions are handed in.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// Transactions in one batch of calls.
+    batch: usize,
+    /// Transactions on their way at a time.
+    most_waiting: usize,
+    /// Least time from one batch to the next.
+    pause: Duration,
+}
+
+async fn drive_in(manner: Manner, nodes: &[Rpc], transactions: &[Bytes]) -> anyhow::Result<Load> {
     let node = nodes.first().context("no node")?;
     let before = node.block_number().await?;
     let calls: Vec<Value> = transactions.iter().map(|raw| json!([raw])).collect();
@@ -71,7 +107,7 @@ pub(super) async fn drive(
     let started = Instant::now();
     let ((blocks, last), ()) = tokio::try_join!(
         watch_blocks(node, before, calls.len(), included),
-        submit(nodes, &calls, most_waiting, progress),
+        submit(manner, nodes, &calls, progress),
     )?;
     let seconds = started.elapsed().as_secs_f64();
     let mut gas = 0;
@@ -86,18 +122,22 @@ pub(super) async fn drive(
 }
 
 async fn submit(
+    manner: Manner,
     nodes: &[Rpc],
     calls: &[Value],
-    most_waiting: usize,
     progress: watch::Receiver<usize>,
 ) -> anyhow::Result<()> {
-    let batches = calls.chunks(BATCH.min(most_waiting).max(1));
+    let batches = calls.chunks(manner.batch);
     let mut submitted = 0;
+    let mut due = Instant::now();
     let sending = batches.zip(nodes.iter().cycle()).map(|(batch, node)| {
         submitted += batch.len();
-        let included_before = submitted.saturating_sub(most_waiting);
+        let included_before = submitted.saturating_sub(manner.most_waiting);
         let mut progress = progress.clone();
+        let begin = due;
+        due += manner.pause;
         async move {
+            sleep_until(begin.into()).await;
             let is_room = progress.wait_for(|included| *included >= included_before);
             // It fails only when the blocks are not watched any more, which is the error that counts.
             if is_room.await.is_err() {

@@ -3,7 +3,7 @@
 use crate::{
     commands::bench::{
         figure::Figure,
-        load::{MOST_WAITING, drive, wait_for_low_fees},
+        load::{MOST_WAITING, drive, drive_steadily, wait_for_low_fees},
         senders::{Action, TRANSFER_GAS},
         testbed::Testbed,
         workload::{Contracts, SPREAD, grown_account},
@@ -17,6 +17,9 @@ use serde_json::json;
 
 /// Accounts that are made before anyone waits for them to be final.
 const STEP: u64 = 40_000;
+/// Transfers a second of a steady load, and how many are sent so.
+const STEADY_PER_SECOND: u32 = 1000;
+const STEADY_TRANSFERS: u64 = 5000;
 /// The small state that the large one is compared with.
 pub(super) const FEW_ACCOUNTS: u32 = 1000;
 
@@ -42,12 +45,18 @@ impl Growth<'_> {
         let mut measured = Vec::new();
         for round in 1..=rounds {
             progress.set(format!("{accounts} accounts, round {round} of {rounds}"));
-            let transfers = self.cold_transfers(mgas)?;
+            let transfers = self.cold_transfers(STEADY_TRANSFERS)?;
+            wait_for_low_fees(self.testbed.validator()?).await?;
+            let steady = &self.testbed.validators;
+            let steady = drive_steadily(steady, &transfers, STEADY_PER_SECOND).await?;
+            let count = (u64::from(mgas) * 1_000_000).div_ceil(TRANSFER_GAS);
+            let transfers = self.cold_transfers(count)?;
             wait_for_low_fees(self.testbed.validator()?).await?;
             let load = drive(&self.testbed.validators, &transfers, MOST_WAITING).await?;
             let restart = self.testbed.restart().await?;
             measured.push(vec![
-                ("block_time", load.milliseconds_per_block(), "ms"),
+                ("block_time", steady.milliseconds_per_block(), "ms"),
+                ("block_time_full", load.milliseconds_per_block(), "ms"),
                 ("cold_transfers", load.mgas_per_second(), "Mgas/s"),
                 ("node_restart", restart, "s"),
             ]);
@@ -96,9 +105,8 @@ impl Growth<'_> {
         Ok(())
     }
 
-    /// Transfers to accounts of the state, drawn at random.
-    fn cold_transfers(&mut self, mgas: u32) -> anyhow::Result<Vec<Bytes>> {
-        let count = (u64::from(mgas) * 1_000_000).div_ceil(TRANSFER_GAS);
+    /// So many transfers to accounts of the state, drawn at random.
+    fn cold_transfers(&mut self, count: u64) -> anyhow::Result<Vec<Bytes>> {
         let senders = &mut self.testbed.senders;
         (0..usize::try_from(count).context("too many transfers")?)
             .map(|index| {
