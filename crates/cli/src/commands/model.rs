@@ -3,6 +3,8 @@
 mod add;
 mod build;
 
+pub(crate) use add::register;
+
 use crate::{
     client::{GatewayArgs, OfferedModel},
     output::{Output, TITLE, paint},

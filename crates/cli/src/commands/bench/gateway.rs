@@ -31,6 +31,8 @@ const ANSWERED: &str = "\"usage\"";
 const ALONE: Duration = Duration::from_secs(2);
 /// The gateway's figure of records that are not final.
 const PENDING: &str = "og_gateway_pending_records";
+/// The gateway's figure of records that never will be final.
+const REFUSED: &str = "og_gateway_records_total{fate=\"refused\"}";
 /// How long records may take to become final.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
@@ -147,7 +149,15 @@ impl Measurement {
     async fn settle(&self) -> anyhow::Result<()> {
         let operators = self.testbed.gateway_operators().context("no gateway")?;
         let started = Instant::now();
-        while figure(&metrics(operators).await?, PENDING)? > 0.0 {
+        loop {
+            let figures = metrics(operators).await?;
+            ensure!(
+                !figures.contains(REFUSED),
+                "the chain refuses records: what is measured is something else"
+            );
+            if figure(&figures, PENDING)? <= 0.0 {
+                return Ok(());
+            }
             ensure!(
                 started.elapsed() < SETTLE_TIMEOUT,
                 "records are not final after {} s",
@@ -155,7 +165,6 @@ impl Measurement {
             );
             tokio::time::sleep(SETTLE_PAUSE).await;
         }
-        Ok(())
     }
 
     fn idle_memory(&self) -> Vec<Figure> {

@@ -3,7 +3,7 @@
 use super::{figure::Figure, senders::Senders};
 use crate::{
     client::{Gateway, Rpc, readiness},
-    commands::network::SizeArgs,
+    commands::{model::register, network::SizeArgs},
     digits::MODEL_NAME,
     fleet::{Fleet, Lifetime},
     output::Output,
@@ -18,7 +18,7 @@ use og_node::{
     keys::read_node_key,
     network::{Network, NetworkPlan, read_genesis},
 };
-use og_types::{Amount, Computed, ModelInfo, Record, RequestId, SignedRecord, Tier};
+use og_types::{Amount, Computed, ModelId, ModelInfo, Record, RequestId, SignedRecord, Tier};
 use og_verify::TrustAnchor;
 use rand::Rng as _;
 use serde_json::json;
@@ -91,9 +91,10 @@ impl Testbed {
             ..size.plan_on_free_ports("bench")?
         };
         let network = Network::create(&folder.path().join("network"), &plan, &mut rand::rng())?;
-        if let Some((name, file)) = model {
-            add_model(&network, name, file)?;
-        }
+        let added = match model {
+            Some((name, file)) => Some((name, add_model(&network, name, file)?)),
+            None => None,
+        };
         let started = Instant::now();
         let mut fleet = Fleet::start(network, Lifetime::Attached)?;
         fleet.wait_ready(output).await?;
@@ -109,6 +110,10 @@ impl Testbed {
             .iter()
             .map(|account| PrivateKeySigner::from_bytes(&account.private_key))
             .collect::<Result<Vec<_>, _>>()?;
+        // Without that the chain refuses the records of its answers.
+        if let (Some((name, id)), Some(signer)) = (added, signers.first()) {
+            register(&Rpc::new(&network.endpoints.rpc), signer, &id, name).await?;
+        }
         let chain_id = network.endpoints.chain_id;
         Ok(Self {
             ready_after,
@@ -249,12 +254,11 @@ impl Testbed {
 }
 
 /// Adds a model's file to those of the inference node.
-fn add_model(network: &Network, name: &str, text: &str) -> anyhow::Result<()> {
+fn add_model(network: &Network, name: &str, text: &str) -> anyhow::Result<ModelId> {
     let mut file = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
     file.write_all(text.as_bytes())?;
     let library = Library::open(&inference_config(network)?.models_dir)?;
-    library.add(file.path(), name)?;
-    Ok(())
+    Ok(library.add(file.path(), name)?.id)
 }
 
 fn inference_config(network: &Network) -> anyhow::Result<&InferenceConfig> {

@@ -101,7 +101,7 @@ impl Add {
         };
         target.check_name(&self.name, &id)?;
         let progress = output.progress("registering the model on the chain");
-        let transaction = target.register(&id, &self.name).await?;
+        let transaction = register(&target.rpc, &target.signer, &id, &self.name).await?;
         for directory in &target.models_dirs {
             Library::open(directory)?.add(&self.file, &self.name)?;
         }
@@ -144,6 +144,32 @@ impl Add {
     }
 }
 
+/// Registers a model on the chain if nobody has; the hash of the transaction.
+///
+/// # Errors
+/// The chain cannot be asked, or refuses.
+pub(crate) async fn register(
+    rpc: &Rpc,
+    signer: &PrivateKeySigner,
+    id: &ModelId,
+    name: &str,
+) -> anyhow::Result<Option<B256>> {
+    let question = Registry::modelOwnerCall { id: id.0.into() };
+    let answer = rpc.read(REGISTRY, question.abi_encode().into()).await?;
+    if Registry::modelOwnerCall::abi_decode_returns(&answer)? != Address::ZERO {
+        return Ok(None);
+    }
+    let call = Registry::registerModelCall {
+        id: id.0.into(),
+        name: name.to_owned(),
+    };
+    let hash = rpc
+        .write(signer, REGISTRY, Bytes::from(call.abi_encode()))
+        .await
+        .context("the model could not be registered")?;
+    Ok(Some(hash))
+}
+
 impl Target {
     /// Fails if the name is taken at a node, before the chain is asked to remember it.
     fn check_name(&self, name: &str, id: &ModelId) -> anyhow::Result<()> {
@@ -158,29 +184,6 @@ impl Target {
             }
         }
         Ok(())
-    }
-
-    /// Registers the model if nobody has; the hash of the transaction.
-    async fn register(&self, id: &ModelId, name: &str) -> anyhow::Result<Option<B256>> {
-        let question = Registry::modelOwnerCall { id: id.0.into() };
-        let answer = self
-            .rpc
-            .read(REGISTRY, question.abi_encode().into())
-            .await?;
-        if Registry::modelOwnerCall::abi_decode_returns(&answer)? != Address::ZERO {
-            return Ok(None);
-        }
-        let call = Registry::registerModelCall {
-            id: id.0.into(),
-            name: name.to_owned(),
-        };
-        let input = Bytes::from(call.abi_encode());
-        let hash = self
-            .rpc
-            .write(&self.signer, REGISTRY, input)
-            .await
-            .context("the model could not be registered")?;
-        Ok(Some(hash))
     }
 
     async fn wait_until_offered(&self, id: &ModelId, output: &Output) -> anyhow::Result<()> {
