@@ -43,7 +43,7 @@ pub const MAX_PENDING_BYTES: u64 = 4 << 30;
 /// Records that one validator is asked about at once.
 pub const MAX_ROUND: usize = 50;
 /// Such rounds at the same time.
-pub const MAX_CONCURRENT_ROUNDS: usize = 4;
+pub const MAX_CONCURRENT_ROUNDS: usize = 16;
 /// Connections that are open at the same time; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// Nodes that are tried for one request.
@@ -71,6 +71,10 @@ pub const MODEL_LIST_AGE: Duration = Duration::from_secs(10);
 pub const NODE_PAUSE: Duration = Duration::from_secs(1);
 /// How often is looked which records are due: those that come meanwhile share a round.
 pub const ROUND_PAUSE: Duration = Duration::from_millis(10);
+/// How long records are gathered for each that was asked about before, at most as long as the next says.
+pub const GATHERING_PER_RECORD: Duration = Duration::from_millis(1);
+/// Longest time that records are gathered.
+pub const LONGEST_GATHERING: Duration = Duration::from_millis(200);
 /// First pause between two questions about one record's fate; it doubles up to the next.
 pub const POLL_PAUSE_FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two questions about one record's fate.

@@ -7,8 +7,8 @@ mod round;
 use crate::{
     chain::Validator,
     config::{
-        MAX_CONCURRENT_ROUNDS, MAX_PENDING, MAX_ROUND, POLL_PAUSE_FIRST, POLL_PAUSE_LONGEST,
-        RESUBMIT_AFTER, ROUND_PAUSE,
+        GATHERING_PER_RECORD, LONGEST_GATHERING, MAX_CONCURRENT_ROUNDS, MAX_PENDING, MAX_ROUND,
+        POLL_PAUSE_FIRST, POLL_PAUSE_LONGEST, RESUBMIT_AFTER, ROUND_PAUSE,
     },
     operated::SettlementMetrics,
     store::{Outcome, Store, StoreError},
@@ -16,7 +16,7 @@ use crate::{
 use og_http::DRAIN_TIMEOUT;
 use og_types::RequestId;
 use round::{Round, Word};
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -71,6 +71,7 @@ impl Settler {
             self.cases.insert(id, Case::new(true, now));
         }
         let mut rounds = JoinSet::new();
+        let mut next = now;
         let mut ticks = interval(ROUND_PAUSE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shutdown = std::pin::pin!(shutdown);
@@ -84,11 +85,15 @@ impl Settler {
                     Ok(open) => self.cases.extend::<Vec<_>>(open),
                     Err(error) => tracing::error!(%error, "settling records broke off: report it; a restart resumes it"),
                 },
-                _ = ticks.tick() => while rounds.len() < MAX_CONCURRENT_ROUNDS {
-                    let Some(round) = self.next_round() else {
-                        break;
-                    };
-                    rounds.spawn(round.run());
+                _ = ticks.tick() => if Instant::now() >= next {
+                    let mut asked = 0;
+                    while rounds.len() < MAX_CONCURRENT_ROUNDS
+                        && let Some(round) = self.next_round()
+                    {
+                        asked += round.cases.len();
+                        rounds.spawn(round.run());
+                    }
+                    next = Instant::now() + gathering(asked);
                 }
             }
         }
@@ -120,6 +125,15 @@ impl Settler {
     }
 }
 
+/// How long records are gathered after so many were asked about. Each block costs the validators about the same, with one
+/// record or with hundreds: so the more there are, the more go into one, and a single one does not wait.
+fn gathering(asked: usize) -> Duration {
+    let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+    GATHERING_PER_RECORD
+        .saturating_mul(asked)
+        .min(LONGEST_GATHERING)
+}
+
 /// One record on its way.
 #[derive(Debug)]
 struct Case {
@@ -128,7 +142,7 @@ struct Case {
     begun: Instant,
     /// When it is to be asked about next, and after that the pause until then.
     due: Instant,
-    pause: std::time::Duration,
+    pause: Duration,
     /// Whom to ask next, by place in the configuration.
     turn: usize,
     /// When a validator last took the record.
