@@ -17,7 +17,7 @@ use crate::{
 };
 use futures::{FutureExt as _, future::OptionFuture};
 use og_crypto::RecordVerifier;
-use og_http::{Admission, RequestMetrics, Shares, Tls, TlsError, operator};
+use og_http::{Admission, RequestMetrics, Shares, Tls, TlsError, Transport, operator};
 use std::{future::Future, sync::Arc, time::Instant};
 use tokio::net::TcpListener;
 
@@ -112,11 +112,11 @@ pub async fn serve(
     let shutdown = shutdown.shared();
     // All clients may come through one proxy.
     let places = || Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
-    let secure = secure.map(|secure| {
+    let secure = secure.zip(tls).map(|(secure, tls)| {
         let (app, shutdown) = (app.clone(), shutdown.clone());
-        og_http::serve(secure, app, tls, places(), shutdown)
+        og_http::serve(secure, app, Transport::Tls(tls), places(), shutdown)
     });
-    let server = og_http::serve(listener, app, None, places(), shutdown.clone());
+    let server = og_http::serve(listener, app, Transport::Plain, places(), shutdown.clone());
     let servers = futures::future::join(server, OptionFuture::from(secure));
     let operators = operator::serve(operators, Arc::new(operated), shutdown.clone());
     let served = futures::future::join3(servers, operators, settler.run(shutdown));

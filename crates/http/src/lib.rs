@@ -31,7 +31,8 @@ pub use meter::{Meter, Rate};
 pub use operator::{Check, Operated, Readiness};
 pub use requests::RequestMetrics;
 pub use server::{
-    CONNECTION_LIFETIME, DRAIN_TIMEOUT, HEAD_TIMEOUT, MAX_HEAD_BYTES, WRITE_STALL_TIMEOUT, serve,
+    CONNECTION_LIFETIME, DRAIN_TIMEOUT, HEAD_TIMEOUT, MAX_HEAD_BYTES, Transport,
+    WRITE_STALL_TIMEOUT, serve,
 };
 pub use shares::{Share, Shares, network};
 pub use tls::{HANDSHAKE_TIMEOUT, Tls, TlsError};

@@ -3,7 +3,7 @@
 //! The same three paths on every role, on an address of their own: `/healthz`, `/readyz` and
 //! `/metrics`.
 
-use crate::Shares;
+use crate::{Shares, Transport};
 use axum::{
     Json, Router,
     extract::State,
@@ -88,7 +88,7 @@ pub async fn serve(
 ) {
     // Only the operator's own tools reach it, all from one host.
     let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
-    crate::serve(listener, app(node), None, places, shutdown).await;
+    crate::serve(listener, app(node), Transport::Http1, places, shutdown).await;
 }
 
 fn app<N: Operated>(node: Arc<N>) -> Router {

@@ -21,7 +21,7 @@ use std::{
     future::Future,
     io::{self, Write as _},
     net::IpAddr,
-    pin::pin,
+    pin::{Pin, pin},
     time::Duration,
 };
 use tokio::{
@@ -35,7 +35,8 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 /// Longest wait for a request's head to be complete, counted from when the connection is open (with
-/// TLS: when hands are shaken) or the answer before has been sent. So it bounds idle connections too.
+/// TLS: when hands are shaken; with [`Transport::Plain`]: from its first byte, which may take as long) or the answer before has
+/// been sent. So it bounds idle connections too.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest request head, in bytes; also how much of a body is buffered at a time.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -56,12 +57,25 @@ const HTTP2_BEGINNING: &[u8] = b"PRI";
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves `app` on `listener` over HTTP/1.1 and HTTP/2, with `tls` over TLS. There are as many connections at once as `places` (more wait in the system's queue; a client that has its share is refused), until `shutdown`
-/// completes. Then requests in progress are answered, for at most [`DRAIN_TIMEOUT`].
+/// What a server speaks.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// HTTP/1.1 alone: no more requests are in progress than there are connections, and so `app` need not bound them.
+    Http1,
+    /// HTTP/1.1, and HTTP/2 with clients that begin with it: each connection may have [`crate::MAX_STREAMS`] requests in
+    /// progress, so `app` has to bound them.
+    Plain,
+    /// The same over TLS.
+    Tls(Tls),
+}
+
+/// Serves `app` on `listener`. There are as many connections at once as `places` (more wait in the system's queue; a client
+/// that has its share is refused), until `shutdown` completes. Then requests in progress are answered, for at most
+/// [`DRAIN_TIMEOUT`].
 pub async fn serve(
     listener: TcpListener,
     app: Router,
-    tls: Option<Tls>,
+    transport: Transport,
     places: Shares,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -70,9 +84,9 @@ pub async fn serve(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            (stream, peer, place) = accept(&listener, &places, tls.is_some()) => {
+            (stream, peer, place) = accept(&listener, &places, &transport) => {
                 let connection = Connection::new(peer, closing.clone(), place);
-                tokio::spawn(converse(stream, app.clone(), tls.clone(), connection));
+                tokio::spawn(converse(stream, app.clone(), transport.clone(), connection));
             }
         }
     }
@@ -91,7 +105,7 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Shares,
-    expect_tls: bool,
+    transport: &Transport,
 ) -> (TcpStream, IpAddr, Share) {
     let mut free = places.free().await;
     loop {
@@ -99,7 +113,7 @@ async fn accept(
             Ok((stream, address)) => match places.claim(free, address.ip()) {
                 Ok(place) => return (stream, address.ip(), place),
                 Err(unclaimed) => {
-                    if !expect_tls {
+                    if !matches!(transport, Transport::Tls(_)) {
                         refuse(stream);
                     }
                     free = unclaimed;
@@ -132,25 +146,18 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 /// Answers one connection's requests in the protocol that it speaks.
-async fn converse(stream: TcpStream, app: Router, tls: Option<Tls>, connection: Connection) {
+async fn converse(stream: TcpStream, app: Router, transport: Transport, connection: Connection) {
     // It fails only on a connection that is gone already.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL_TIMEOUT));
     let stream = Box::pin(stream);
-    let mut closing = connection.clone();
-    let Some(tls) = tls else {
-        let begun = tokio::select! {
-            begun = timeout(HEAD_TIMEOUT, begins_http2(stream.get_ref())) => begun,
-            () = closing.closing() => return,
-        };
-        return match begun {
-            Ok(Ok(true)) => note(http2::converse(stream, app, connection).await),
-            Ok(Ok(false)) => note(converse_http1(stream, app, connection).await),
-            Ok(Err(error)) => debug!(%error, "a connection was lost"),
-            Err(_) => debug!("a client asked nothing"),
-        };
+    let tls = match transport {
+        Transport::Http1 => return note(converse_http1(stream, app, connection).await),
+        Transport::Plain => return converse_plain(stream, app, connection).await,
+        Transport::Tls(tls) => tls,
     };
+    let mut closing = connection.clone();
     let shaken = tokio::select! {
         shaken = tls.accept(stream) => shaken,
         () = closing.closing() => return,
@@ -161,6 +168,25 @@ async fn converse(stream: TcpStream, app: Router, tls: Option<Tls>, connection: 
         }
         Ok(stream) => note(converse_http1(stream, app, connection).await),
         Err(error) => debug!(%error, "a client did not shake hands"),
+    }
+}
+
+/// Without TLS a client's first bytes say which protocol it speaks.
+async fn converse_plain(
+    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    app: Router,
+    connection: Connection,
+) {
+    let mut closing = connection.clone();
+    let begun = tokio::select! {
+        begun = timeout(HEAD_TIMEOUT, begins_http2(stream.get_ref())) => begun,
+        () = closing.closing() => return,
+    };
+    match begun {
+        Ok(Ok(true)) => note(http2::converse(stream, app, connection).await),
+        Ok(Ok(false)) => note(converse_http1(stream, app, connection).await),
+        Ok(Err(error)) => debug!(%error, "a connection was lost"),
+        Err(_) => debug!("a client asked nothing"),
     }
 }
 

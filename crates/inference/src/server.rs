@@ -18,7 +18,7 @@ use axum::{
 use futures::FutureExt as _;
 use og_engine::{MAX_COMPUTATIONS, Pieces, computations};
 use og_http::{
-    Admission, Check, Operated, Place, RequestMetrics, Shares, operator, traces::Parent,
+    Admission, Check, Operated, Place, RequestMetrics, Shares, Transport, operator, traces::Parent,
 };
 use og_types::{Canonical as _, Job};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
@@ -67,7 +67,7 @@ pub async fn serve(
     // A few gateways are all the clients, and one of them may be the only one.
     let places = Shares::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
     tokio::join!(
-        og_http::serve(listener, app, None, places, shutdown.clone()),
+        og_http::serve(listener, app, Transport::Plain, places, shutdown.clone()),
         operator::serve(operators, operated, shutdown),
     );
 }

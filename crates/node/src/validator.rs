@@ -29,7 +29,7 @@ use og_consensus::{
     max_message_bytes,
 };
 use og_crypto::SeatKey;
-use og_http::operator;
+use og_http::{Transport, operator};
 use og_rpc::{
     Faucet, Index,
     index::{IndexError, Retention},
@@ -216,7 +216,7 @@ async fn serve(
     let app = og_rpc::app(api, access, faucet, &mut operated.registry.lock())?;
     let rpc = parts.rpc.spawn(async move {
         let listener = TcpListener::from_std(listeners.rpc)?;
-        og_http::serve(listener, app, None, connections(), stop).await;
+        og_http::serve(listener, app, Transport::Http1, connections(), stop).await;
         Ok(())
     });
     info!(

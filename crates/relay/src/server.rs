@@ -20,7 +20,7 @@ use axum::{
     routing::post,
 };
 use futures::FutureExt as _;
-use og_http::{Connection, RequestMetrics, Share, Shares, operator};
+use og_http::{Connection, RequestMetrics, Share, Shares, Transport, operator};
 use og_opengradient::ohttp::{
     self, CHUNKED_RESPONSE_MEDIA_TYPE, MAX_REQUEST_BYTES, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE,
     STREAM_HEADER, TEE_ID_HEADER,
@@ -70,7 +70,7 @@ pub async fn serve(
     };
     let places = Shares::new(MAX_CONNECTIONS, most_each);
     let servers = futures::future::join(
-        og_http::serve(listener, app, None, places, shutdown.clone()),
+        og_http::serve(listener, app, Transport::Http1, places, shutdown.clone()),
         operator::serve(operators, operated, shutdown),
     );
     tokio::select! {

@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 use hyper_util::rt::TokioIo;
-use og_http::{CONNECTION_LIFETIME, Connection, DRAIN_TIMEOUT, Shares, Tls, serve};
+use og_http::{CONNECTION_LIFETIME, Connection, DRAIN_TIMEOUT, Shares, Transport, serve};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -32,15 +32,15 @@ impl Server {
     }
 
     async fn share(app: Router, places: Shares) -> Self {
-        Self::serve(app, None, places).await
+        Self::serve(app, Transport::Plain, places).await
     }
 
-    pub(crate) async fn serve(app: Router, tls: Option<Tls>, places: Shares) -> Self {
+    pub(crate) async fn serve(app: Router, transport: Transport, places: Shares) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
-        let task = tokio::spawn(serve(listener, app, tls, places, shutdown));
+        let task = tokio::spawn(serve(listener, app, transport, places, shutdown));
         Self {
             address,
             stop,

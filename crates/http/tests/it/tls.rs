@@ -7,7 +7,9 @@ use futures::{StreamExt as _, stream};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use og_http::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, MAX_HEAD_BYTES, MAX_STREAMS, Shares, Tls};
+use og_http::{
+    DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, MAX_HEAD_BYTES, MAX_STREAMS, Shares, Tls, Transport,
+};
 use og_opengradient::TlsIdentity;
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, crypto::aws_lc_rs};
 use std::{
@@ -31,7 +33,7 @@ static IDENTITY: LazyLock<TlsIdentity> = LazyLock::new(|| {
 async fn start(app: Router, maximum_connections: usize) -> Server {
     let tls = Tls::new(&[IDENTITY.certificate()], IDENTITY.private_key()).unwrap();
     let places = Shares::new(maximum_connections, maximum_connections);
-    Server::serve(app, Some(tls), places).await
+    Server::serve(app, Transport::Tls(tls), places).await
 }
 
 /// A connection of a client that pins the server's certificate and offers this protocol.
@@ -99,7 +101,7 @@ async fn clients_that_pin_the_certificate_speak_either_protocol() {
 
 #[tokio::test]
 async fn without_tls_either_protocol_is_spoken_too() {
-    let server = Server::serve(hello(), None, Shares::new(8, 8)).await;
+    let server = Server::serve(hello(), Transport::Plain, Shares::new(8, 8)).await;
     let (mut client, _connection) = http2_over(server.connect(b"").await).await;
     assert_eq!(ask(&mut client, "/").await.unwrap(), "hello");
     let answer = read_all(server.connect(GET).await).await;
@@ -116,6 +118,16 @@ async fn without_tls_either_protocol_is_spoken_too() {
         sleep(Duration::from_millis(1)).await;
     }
     let answer = read_all(slow).await;
+    assert!(answer.ends_with("hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn where_connections_bound_requests_http2_is_not_spoken() {
+    let server = Server::serve(hello(), Transport::Http1, Shares::new(8, 8)).await;
+    let (mut client, connection) = http2_over(server.connect(b"").await).await;
+    ask(&mut client, "/").await.unwrap_err();
+    connection.await.unwrap();
+    let answer = read_all(server.connect(GET).await).await;
     assert!(answer.ends_with("hello"), "{answer}");
 }
 

@@ -378,7 +378,7 @@ impl Client {
         tokio::spawn(og_http::serve(
             listener,
             app,
-            None,
+            og_http::Transport::Http1,
             connections(),
             std::future::pending(),
         ));

@@ -2,7 +2,7 @@
 
 use super::*;
 use axum::{Router, extract::State, routing::get};
-use og_http::serve;
+use og_http::{Transport, serve};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -31,7 +31,13 @@ async fn start(sending: Arc<Sending>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let places = Shares::new(64, 64);
-    tokio::spawn(serve(listener, app, None, places, std::future::pending()));
+    tokio::spawn(serve(
+        listener,
+        app,
+        Transport::Http1,
+        places,
+        std::future::pending(),
+    ));
     address
 }
 
