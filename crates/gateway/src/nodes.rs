@@ -1,8 +1,12 @@
 //! The inference nodes: what they offer, whose turn it is, and handing them jobs.
 
+mod failure;
+mod offers;
 mod streamed;
 mod traced;
 
+pub(crate) use failure::{Rejection, RunError};
+pub(crate) use offers::Offers;
 pub(crate) use streamed::StreamError;
 
 use crate::{
@@ -11,13 +15,12 @@ use crate::{
         JOB_TIMEOUT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE,
         MODEL_LIST_AGE, NODE_PAUSE, QUERY_TIMEOUT,
     },
-    http::{FetchError, excerpt, node_client, read_bounded},
+    http::{FetchError, node_client, read_bounded},
 };
-use axum::{
-    body::Bytes,
-    http::{StatusCode, header::CONTENT_TYPE},
-};
+use axum::{body::Bytes, http::header::CONTENT_TYPE};
+use failure::PostError;
 use futures::future::join_all;
+use offers::ModelList;
 use og_http::{
     Lane, Lanes,
     traces::{self, PARENT_HEADER},
@@ -45,120 +48,8 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
-/// Bytes of a node's error that are read.
-const MAX_ERROR_BYTES: usize = 16 * 1024;
-
-/// What a node says of a request that is at fault.
-#[derive(Debug)]
-pub(crate) struct Rejection {
-    pub(crate) status: StatusCode,
-    /// What is wrong. The input's name stands at the beginning, in `'`, where it is the only one at fault.
-    message: String,
-    /// The input at fault, perhaps with the way into its JSON.
-    input: Option<String>,
-}
-
-impl Rejection {
-    fn new(status: StatusCode, message: &str, input: Option<&str>) -> Self {
-        Self {
-            status,
-            message: excerpt(message),
-            input: input.map(excerpt),
-        }
-    }
-
-    /// The parameter at fault, and what is wrong with it. `call` says what the client calls an input.
-    pub(crate) fn told(self, call: impl FnOnce(&str) -> String) -> (Option<String>, String) {
-        let Some(input) = self.input else {
-            return (None, self.message);
-        };
-        let param = call(&input);
-        let message = match self.message.strip_prefix(&format!("'{input}'")) {
-            Some(reason) => format!("'{param}'{reason}"),
-            None => self.message,
-        };
-        (Some(param), message)
-    }
-}
-
-/// Why no node's answer can be passed on.
-#[derive(Debug)]
-pub(crate) enum RunError {
-    /// A node says that the request itself is at fault.
-    Rejected(Rejection),
-    /// The nodes have more to do than they take on.
-    Busy(String),
-    /// Every node that was tried failed; the last one's reason.
-    NoneAnswered(String),
-}
-
-/// The models that a node offers.
-type ModelList = Arc<Vec<Arc<ModelInfo>>>;
-
-/// The models of all nodes that answered, and the nodes that offer each.
-pub(crate) struct Offers {
-    /// By node, in configured order; `None` for a node that did not answer.
-    lists: Vec<Option<ModelList>>,
-}
-
-impl Offers {
-    /// Number of nodes that answered.
-    pub(crate) fn answering(&self) -> usize {
-        self.lists.iter().flatten().count()
-    }
-
-    /// Number of nodes that were asked.
-    pub(crate) fn all(&self) -> usize {
-        self.lists.len()
-    }
-
-    /// Each model once, in the nodes' order, with the number of nodes that offer it.
-    pub(crate) fn models(&self) -> Vec<(Arc<ModelInfo>, usize)> {
-        let mut models: Vec<(Arc<ModelInfo>, usize)> = Vec::new();
-        for model in self.lists.iter().flatten().flat_map(|list| list.iter()) {
-            match models.iter_mut().find(|(known, _)| known.id == model.id) {
-                Some((_, nodes)) => *nodes += 1,
-                None => models.push((model.clone(), 1)),
-            }
-        }
-        models
-    }
-
-    /// The model that a client means by `text`: an id, or a name. Where nodes disagree about a
-    /// name, the first configured node that knows it decides; an id leaves nothing to decide.
-    ///
-    /// OpenGradient's clients write names in two more ways: with a provider before a slash, and, by a mistake in the
-    /// documentation that they follow, as `TEE_LLM.` and the name of a constant.
-    pub(crate) fn find(&self, text: &str) -> Option<Arc<ModelInfo>> {
-        let id: Option<ModelId> = text.parse().ok();
-        let known = |matches: &dyn Fn(&ModelInfo) -> bool| {
-            let models = self.lists.iter().flatten().flat_map(|list| list.iter());
-            models.into_iter().find(|model| matches(model)).cloned()
-        };
-        known(&|model| id == Some(model.id) || model.name == text)
-            .or_else(|| {
-                let (_, bare) = text.split_once('/')?;
-                known(&|model| model.name == bare)
-            })
-            .or_else(|| {
-                let constant = letters(text.strip_prefix("TEE_LLM.")?);
-                known(&|model| letters(&model.name) == constant)
-            })
-    }
-
-    fn nodes_with(&self, id: &ModelId) -> Vec<usize> {
-        let offers = |list: &ModelList| list.iter().any(|model| model.id == *id);
-        (0..self.lists.len())
-            .filter(|index| matches!(&self.lists[*index], Some(list) if offers(list)))
-            .collect()
-    }
-}
-
-/// A name without case and punctuation.
-fn letters(name: &str) -> String {
-    let letters = name.chars().filter(char::is_ascii_alphanumeric);
-    letters.map(|letter| letter.to_ascii_lowercase()).collect()
-}
+/// Bytes of a count of tokens.
+const MAX_COUNT_BYTES: usize = 16 * 1024;
 
 /// One node, what it said last about its models, and how many requests its connections carry.
 struct Node {
@@ -351,7 +242,7 @@ impl Nodes {
         let lane = node.lanes.take();
         let request = self.post(node, &lane, "count", body);
         let response = answered(request.timeout(QUERY_TIMEOUT)).await?;
-        let bytes = read_bounded(response, MAX_ERROR_BYTES).await?;
+        let bytes = read_bounded(response, MAX_COUNT_BYTES).await?;
         let counted: Counted =
             serde_json::from_slice(&bytes).map_err(|error| PostError::Failed(error.to_string()))?;
         Ok(counted.prompt_tokens)
@@ -401,77 +292,8 @@ async fn answered(request: RequestBuilder) -> Result<Response, PostError> {
     }
 }
 
-/// Why one node gave no result.
-enum PostError {
-    /// The request is at fault, and would be elsewhere.
-    Rejected(Rejection),
-    /// The node has more to do than it takes on.
-    Busy(String),
-    /// The answer was not there within [`JOB_TIMEOUT`].
-    Late,
-    /// The node is at fault: another may do better.
-    Failed(String),
-}
-
-impl From<FetchError> for PostError {
-    fn from(error: FetchError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
 /// A node's count of tokens.
 #[derive(Deserialize)]
 struct Counted {
     prompt_tokens: u32,
-}
-
-/// A node's error, as far as it is of interest.
-#[derive(Deserialize)]
-struct NodeError {
-    error: NodeErrorDetail,
-}
-
-#[derive(Deserialize)]
-struct NodeErrorDetail {
-    message: String,
-    input: Option<String>,
-}
-
-impl PostError {
-    /// What an answer that is none says.
-    async fn from_response(response: Response) -> Self {
-        let status = response.status();
-        let body = read_bounded(response, MAX_ERROR_BYTES).await;
-        Self::from_answer(status, &body.unwrap_or_default())
-    }
-
-    fn reason(&self) -> &str {
-        match self {
-            Self::Rejected(rejection) => &rejection.message,
-            Self::Busy(reason) | Self::Failed(reason) => reason,
-            Self::Late => "it took longer than an answer may take",
-        }
-    }
-
-    /// That there is no answer, for this reason.
-    fn without_answer(&self) -> RunError {
-        RunError::NoneAnswered(self.reason().to_owned())
-    }
-
-    fn from_answer(status: StatusCode, body: &[u8]) -> Self {
-        let error = serde_json::from_slice::<NodeError>(body).map(|body| body.error);
-        let NodeErrorDetail { message, input } = error.unwrap_or_else(|_| NodeErrorDetail {
-            message: String::from_utf8_lossy(body).into_owned(),
-            input: None,
-        });
-        let rejection = Rejection::new(status, &message, input.as_deref());
-        match status {
-            StatusCode::BAD_REQUEST
-            | StatusCode::CONFLICT
-            | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::UNPROCESSABLE_ENTITY => Self::Rejected(rejection),
-            StatusCode::TOO_MANY_REQUESTS => Self::Busy(rejection.message),
-            _ => Self::Failed(format!("{status}: {}", rejection.message)),
-        }
-    }
 }
