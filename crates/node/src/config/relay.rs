@@ -1,6 +1,6 @@
 //! What a relay is configured with.
 
-use super::{LogFormat, default_log, default_operator_listen};
+use super::{ConfigError, LogFormat, default_log, default_operator_listen, urls::check_urls};
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -34,4 +34,20 @@ pub struct RelayConfig {
     /// How the log is written: `text` for people, `json` (one object a line) for programs.
     #[serde(default)]
     pub log_format: LogFormat,
+}
+
+impl RelayConfig {
+    /// The paths in it, to resolve them against the configuration's folder.
+    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.genesis, &mut self.data_dir]
+    }
+
+    /// Every address of its own that it listens on, with what it serves there.
+    pub(super) fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("relay", self.listen)]
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        check_urls("rpc", &self.rpc, &["http://", "https://"])
+    }
 }
