@@ -18,8 +18,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{mpsc, watch},
-    time::{sleep, timeout},
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tower::ServiceExt as _;
 
@@ -43,7 +43,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client without requests may take to close, once it has been asked to.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers one connection's requests until it ends, is idle, is too old, or everything closes.
+/// Answers one connection's requests until it ends, is idle, is too old, asks nothing by `first_head`, or everything closes.
 ///
 /// # Errors
 /// The client broke the protocol or was lost.
@@ -51,11 +51,15 @@ pub(crate) async fn converse(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     app: Router,
     connection: Connection,
+    first_head: Instant,
 ) -> Result<(), hyper::Error> {
     let mut closing = connection.clone();
     let activity = Activity::default();
     let begun = activity.clone();
+    let asked = Arc::new(Notify::new());
+    let first = asked.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        asked.notify_one();
         request.extensions_mut().insert(connection.clone());
         let answering = begun.begin();
         let response = app.clone().oneshot(request);
@@ -64,6 +68,7 @@ pub(crate) async fn converse(
     let mut conversation = pin!(builder().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = &mut conversation => return ended,
+        Err(_) = timeout_at(first_head, first.notified()) => {}
         () = activity.ceased(HEAD_TIMEOUT) => {}
         _ = timeout(CONNECTION_LIFETIME, closing.closing()) => {}
     }

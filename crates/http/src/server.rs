@@ -22,21 +22,21 @@ use std::{
     io::{self, Write as _},
     net::IpAddr,
     pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::watch,
-    time::{Instant, sleep, timeout},
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 /// Longest wait for a request's head to be complete, counted from when the connection is open (with
-/// TLS: when hands are shaken; with [`Transport::Plain`]: from its first byte, which may take as long) or the answer before has
-/// been sent. So it bounds idle connections too.
+/// TLS: when hands are shaken) or the answer before has been sent. So it bounds idle connections too.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest request head, in bytes; also how much of a body is buffered at a time.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -153,7 +153,9 @@ async fn converse(stream: TcpStream, app: Router, transport: Transport, connecti
     stream.set_write_timeout(Some(WRITE_STALL_TIMEOUT));
     let stream = Box::pin(stream);
     let tls = match transport {
-        Transport::Http1 => return note(converse_http1(stream, app, connection).await),
+        Transport::Http1 => {
+            return note(converse_http1(stream, app, connection, first_head()).await);
+        }
         Transport::Plain => return converse_plain(stream, app, connection).await,
         Transport::Tls(tls) => tls,
     };
@@ -164,11 +166,16 @@ async fn converse(stream: TcpStream, app: Router, transport: Transport, connecti
     };
     match shaken {
         Ok(stream) if speaks_http2(&stream) => {
-            note(http2::converse(stream, app, connection).await);
+            note(http2::converse(stream, app, connection, first_head()).await);
         }
-        Ok(stream) => note(converse_http1(stream, app, connection).await),
+        Ok(stream) => note(converse_http1(stream, app, connection, first_head()).await),
         Err(error) => debug!(%error, "a client did not shake hands"),
     }
+}
+
+/// Until when the first request's head has to be complete on a connection that is open now.
+fn first_head() -> Instant {
+    Instant::now() + HEAD_TIMEOUT
 }
 
 /// Without TLS a client's first bytes say which protocol it speaks.
@@ -178,13 +185,14 @@ async fn converse_plain(
     connection: Connection,
 ) {
     let mut closing = connection.clone();
+    let first_head = first_head();
     let begun = tokio::select! {
-        begun = timeout(HEAD_TIMEOUT, begins_http2(stream.get_ref())) => begun,
+        begun = timeout_at(first_head, begins_http2(stream.get_ref())) => begun,
         () = closing.closing() => return,
     };
     match begun {
-        Ok(Ok(true)) => note(http2::converse(stream, app, connection).await),
-        Ok(Ok(false)) => note(converse_http1(stream, app, connection).await),
+        Ok(Ok(true)) => note(http2::converse(stream, app, connection, first_head).await),
+        Ok(Ok(false)) => note(converse_http1(stream, app, connection, first_head).await),
         Ok(Err(error)) => debug!(%error, "a connection was lost"),
         Err(_) => debug!("a client asked nothing"),
     }
@@ -203,16 +211,20 @@ fn note(ended: Result<(), hyper::Error>) {
     }
 }
 
-/// Answers one connection's requests until it ends, is upgraded, is too old, or everything closes.
+/// Answers one connection's requests until it ends, is upgraded, is too old, asks nothing by `first_head`, or everything closes.
 async fn converse_http1(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     app: Router,
     connection: Connection,
+    first_head: Instant,
 ) -> Result<(), hyper::Error> {
     let mut closing = connection.clone();
     let begun = Instant::now();
+    let asked = Arc::new(Notify::new());
+    let first = asked.clone();
     let app = app
         .map_request(move |mut request: Request<Incoming>| {
+            asked.notify_one();
             request.extensions_mut().insert(connection.clone());
             request
         })
@@ -235,6 +247,8 @@ async fn converse_http1(
     );
     tokio::select! {
         ended = &mut conversation => return ended,
+        // hyper counts from when it began to read, and looking for the protocol came before.
+        Err(_) = timeout_at(first_head, first.notified()) => return Ok(()),
         () = closing.closing() => conversation.as_mut().graceful_shutdown(),
         () = sleep(CONNECTION_LIFETIME + HEAD_TIMEOUT) => {}
     }

@@ -8,7 +8,9 @@ use axum::{
     routing::get,
 };
 use hyper_util::rt::TokioIo;
-use og_http::{CONNECTION_LIFETIME, Connection, DRAIN_TIMEOUT, Shares, Transport, serve};
+use og_http::{
+    CONNECTION_LIFETIME, Connection, DRAIN_TIMEOUT, HEAD_TIMEOUT, Shares, Transport, serve,
+};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -94,6 +96,23 @@ async fn a_client_that_sends_no_whole_head_loses_its_place() {
         let server = Server::start(hello(), 1).await;
         let holder = server.connect(bytes).await;
         is_served_in_time(&server, holder).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clients_first_byte_and_the_rest_of_its_head_have_one_time_together() {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nX: "[..],
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let server = Server::start(hello(), 1).await;
+        let begun = Instant::now();
+        let mut holder = server.connect(b"").await;
+        sleep(HEAD_TIMEOUT * 2 / 3).await;
+        holder.write_all(bytes).await.unwrap();
+        is_served_in_time(&server, holder).await;
+        let held = begun.elapsed();
+        assert!(held < HEAD_TIMEOUT + Duration::from_secs(2), "{held:?}");
     }
 }
 
