@@ -4,6 +4,7 @@ mod balance;
 mod embeddings;
 mod failures;
 mod files;
+mod http2;
 mod player;
 mod services;
 mod tls;

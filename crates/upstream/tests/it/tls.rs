@@ -14,32 +14,36 @@ use tokio_rustls::rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut parameters = CertificateParams::new([]).unwrap();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A server whose certificate is for `name`.
-async fn server(authority: &Authority, name: &str) -> Player {
+/// What a server shows whose certificate is for `name`.
+pub(crate) fn certified(authority: &Authority, name: &str) -> ServerConfig {
     let key = KeyPair::generate().unwrap();
     let parameters = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate = parameters.signed_by(&key, authority).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let tls = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+    ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    Player::secure(tls, |_| says("Hi")).await
+        .unwrap()
 }
 
-/// The model at a server, for a node that trusts these authorities.
-fn model(server: &Player, authorities: &[&Authority]) -> Upstream {
-    let (_, port) = server.host.split_once(':').unwrap();
+/// A server whose certificate is for `name`.
+async fn server(authority: &Authority, name: &str) -> Player {
+    Player::secure(certified(authority, name), |_| says("Hi")).await
+}
+
+/// The model at a server's address, for a node that trusts these authorities.
+pub(crate) fn model(host: &str, authorities: &[&Authority]) -> Upstream {
+    let (_, port) = host.split_once(':').unwrap();
     let host = format!("localhost:{port}");
     let pem = authorities
         .iter()
@@ -60,7 +64,7 @@ fn model(server: &Player, authorities: &[&Authority]) -> Upstream {
 async fn a_server_that_a_trusted_authority_certified_gets_the_key_and_answers() {
     let (ours, other) = (authority(), authority());
     let server = server(&ours, "localhost").await;
-    let reply = whole(&model(&server, &[&other, &ours])).await.unwrap();
+    let reply = whole(&model(&server.host, &[&other, &ours])).await.unwrap();
     assert_eq!(reply.said.text, "Hi");
     assert!(reply.upstream.starts_with("localhost:"));
     let asked = server.seen.questions();
@@ -77,7 +81,7 @@ async fn other_servers_get_nothing() {
         (&unknown, vec![]),
         (&misnamed, vec![&ours]),
     ] {
-        let error = whole(&model(server, &trusted)).await.unwrap_err();
+        let error = whole(&model(&server.host, &trusted)).await.unwrap_err();
         assert!(
             matches!(&error, AskError::Failed(text) if text.contains("certificate")),
             "{error}"
