@@ -7,14 +7,14 @@ use crate::{
     fees::next_base_fee,
     header::{HEADER_VERSION, Slot},
     receipts::{TransactionReceipt, receipts_root},
-    records::{self, RecordError},
+    records::{self, RecordError, VerifiedRecord},
     rules::Rules,
     runner::{Runner, TransactionRunError},
     state::{Attempt, Source, StateCommitment},
     transaction::Transaction,
     view::{StateError, View},
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use og_crypto::block_hash;
 use og_types::{
     Canonical as _, Header, SignedRecord,
@@ -38,7 +38,7 @@ pub struct Candidates {
     /// Transactions.
     pub transactions: Vec<Transaction>,
     /// Records.
-    pub records: Vec<SignedRecord>,
+    pub records: Vec<VerifiedRecord>,
 }
 
 /// A block but for its commitment to the state, which the database computes from the writes.
@@ -110,41 +110,12 @@ pub fn build(
 ) -> Result<Attempt<Built>, BlockError> {
     let fee_recipient = rules.check_slot(parent, slot)?;
     let header = draft(rules, parent, slot);
-    let attempt = assemble(rules, &header, fee_recipient, candidates, source)?;
-    let Attempt::Done(built) = &attempt else {
-        return Ok(attempt);
-    };
-    if records::signatures_verify(rules, &built.records) {
-        return Ok(attempt);
-    }
-    // One bad signature spoils the batch: find the good ones among all candidates, since a bad
-    // one may have taken the request id of a good one.
-    let signed = Candidates {
-        transactions: candidates.transactions.clone(),
-        records: candidates
-            .records
-            .iter()
-            .filter(|record| rules.record_verifier().verify(record))
-            .cloned()
-            .collect(),
-    };
-    assemble(rules, &header, fee_recipient, &signed, source)
-}
-
-/// Runs the candidates and keeps what runs; everything but the records' signatures is checked.
-fn assemble(
-    rules: &Rules,
-    header: &Header,
-    fee_recipient: Address,
-    candidates: &Candidates,
-    source: &dyn Source,
-) -> Result<Attempt<Built>, BlockError> {
-    let mut view = start(rules, header, source);
-    ignore_missing(prologue(header, &mut view))?;
+    let mut view = start(rules, &header, source);
+    ignore_missing(prologue(&header, &mut view))?;
     let mut bytes_left = MAX_BLOCK_BYTES.saturating_sub(BLOCK_OVERHEAD_BYTES);
-    let runner = Runner::new(rules, header, fee_recipient, &mut view);
+    let runner = Runner::new(rules, &header, fee_recipient, &mut view);
     let taken = take_transactions(runner, &candidates.transactions, &mut bytes_left)?;
-    let records = take_records(rules, header, &candidates.records, &mut view, bytes_left)?;
+    let records = take_records(rules, &header, &candidates.records, &mut view, bytes_left)?;
     if let Some(keys) = view.missing() {
         return Ok(Attempt::Missing(keys));
     }
@@ -212,7 +183,7 @@ fn take_transactions(
 fn take_records(
     rules: &Rules,
     header: &Header,
-    candidates: &[SignedRecord],
+    candidates: &[VerifiedRecord],
     view: &mut View<'_>,
     mut bytes_left: usize,
 ) -> Result<Vec<SignedRecord>, BlockError> {
@@ -224,7 +195,7 @@ fn take_records(
         match records::admit(rules, view, record, header.timestamp_ms, header.height) {
             Ok(()) => {
                 bytes_left = bytes_left.saturating_sub(record.to_bytes().len());
-                taken.push(record.clone());
+                taken.push(SignedRecord::clone(record));
             }
             Err(RecordError::State(error)) => ignore_missing(Err(error))?,
             Err(_) => {}

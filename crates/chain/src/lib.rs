@@ -55,7 +55,7 @@ pub use header::{HeaderError, Slot};
 pub use mempool::Mempool;
 pub use prefetch::{prefetch_block, prefetch_candidates};
 pub use receipts::{Log, TransactionReceipt};
-pub use records::RecordError;
+pub use records::{RecordError, VerifiedRecord};
 pub use rules::{Rules, RulesError};
 pub use simulate::{Simulation, SimulationError};
 pub use state::{Account, Attempt, Cache, Key, Source, StateCommitment, Value};

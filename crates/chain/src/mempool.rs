@@ -1,6 +1,6 @@
 //! What waits for a block: transactions and records, as pure data with named maxima.
 //!
-//! Time is that of blocks. Nothing here judges a record (see [`crate::records::check`]) or reads
+//! Time is that of blocks. Nothing here judges a record (see [`crate::records::check_all`]) or reads
 //! the state: the caller brings the sender's account.
 
 mod eviction;
@@ -15,7 +15,8 @@ pub use records::AddRecordError;
 pub use refusal::AddTransactionError;
 
 use crate::{
-    block::Block, build::Candidates, fees::next_base_fee, state::Account, transaction::Transaction,
+    block::Block, build::Candidates, fees::next_base_fee, records::VerifiedRecord, state::Account,
+    transaction::Transaction,
 };
 use alloy_primitives::{Address, B256};
 use og_types::{RequestId, SignedRecord};
@@ -93,11 +94,11 @@ impl Mempool {
         self.transactions.add(transaction, account, now_ms)
     }
 
-    /// Takes a record that [`crate::records::check`] has found admissible.
+    /// Takes a record.
     ///
     /// # Errors
     /// [`AddRecordError`] if one of this request waits already, or the pool is full.
-    pub fn add_record(&mut self, record: SignedRecord) -> Result<(), AddRecordError> {
+    pub fn add_record(&mut self, record: VerifiedRecord) -> Result<(), AddRecordError> {
         self.records.add(record)
     }
 

@@ -14,14 +14,14 @@ use crate::{
 use alloy_consensus::Transaction as _;
 use alloy_primitives::Address;
 use og_types::{Header, SignedRecord};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Deref};
 
 /// Keys that [`execute`](crate::execute()) will read for `block`, sorted; none for block 1,
 /// which starts from the empty state.
 pub fn prefetch_block(rules: &Rules, parent: &Header, block: &Block) -> Vec<Key> {
     let transactions = block.decoded_transactions().unwrap_or_default();
     let recipient = fee_recipient(rules, block.header());
-    prefetch(parent, recipient, transactions, block.records())
+    prefetch(parent, recipient, transactions, block.records().iter())
 }
 
 /// Keys that [`build`](crate::build()) will read for `candidates`, sorted; none for block 1.
@@ -40,21 +40,21 @@ pub fn prefetch_candidates(
         parent,
         recipient,
         &candidates.transactions,
-        &candidates.records,
+        candidates.records.iter().map(Deref::deref),
     )
 }
 
-fn prefetch(
+fn prefetch<'a>(
     parent: &Header,
     fee_recipient: Address,
     transactions: &[Transaction],
-    records: &[SignedRecord],
+    records: impl Iterator<Item = &'a SignedRecord> + Clone,
 ) -> Vec<Key> {
     if parent.height == 0 {
         return Vec::new();
     }
     let mut keys = BTreeSet::from([Key::block_hash(parent.height), Key::account(fee_recipient)]);
-    let expiries = records.iter().map(|signed| signed.record.valid_until_ms);
+    let expiries = records.clone().map(|signed| signed.record.valid_until_ms);
     keys.extend(nullifiers::keys(expiries));
     for transaction in transactions {
         keys.insert(Key::account(transaction.sender()));

@@ -259,34 +259,53 @@ pub(crate) fn admit(
     Ok(())
 }
 
-/// Checks a record for the mempool: whether a block of this time on this state could admit it.
-///
-/// # Errors
-/// [`RecordError`] says why it could not.
-pub fn check(
-    rules: &Rules,
-    signed: &SignedRecord,
-    block_ms: u64,
-    cache: &Cache,
-) -> Result<Attempt<()>, RecordError> {
-    check_fields(rules, signed)?;
-    check_time(&signed.record, block_ms)?;
-    let mut view = View::new(cache);
-    match check_state(&mut view, &signed.record) {
-        Err(RecordError::State(StateError::Missing(_))) => {}
-        other => other?,
+/// A record that is signed by its node, and that [`check_all`] found admissible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedRecord(pub(crate) SignedRecord);
+
+impl std::ops::Deref for VerifiedRecord {
+    type Target = SignedRecord;
+
+    fn deref(&self) -> &SignedRecord {
+        &self.0
     }
-    if let Some(keys) = view.missing() {
-        return Ok(Attempt::Missing(keys));
-    }
-    check_signature(rules, signed).map(Attempt::Done)
 }
 
-fn check_signature(rules: &Rules, signed: &SignedRecord) -> Result<(), RecordError> {
-    if rules.record_verifier().verify(signed) {
-        return Ok(());
+/// Checks records for the mempool: for each whether a block of this time on this state could admit it. Their signatures are
+/// checked together, which takes half the time.
+pub fn check_all(
+    rules: &Rules,
+    records: &[SignedRecord],
+    block_ms: u64,
+    cache: &Cache,
+) -> Attempt<Vec<Result<VerifiedRecord, RecordError>>> {
+    let mut view = View::new(cache);
+    let mut check = |signed: &SignedRecord| {
+        check_fields(rules, signed)?;
+        check_time(&signed.record, block_ms)?;
+        check_state(&mut view, &signed.record)
+    };
+    let checked: Vec<_> = records.iter().map(&mut check).collect();
+    if let Some(keys) = view.missing() {
+        return Attempt::Missing(keys);
     }
-    Err(RecordError::Signature(signed.record.node))
+    let each = checked.iter().zip(records);
+    let admissible: Vec<_> = each
+        .filter(|(result, _)| result.is_ok())
+        .map(|(_, signed)| signed.clone())
+        .collect();
+    let all_verify = signatures_verify(rules, &admissible);
+    let verify = |signed: &SignedRecord| {
+        if all_verify || rules.record_verifier().verify(signed) {
+            return Ok(VerifiedRecord(signed.clone()));
+        }
+        Err(RecordError::Signature(signed.record.node))
+    };
+    let each = checked.into_iter().zip(records);
+    Attempt::Done(
+        each.map(|(result, signed)| result.and_then(|()| verify(signed)))
+            .collect(),
+    )
 }
 
 /// Whether every record is signed by its node, checked as one batch.

@@ -15,6 +15,7 @@ use commonware_runtime::{
 };
 use commonware_storage::Context as StorageContext;
 use commonware_utils::channel::mpsc;
+use og_state::StateError;
 use og_types::{Canonical as _, canonical_struct, limits::MAX_TRANSACTION_BYTES};
 use tracing::{debug, error};
 
@@ -188,17 +189,19 @@ where
 
     /// Takes in what a message holds, unless it holds something that no honest node passes on.
     async fn take(&mut self, message: Message, from: &PublicKey) -> Result<(), IntakeError> {
-        let accepted = self.intake.accept_transactions(message.transactions);
-        let mut results = match accepted.await {
+        let accepted = async {
+            let transactions = self.intake.accept_transactions(message.transactions);
+            let mut results = transactions.await?;
+            results.extend(self.intake.accept_record_bytes(&message.records).await?);
+            Ok::<_, StateError>(results)
+        };
+        let results = match accepted.await {
             Ok(results) => results,
             Err(error) => {
                 error!(%error, "gossip cannot be checked against the state");
                 return Ok(());
             }
         };
-        for record in message.records {
-            results.push(self.intake.accept_record_bytes(&record).await);
-        }
         let taken = results.iter().filter(|result| result.is_ok()).count();
         let now = self.context.current();
         let refused = results.len() - taken;

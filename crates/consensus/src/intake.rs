@@ -2,11 +2,12 @@
 
 use crate::{application::now_ms, gossip::Outgoing, pool::Pool};
 use alloy_primitives::{B256, Bytes, keccak256};
-use commonware_runtime::{Clock, Spawner};
+use commonware_runtime::{Clock, Spawner, reschedule};
 use commonware_storage::Context as StorageContext;
 use commonware_utils::channel::mpsc;
 use og_chain::{
     Account, Attempt, Cache, Key, RecordError, Rules, Transaction, TransactionError,
+    VerifiedRecord,
     mempool::{AddRecordError, AddTransactionError},
     records,
 };
@@ -14,6 +15,9 @@ use og_state::{Databases, StateError, read_latest};
 use og_types::{Canonical as _, DecodeError, SignedRecord};
 use std::sync::Arc;
 use tracing::warn;
+
+/// Records that are checked at a time: more would hold up what shares a thread with them.
+const MAX_CHECKED_TOGETHER: usize = 100;
 
 /// Why something is not taken into the mempool.
 #[derive(Debug, thiserror::Error)]
@@ -113,15 +117,21 @@ impl<E: StorageContext + Spawner + Clock> Intake<E> {
         Ok(hash)
     }
 
-    /// Takes a gateway's record and passes it on. One that is already here is no error.
+    /// Takes a gateway's records and passes them on; what became of each.
     ///
     /// # Errors
-    /// [`IntakeError`] says why it is not taken.
-    pub async fn submit_record(&self, signed: SignedRecord) -> Result<(), IntakeError> {
-        let bytes = signed.to_bytes();
-        self.accept_record(signed).await?;
-        self.pass_on(Outgoing::Record(bytes.into()));
-        Ok(())
+    /// [`StateError`] if our own database fails.
+    pub async fn submit_records(
+        &self,
+        records: &[SignedRecord],
+    ) -> Result<Vec<Result<(), IntakeError>>, StateError> {
+        let results = self.accept_records(records).await?;
+        for (signed, result) in records.iter().zip(&results) {
+            if result.is_ok() {
+                self.pass_on(Outgoing::Record(signed.to_bytes().into()));
+            }
+        }
+        Ok(results)
     }
 
     /// Takes many transactions: a peer's, or those of a time before this process. What became of
@@ -185,25 +195,59 @@ impl<E: StorageContext + Spawner + Clock> Intake<E> {
         Ok(added)
     }
 
-    /// Takes a peer's record.
+    /// Takes many records, as bytes: a peer's, or those of a time before this process. What became of each.
     ///
     /// # Errors
-    /// [`IntakeError`] says why it is not taken.
-    pub async fn accept_record_bytes(&self, bytes: &[u8]) -> Result<(), IntakeError> {
-        self.accept_record(SignedRecord::from_bytes(bytes)?).await
+    /// [`StateError`] if our own database fails.
+    pub(crate) async fn accept_record_bytes(
+        &self,
+        records: &[Bytes],
+    ) -> Result<Vec<Result<(), IntakeError>>, StateError> {
+        let mut results = Vec::with_capacity(records.len());
+        let mut decoded = Vec::with_capacity(records.len());
+        for bytes in records {
+            match SignedRecord::from_bytes(bytes) {
+                Ok(signed) => decoded.push(signed),
+                Err(error) => results.push(Err(error.into())),
+            }
+        }
+        results.extend(self.accept_records(&decoded).await?);
+        Ok(results)
     }
 
-    async fn accept_record(&self, signed: SignedRecord) -> Result<(), IntakeError> {
+    async fn accept_records(
+        &self,
+        records: &[SignedRecord],
+    ) -> Result<Vec<Result<(), IntakeError>>, StateError> {
+        let mut checked = Vec::with_capacity(records.len());
+        for records in records.chunks(MAX_CHECKED_TOGETHER) {
+            checked.extend(self.check(records).await?);
+            reschedule().await;
+        }
+        // Together, so that one block can take them all.
+        let added = self.pool.put(|pool| {
+            let add = |checked: Result<VerifiedRecord, RecordError>| Ok(pool.add_record(checked?)?);
+            checked.into_iter().map(add).collect()
+        });
+        Ok(added)
+    }
+
+    async fn check(
+        &self,
+        records: &[SignedRecord],
+    ) -> Result<Vec<Result<VerifiedRecord, RecordError>>, StateError> {
         let now_ms = now_ms(self.clock.as_ref());
         let mut cache = Cache::default();
-        while let Attempt::Missing(keys) = records::check(&self.rules, &signed, now_ms, &cache)? {
+        loop {
+            let keys = match records::check_all(&self.rules, records, now_ms, &cache) {
+                Attempt::Done(checked) => return Ok(checked),
+                Attempt::Missing(keys) => keys,
+            };
             let values = read_latest(&self.databases, &keys).await?;
             for (key, value) in keys.into_iter().zip(values) {
                 cache.insert(key, value);
             }
         }
-        self.pool.put(|pool| pool.add_record(signed))?;
-        Ok(())
     }
 
     /// Transactions and records that wait to be sent to peers.

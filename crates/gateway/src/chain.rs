@@ -1,7 +1,7 @@
 //! Asking one validator over JSON-RPC: to admit a record, and what became of it.
 
 use crate::{
-    config::{MAX_ROUND, QUERY_TIMEOUT},
+    config::QUERY_TIMEOUT,
     http::{FetchError, excerpt, read_bounded},
 };
 use alloy_primitives::Bytes;
@@ -12,12 +12,14 @@ use og_types::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+/// Proofs that one request asks for.
+const PROOFS_PER_REQUEST: usize = 50;
 /// Bytes of one JSON-RPC answer: proofs in hexadecimal with the most descendants, and some air.
-const MAX_ANSWER_BYTES: usize = MAX_ROUND
+const MAX_ANSWER_BYTES: usize = PROOFS_PER_REQUEST
     * (2 * (Header::MAX_ENCODED_BYTES * (MAX_DESCENDANTS + 1) + MAX_FINALIZATION_BYTES) + 4 * 1024)
     + 64 * 1024;
 
-/// Error code of `og_submitRecord`: this record will never be admitted.
+/// Code of `og_submitRecords`: this record will never be admitted.
 const CODE_RECORD_REFUSED: i64 = -32010;
 
 /// What a validator said to a record.
@@ -96,21 +98,17 @@ impl Validator {
     pub(crate) async fn submit(
         &self,
         records: &[&SignedRecord],
-    ) -> Result<Vec<Result<Submission, FetchError>>, FetchError> {
-        let parameters = records.iter().map(|record| {
-            let record = Bytes::from(record.to_bytes());
-            json!([record])
-        });
-        let answers = self.call("og_submitRecord", parameters.collect()).await?;
-        let submission = |answer: AnswerJson| match answer.error {
-            None => Submission::Accepted,
-            Some(error) if error.code == CODE_RECORD_REFUSED => {
-                Submission::Refused(excerpt(&error.message))
-            }
-            Some(error) => Submission::NotNow(excerpt(&error.message)),
-        };
-        let submissions = answers.into_iter();
-        Ok(submissions.map(|answer| answer.map(submission)).collect())
+    ) -> Result<Vec<Submission>, FetchError> {
+        if records.is_empty() {
+            return Ok(vec![]);
+        }
+        let bytes = records.iter().map(|record| Bytes::from(record.to_bytes()));
+        let parameters = json!([bytes.collect::<Vec<_>>()]);
+        let told: Vec<Option<ErrorJson>> = self.call_once("og_submitRecords", parameters).await?;
+        if told.len() != records.len() {
+            return Err(missing());
+        }
+        Ok(told.into_iter().map(submission).collect())
     }
 
     /// The proofs that records with these request ids are final; `None` for one while there is none.
@@ -121,8 +119,11 @@ impl Validator {
         &self,
         ids: &[RequestId],
     ) -> Result<Vec<Result<Option<RecordProof>, FetchError>>, FetchError> {
-        let parameters = ids.iter().map(|id| json!([id])).collect();
-        let answers = self.call("og_getRecordProof", parameters).await?;
+        let mut answers = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(PROOFS_PER_REQUEST) {
+            let parameters = ids.iter().map(|id| json!([id])).collect();
+            answers.extend(self.call("og_getRecordProof", parameters).await?);
+        }
         let proof = |answer: Result<AnswerJson, FetchError>| {
             let proof: Option<ProofJson> = result(answer?)?;
             proof.map(decode_proof).transpose()
@@ -135,10 +136,18 @@ impl Validator {
     /// # Errors
     /// [`FetchError`] if the validator gives no usable answer.
     pub(crate) async fn time_ms(&self) -> Result<u64, FetchError> {
-        let mut answers = self.call("og_status", vec![json!([])]).await?;
-        let answer = answers.pop().unwrap_or_else(|| Err(missing()));
-        let status: StatusJson = result(answer?)?;
+        let status: StatusJson = self.call_once("og_status", json!([])).await?;
         Ok(status.timestamp_ms)
+    }
+
+    async fn call_once<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        parameters: Value,
+    ) -> Result<T, FetchError> {
+        let mut answers = self.call(method, vec![parameters]).await?;
+        let answer = answers.pop().unwrap_or_else(|| Err(missing()));
+        result(answer?)
     }
 
     /// Calls `method` once with each of `parameters`, in one batch; the answers in their order.
@@ -174,9 +183,19 @@ impl Validator {
     }
 }
 
-/// A call that the answer to a batch leaves out.
+/// Something that the answer leaves out.
 fn missing() -> FetchError {
-    FetchError::Malformed("a call without an answer".to_owned())
+    FetchError::Malformed("the answer leaves out part of what was asked".to_owned())
+}
+
+fn submission(error: Option<ErrorJson>) -> Submission {
+    match error {
+        None => Submission::Accepted,
+        Some(error) if error.code == CODE_RECORD_REFUSED => {
+            Submission::Refused(excerpt(&error.message))
+        }
+        Some(error) => Submission::NotNow(excerpt(&error.message)),
+    }
 }
 
 fn result<T: DeserializeOwned>(answer: AnswerJson) -> Result<T, FetchError> {

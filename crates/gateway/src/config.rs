@@ -40,10 +40,10 @@ pub const MAX_PIECES_WAITING: usize = 64;
 pub const MAX_PENDING: usize = 65_536;
 /// Bytes of those answers on disk.
 pub const MAX_PENDING_BYTES: u64 = 4 << 30;
-/// Records that one validator is asked about at once.
-pub const MAX_ROUND: usize = 50;
+/// Records that one validator is asked about at once: no more than it takes.
+pub const MAX_ROUND: usize = 512;
 /// Such rounds at the same time.
-pub const MAX_CONCURRENT_ROUNDS: usize = 16;
+pub const MAX_CONCURRENT_ROUNDS: usize = 8;
 /// Connections that are open at the same time; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// Nodes that are tried for one request.

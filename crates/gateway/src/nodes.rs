@@ -16,6 +16,7 @@ use crate::{
         MODEL_LIST_AGE, NODE_PAUSE, QUERY_TIMEOUT,
     },
     http::{FetchError, node_client, read_bounded},
+    server::ServeError,
 };
 use axum::{body::Bytes, http::header::CONTENT_TYPE};
 use failure::PostError;
@@ -33,7 +34,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-use reqwest::{RequestBuilder, Response};
+use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use std::{
     sync::{
@@ -53,7 +54,11 @@ const MAX_COUNT_BYTES: usize = 16 * 1024;
 
 /// One node, what it said last about its models, and how many requests its connections carry.
 struct Node {
+    /// Its address, for logs.
     url: String,
+    jobs: Url,
+    count: Url,
+    models: Url,
     lanes: Lanes,
     listing: Mutex<Listing>,
 }
@@ -78,29 +83,43 @@ pub(crate) struct Nodes {
     failures: Family<Place, Counter>,
 }
 
+impl Node {
+    fn new(url: &str) -> Result<Self, ServeError> {
+        let path = |path| {
+            Url::parse(&format!("{url}/v1/{path}")).map_err(|error| ServeError::NodeUrl {
+                url: url.to_owned(),
+                reason: error.to_string(),
+            })
+        };
+        Ok(Self {
+            url: url.to_owned(),
+            jobs: path("jobs")?,
+            count: path("count")?,
+            models: path("models")?,
+            lanes: Lanes::for_requests(MAX_IN_FLIGHT),
+            listing: Mutex::new(Listing {
+                models: None,
+                valid_until: None,
+            }),
+        })
+    }
+}
+
 impl Nodes {
     /// The nodes at these addresses.
     ///
     /// # Errors
-    /// What the clients' set-up reports.
-    pub(crate) fn new(urls: &[String]) -> Result<Self, reqwest::Error> {
+    /// [`ServeError`] says what is wrong with an address, or with the clients' set-up.
+    pub(crate) fn new(urls: &[String]) -> Result<Self, ServeError> {
         let clients = Lanes::for_requests(MAX_IN_FLIGHT).count();
-        let nodes = urls
-            .iter()
-            .map(|url| Node {
-                url: url.trim_end_matches('/').to_owned(),
-                lanes: Lanes::for_requests(MAX_IN_FLIGHT),
-                listing: Mutex::new(Listing {
-                    models: None,
-                    valid_until: None,
-                }),
-            })
-            .collect();
         Ok(Self {
             clients: (0..clients)
                 .map(|_| node_client())
                 .collect::<Result<_, _>>()?,
-            nodes,
+            nodes: urls
+                .iter()
+                .map(|url| Node::new(url.trim_end_matches('/')))
+                .collect::<Result<_, _>>()?,
             turn: AtomicUsize::new(0),
             failures: Family::default(),
         })
@@ -153,7 +172,7 @@ impl Nodes {
     async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, FetchError> {
         let lane = node.lanes.take();
         let response = self.clients[lane.number()]
-            .get(format!("{}/v1/models", node.url))
+            .get(node.models.clone())
             .timeout(QUERY_TIMEOUT)
             .send()
             .await?
@@ -183,7 +202,7 @@ impl Nodes {
         let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
         for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
             let node = &self.nodes[index];
-            let span = traced::begin(&node.url, "jobs");
+            let span = traced::begin(&node.jobs);
             let posted = self.post_job(node, body.clone());
             let error = match posted.instrument(span.clone()).await {
                 Ok(result) => match judge(&result) {
@@ -221,7 +240,7 @@ impl Nodes {
             .take(MAX_ATTEMPTS)
         {
             let node = &self.nodes[index];
-            let span = traced::begin(&node.url, "count");
+            let span = traced::begin(&node.count);
             let posted = self.post_count(node, body.clone());
             let error = match posted.instrument(span.clone()).await {
                 Ok(count) => return Ok(count),
@@ -240,7 +259,7 @@ impl Nodes {
 
     async fn post_count(&self, node: &Node, body: Bytes) -> Result<u32, PostError> {
         let lane = node.lanes.take();
-        let request = self.post(node, &lane, "count", body);
+        let request = self.post(&node.count, &lane, body);
         let response = answered(request.timeout(QUERY_TIMEOUT)).await?;
         let bytes = read_bounded(response, MAX_COUNT_BYTES).await?;
         let counted: Counted =
@@ -261,7 +280,7 @@ impl Nodes {
     async fn post_job(&self, node: &Node, body: Bytes) -> Result<JobResult, PostError> {
         let lane = node.lanes.take();
         let answer = async {
-            let response = answered(self.post(node, &lane, "jobs", body)).await?;
+            let response = answered(self.post(&node.jobs, &lane, body)).await?;
             Ok(read_bounded(response, JobResult::MAX_BYTES).await?)
         };
         let bytes: Result<_, PostError> = timeout(JOB_TIMEOUT, answer)
@@ -271,9 +290,9 @@ impl Nodes {
     }
 
     /// A request with CBOR in it, which belongs to the current span. The lane is held until its answer was read.
-    fn post(&self, node: &Node, lane: &Lane<'_>, path: &str, body: Bytes) -> RequestBuilder {
+    fn post(&self, url: &Url, lane: &Lane<'_>, body: Bytes) -> RequestBuilder {
         let request = self.clients[lane.number()]
-            .post(format!("{}/v1/{path}", node.url))
+            .post(url.clone())
             .header(CONTENT_TYPE, "application/cbor")
             .body(body);
         match traces::header(&Span::current()) {

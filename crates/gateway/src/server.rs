@@ -27,6 +27,14 @@ pub enum ServeError {
     /// It was told of no inference node or no validator.
     #[error("the gateway's configuration names no {0}: give it at least one URL")]
     Missing(&'static str),
+    /// The address of an inference node is none.
+    #[error("{url}, named as an inference node's address, is no URL: {reason}")]
+    NodeUrl {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Its database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -105,12 +105,15 @@ impl Settler {
         }
     }
 
-    /// The cases that are due, as many as one round asks about, and all to ask the same validator.
+    /// The cases that are due, as many as one round asks about, and all to ask the same validator. New ones go together, so that
+    /// one block can take them.
     fn next_round(&mut self) -> Option<Round> {
         let now = Instant::now();
-        let turn = self.cases.values().find(|case| case.due <= now)?.turn;
-        let is_due = |case: &Case| case.due <= now && case.turn == turn;
-        let due = self.cases.iter().filter(|(_, case)| is_due(case));
+        let first = self.cases.values().find(|case| case.due <= now)?;
+        let (turn, may_be_known) = (first.turn, first.may_be_known);
+        let is_alike = |case: &Case| case.turn == turn && case.may_be_known == may_be_known;
+        let due = self.cases.iter();
+        let due = due.filter(|(_, case)| case.due <= now && is_alike(case));
         let ids: Vec<_> = due.map(|(id, _)| *id).take(MAX_ROUND).collect();
         let cases = ids
             .into_iter()

@@ -207,10 +207,16 @@ impl Chain for ChainApi {
         self.submission_patience
     }
 
-    async fn submit_record(&self, record: SignedRecord) -> Result<(), SubmitError> {
-        let result = self.intake.submit_record(record).await;
-        self.figures.submitted("record", &result);
-        result.map_err(refusal)
+    async fn submit_records(
+        &self,
+        records: Vec<SignedRecord>,
+    ) -> Result<Vec<Result<(), SubmitError>>, ReadError> {
+        let results = self.intake.submit_records(&records).await;
+        let told = results.map_err(unreadable)?.into_iter().map(|result| {
+            self.figures.submitted("record", &result);
+            result.map_err(refusal)
+        });
+        Ok(told.collect())
     }
 
     fn pending_transaction(&self, hash: &B256) -> Option<Transaction> {

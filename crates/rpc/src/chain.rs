@@ -35,11 +35,11 @@ pub trait Chain: Send + Sync + 'static {
     /// zero where clients wait themselves, as they do on every public network.
     fn submission_patience(&self) -> Duration;
 
-    /// Takes a record into the mempool; one that waits there already is no error.
-    fn submit_record(
+    /// Takes records into the mempool; what became of each.
+    fn submit_records(
         &self,
-        record: SignedRecord,
-    ) -> impl Future<Output = Result<(), SubmitError>> + Send;
+        records: Vec<SignedRecord>,
+    ) -> impl Future<Output = Result<Vec<Result<(), SubmitError>>, ReadError>> + Send;
 
     /// The transaction with this hash, if it waits in the mempool.
     fn pending_transaction(&self, hash: &B256) -> Option<Transaction>;

@@ -10,6 +10,7 @@ use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
+    types::ErrorObjectOwned,
 };
 use og_chain::Key;
 use og_types::{
@@ -22,6 +23,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Most records that one call hands in.
+const MAX_SUBMITTED_RECORDS: usize = 512;
 /// How long a certificate is waited for.
 const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(2);
 const CERTIFICATE_PAUSE: Duration = Duration::from_millis(10);
@@ -99,9 +102,10 @@ pub(crate) struct StatusJson {
 /// The network's own methods.
 #[rpc(server)]
 pub(crate) trait NetworkApi {
-    /// Hands a record (canonical bytes) to the mempool and gives its request id.
-    #[method(name = "og_submitRecord")]
-    async fn submit_record(&self, record: Bytes) -> RpcResult<RequestId>;
+    /// Hands records (canonical bytes) to the mempool: for each, in order, `null` if it is taken, or why it is not.
+    #[method(name = "og_submitRecords")]
+    async fn submit_records(&self, records: Vec<Bytes>)
+    -> RpcResult<Vec<Option<ErrorObjectOwned>>>;
 
     /// Proof that the record of a request is final; `null` if no final block that is kept has one.
     #[method(name = "og_getRecordProof")]
@@ -125,12 +129,34 @@ pub(crate) struct Network<C>(pub(crate) Arc<C>);
 
 #[async_trait]
 impl<C: Chain> NetworkApiServer for Network<C> {
-    async fn submit_record(&self, record: Bytes) -> RpcResult<RequestId> {
-        let signed = SignedRecord::from_bytes(&record)
-            .map_err(|error| invalid(format!("record: {error}")))?;
-        let id = signed.record.request_id;
-        self.0.submit_record(signed).await.map_err(record_error)?;
-        Ok(id)
+    async fn submit_records(
+        &self,
+        records: Vec<Bytes>,
+    ) -> RpcResult<Vec<Option<ErrorObjectOwned>>> {
+        if records.len() > MAX_SUBMITTED_RECORDS {
+            return Err(invalid(format!(
+                "{} records: at most {MAX_SUBMITTED_RECORDS} in one call",
+                records.len()
+            )));
+        }
+        let mut decoded = Vec::with_capacity(records.len());
+        let mut errors = Vec::with_capacity(records.len());
+        for bytes in &records {
+            match SignedRecord::from_bytes(bytes) {
+                Ok(signed) => {
+                    decoded.push(signed);
+                    errors.push(None);
+                }
+                Err(error) => errors.push(Some(invalid(format!("record: {error}")))),
+            }
+        }
+        let submitted = self.0.submit_records(decoded).await;
+        let submitted = submitted.map_err(|error| internal(&error))?;
+        let taken = errors.iter_mut().filter(|error| error.is_none());
+        for (error, result) in taken.zip(submitted) {
+            *error = result.err().map(record_error);
+        }
+        Ok(errors)
     }
 
     async fn record_proof(&self, id: RequestId) -> RpcResult<Option<RecordProofJson>> {

@@ -404,7 +404,7 @@ impl<'a> Stretch<'a> {
             for _ in 0..BURST {
                 let record = workload.good_record(world, context, unix_ms(now));
                 if let Submission::Record(record) = record {
-                    let _ = intake.submit_record(*record).await;
+                    let _ = intake.submit_records(&[*record]).await;
                 }
             }
             return;
@@ -412,7 +412,10 @@ impl<'a> Stretch<'a> {
         let (submission, expected) = workload.next(world, context, &nonces, unix_ms(now));
         let accepted = match submission.clone() {
             Submission::Transaction(raw) => intake.submit_transaction(raw).await.is_ok(),
-            Submission::Record(record) => intake.submit_record(*record).await.is_ok(),
+            Submission::Record(record) => {
+                let results = intake.submit_records(&[*record]).await;
+                results.is_ok_and(|results| results.iter().all(Result::is_ok))
+            }
         };
         if accepted && expected == Expected::Never {
             let what = format!("{submission:?}");

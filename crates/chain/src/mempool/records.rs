@@ -1,8 +1,9 @@
 //! Records that wait: first come, first served, one for each request.
 
 use super::included::Included;
+use crate::records::VerifiedRecord;
 use og_types::{RequestId, SignedRecord, limits::MAX_RECORDS_PER_BLOCK};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 /// Why a record does not wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,7 @@ pub enum AddRecordError {
 pub(super) struct Pool {
     maximum: usize,
     /// By order of arrival.
-    queue: BTreeMap<u64, SignedRecord>,
+    queue: BTreeMap<u64, VerifiedRecord>,
     arrivals: BTreeMap<RequestId, u64>,
     next_arrival: u64,
 }
@@ -32,7 +33,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn add(&mut self, record: SignedRecord) -> Result<(), AddRecordError> {
+    pub(super) fn add(&mut self, record: VerifiedRecord) -> Result<(), AddRecordError> {
         let request = record.record.request_id;
         if self.arrivals.contains_key(&request) {
             return Err(AddRecordError::Known(request));
@@ -46,7 +47,7 @@ impl Pool {
         Ok(())
     }
 
-    pub(super) fn candidates(&self, block_ms: u64, included: &Included) -> Vec<SignedRecord> {
+    pub(super) fn candidates(&self, block_ms: u64, included: &Included) -> Vec<VerifiedRecord> {
         self.admissible(block_ms)
             .filter(|signed| !included.has_record(signed))
             .take(MAX_RECORDS_PER_BLOCK)
@@ -55,7 +56,7 @@ impl Pool {
     }
 
     /// Those whose window holds the block's time.
-    pub(super) fn admissible(&self, block_ms: u64) -> impl Iterator<Item = &SignedRecord> {
+    pub(super) fn admissible(&self, block_ms: u64) -> impl Iterator<Item = &VerifiedRecord> {
         self.queue
             .values()
             .filter(move |signed| signed.record.valid_from_ms <= block_ms)
@@ -82,11 +83,13 @@ impl Pool {
     /// Those that arrived at `arrival` or later, with their places in that order.
     pub(super) fn since(&self, arrival: u64) -> impl Iterator<Item = (u64, &SignedRecord)> {
         let arrived = self.queue.range(arrival..);
-        arrived.map(|(arrival, signed)| (*arrival, signed))
+        arrived.map(|(arrival, verified)| (*arrival, &**verified))
     }
 
     pub(super) fn get(&self, request: &RequestId) -> Option<&SignedRecord> {
-        self.queue.get(self.arrivals.get(request)?)
+        self.queue
+            .get(self.arrivals.get(request)?)
+            .map(Deref::deref)
     }
 
     pub(super) fn len(&self) -> usize {

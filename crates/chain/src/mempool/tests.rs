@@ -109,7 +109,7 @@ fn what_a_block_took_that_is_not_final_is_left_out_and_what_follows_is_not() {
             .unwrap();
     }
     let signed = sign_record(record(1, NOW_MS));
-    pool.add_record(signed.clone()).unwrap();
+    pool.add_record(VerifiedRecord(signed.clone())).unwrap();
     let header = og_types::Header::default();
     let block = Block::from_decoded(header.clone(), sent[..2].to_vec(), vec![signed]);
     let mut included = Included::default();
@@ -249,7 +249,8 @@ fn the_default_pool_takes_transactions_and_records() {
     let mut pool = Mempool::default();
     pool.add_transaction(priced(0, 0, 10, 1), &rich(0), NOW_MS)
         .unwrap();
-    pool.add_record(sign_record(record(0, NOW_MS))).unwrap();
+    pool.add_record(VerifiedRecord(sign_record(record(0, NOW_MS))))
+        .unwrap();
     let candidates = pool.candidates(BASE_FEE, NOW_MS, &Included::default());
     assert_eq!(
         (candidates.transactions.len(), candidates.records.len()),
@@ -294,7 +295,8 @@ fn what_waits_too_long_goes() {
 #[test]
 fn records_wait_in_line_once_each_and_leave_when_settled_or_over() {
     let mut pool = small(10, 4);
-    let signed: Vec<_> = (0..4).map(|i| sign_record(record(i, NOW_MS + i))).collect();
+    let signed = (0..4).map(|i| sign_record(record(i, NOW_MS + i)));
+    let signed = verified(signed.collect());
     for record in &signed[..3] {
         pool.add_record(record.clone()).unwrap();
     }
@@ -312,7 +314,7 @@ fn records_wait_in_line_once_each_and_leave_when_settled_or_over() {
     );
     let mut header = rules().genesis_block(&Default::default()).header().clone();
     header.timestamp_ms = signed[0].record.valid_until_ms;
-    pool.on_finalized(&Block::new(header, Vec::new(), vec![signed[1].clone()]));
+    pool.on_finalized(&Block::new(header, Vec::new(), vec![signed[1].0.clone()]));
     // The first is over, the second settled.
     assert_eq!(pool.record_count(), 1);
     assert!(pool.record(&signed[2].record.request_id).is_some());

@@ -21,9 +21,11 @@ fn example() -> Block {
             transfer(0, 0, Address::repeat_byte(1), 1),
             create(1, 0, super::execution::COUNTER),
         ],
-        records: (0..2)
-            .map(|i| sign_record(record(i, slot.timestamp_ms)))
-            .collect(),
+        records: verified(
+            (0..2)
+                .map(|i| sign_record(record(i, slot.timestamp_ms)))
+                .collect(),
+        ),
     };
     chain.advance_at(&slot, candidates);
     chain.head

@@ -41,7 +41,7 @@ fn anyone_registers_a_model_once_and_its_records_are_admitted_from_then_on() {
     );
     // In the very block that registers the model its records are good: transactions come first.
     let mut candidates = transactions([register(1, 0, &model, "digits")]);
-    candidates.records.push(signed.clone());
+    candidates.records = verified(vec![signed.clone()]);
     let executed = chain.advance(candidates);
     assert_eq!(chain.head.records(), [signed]);
     let log = &executed.receipts[0].logs[0];

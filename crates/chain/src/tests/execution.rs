@@ -444,7 +444,7 @@ proptest! {
                         candidates.transactions.push(send(from, next(from), to, []));
                     }
                     Step::BadNonce { from } => candidates.transactions.push(transfer(from, 1 << 40, Address::ZERO, 1)),
-                    Step::Record { request } => candidates.records.push(sign_record(record(request.into(), time_ms))),
+                    Step::Record { request } => candidates.records.extend(verified(vec![sign_record(record(request.into(), time_ms))])),
                 }
             }
             let expected = candidates.transactions.iter().filter(|t| t.nonce() < 1 << 40).count();

@@ -2,8 +2,8 @@
 
 use crate::{
     Attempt, Block, BlockError, Built, Cache, CallError, CallOutcome, CallRequest, Candidates,
-    Executed, Key, Rules, Simulation, Slot, Source, StateCommitment, Transaction, Value, Writes,
-    build, execute,
+    Executed, Key, Rules, Simulation, Slot, Source, StateCommitment, Transaction, Value,
+    VerifiedRecord, Writes, build, execute,
     registry::{REGISTRY, predeploy},
     state::Account,
 };
@@ -371,6 +371,11 @@ pub(crate) fn transactions(transactions: impl Into<Vec<Transaction>>) -> Candida
 pub(crate) fn records(records: impl Into<Vec<SignedRecord>>) -> Candidates {
     Candidates {
         transactions: Vec::new(),
-        records: records.into(),
+        records: verified(records.into()),
     }
+}
+
+/// Records as if their signatures had been checked.
+pub(crate) fn verified(records: Vec<SignedRecord>) -> Vec<VerifiedRecord> {
+    records.into_iter().map(VerifiedRecord).collect()
 }

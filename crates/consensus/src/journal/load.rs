@@ -4,7 +4,7 @@ use super::{
     Journal, MAX_FILE_BYTES,
     lines::{Reader, is_record},
 };
-use crate::intake::{Intake, IntakeError};
+use crate::intake::Intake;
 use alloy_primitives::Bytes;
 use commonware_runtime::{Blob, Clock, Error as RuntimeError, ReadOptions, Spawner};
 use commonware_storage::Context as StorageContext;
@@ -107,16 +107,10 @@ impl Found {
         let (records, transactions): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|item| is_record(item));
         let mut results = intake.accept_transactions(transactions).await?;
-        for record in records {
-            results.push(intake.accept_record_bytes(&record).await);
-        }
-        for result in results {
-            match result {
-                Ok(()) => self.taken += 1,
-                Err(IntakeError::State(error)) => return Err(error),
-                Err(_) => self.refused += 1,
-            }
-        }
+        results.extend(intake.accept_record_bytes(&records).await?);
+        let taken = results.iter().filter(|result| result.is_ok()).count();
+        self.taken += taken;
+        self.refused += results.len() - taken;
         Ok(())
     }
 }

@@ -75,8 +75,8 @@ fn a_record_that_waits_is_there_again_after_a_crash() {
         let request = RequestId([5; 32]);
         let record = world.record(request, unix_ms(context.current()));
         let waits = |running: &Running| running.pool.with(|pool| pool.record(&request).cloned());
-        let submitted = all[0].intake.submit_record(record.clone()).await;
-        submitted.unwrap();
+        let submitted = all[0].intake.submit_records(std::slice::from_ref(&record));
+        assert!(submitted.await.unwrap()[0].is_ok());
         context.sleep(WRITTEN).await;
         network.crash(all.remove(0));
         let back = network.start(0).await;

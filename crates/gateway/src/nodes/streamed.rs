@@ -59,7 +59,7 @@ impl Nodes {
         let mut last = RunError::NoneAnswered("no node offers the model any more".to_owned());
         for index in self.order(offers, model).into_iter().take(MAX_ATTEMPTS) {
             let node = &self.nodes[index];
-            let span = traced::begin(&node.url, "jobs");
+            let span = traced::begin(&node.jobs);
             let posted = self.post_streamed(node, body.clone(), pieces);
             let (error, begun) = match posted.instrument(span.clone()).await {
                 Outcome::Gone => return Err(StreamError::Gone),
@@ -111,7 +111,7 @@ impl Nodes {
         said: &mut Said,
     ) -> Result<Result<JobResult, Gone>, PostError> {
         let lane = node.lanes.take();
-        let request = self.post(node, &lane, "jobs", body);
+        let request = self.post(&node.jobs, &lane, body);
         let mut response = answered(request.header(ACCEPT, CBOR_SEQUENCE)).await?;
         let mut events = JobEvents::default();
         let malformed = |error: og_types::DecodeError| PostError::Failed(error.to_string());

@@ -3,18 +3,19 @@
 
 use super::PostError;
 use og_http::traces;
+use reqwest::Url;
 use tracing::{Span, field::Empty};
 
-/// The span of a question to the node at `url`, within that of the request.
-pub(super) fn begin(url: &str, path: &str) -> Span {
+/// The span of a question to a node, within that of the request.
+pub(super) fn begin(url: &Url) -> Span {
     tracing::info_span!(
         target: traces::TARGET,
         "node",
-        otel.name = format!("POST /v1/{path}"),
+        otel.name = format!("POST {}", url.path()),
         otel.kind = "client",
         otel.status_code = Empty,
         http.request.method = "POST",
-        url.full = format!("{url}/v1/{path}"),
+        url.full = %url,
         "error.type" = Empty,
     )
 }

@@ -150,13 +150,12 @@ async fn ask(validator: &Validator, asked: &mut [Asked]) -> Result<(), FetchErro
     let submissions = validator.submit(&records).await?;
     for (asked, submission) in waiting.iter_mut().zip(submissions) {
         asked.word = match submission {
-            Ok(Submission::Accepted) => Word::Taken,
-            Ok(Submission::Refused(reason)) => Word::Never(reason),
-            Ok(Submission::NotNow(reason)) => {
+            Submission::Accepted => Word::Taken,
+            Submission::Refused(reason) => Word::Never(reason),
+            Submission::NotNow(reason) => {
                 tracing::debug!(request_id = %asked.id, reason, "record not taken now");
                 Word::NotYet
             }
-            Err(error) => asked.silence(&error),
         };
     }
     Ok(())

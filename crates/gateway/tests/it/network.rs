@@ -265,36 +265,31 @@ async fn rpc(
 fn called(state: &ValidatorState, call: &Value) -> Value {
     let policy = *state.policy.lock().unwrap();
     let parameter = &call["params"][0];
-    let answer = match call["method"].as_str().unwrap() {
-        "og_status" => Ok(json!({"height": "0x1", "timestampMs": now_ms()})),
-        "og_submitRecord" => submit(state, policy, parameter),
-        "og_getRecordProof" => Ok(proof(state, policy, parameter)),
+    let result = match call["method"].as_str().unwrap() {
+        "og_status" => json!({"height": "0x1", "timestampMs": now_ms()}),
+        "og_submitRecords" => submit(state, policy, parameter),
+        "og_getRecordProof" => proof(state, policy, parameter),
         other => panic!("the gateway calls {other}"),
     };
-    let id = &call["id"];
-    match answer {
-        Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
-        Err((code, message)) => {
-            json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
-        }
-    }
+    json!({"jsonrpc": "2.0", "id": call["id"], "result": result})
 }
 
-fn submit(
-    state: &ValidatorState,
-    policy: Policy,
-    parameter: &Value,
-) -> Result<Value, (i64, &'static str)> {
-    match policy {
-        Policy::Refuses => return Err((-32010, "the node is not registered")),
-        Policy::Busy => return Err((-32011, "the mempool is full")),
-        Policy::Admits | Policy::Stalls | Policy::Replaces => {}
-    }
-    let bytes: Bytes = serde_json::from_value(parameter.clone()).unwrap();
-    let record = SignedRecord::from_bytes(&bytes).unwrap();
-    let id = record.record.request_id;
-    state.submitted.lock().unwrap().insert(id, record);
-    Ok(json!(id))
+fn submit(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {
+    let records: Vec<Bytes> = serde_json::from_value(parameter.clone()).unwrap();
+    let told = records.iter().map(|bytes| {
+        let (code, message) = match policy {
+            Policy::Refuses => (-32010, "the node is not registered"),
+            Policy::Busy => (-32011, "the mempool is full"),
+            Policy::Admits | Policy::Stalls | Policy::Replaces => {
+                let record = SignedRecord::from_bytes(bytes).unwrap();
+                let id = record.record.request_id;
+                state.submitted.lock().unwrap().insert(id, record);
+                return Value::Null;
+            }
+        };
+        json!({"code": code, "message": message})
+    });
+    told.collect()
 }
 
 fn proof(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {

@@ -26,7 +26,7 @@ const METHODS: [&str; 20] = [
     "eth_sendRawTransaction",
     "eth_getTransactionReceipt",
     "eth_getTransactionByHash",
-    "og_submitRecord",
+    "og_submitRecords",
     "og_getRecordProof",
     "og_status",
 ];

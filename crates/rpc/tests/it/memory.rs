@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use og_chain::{
-    Account, Attempt, Built, Cache, Candidates, Effects, Key, Mempool, Rules, Slot,
+    Account, Attempt, Built, Cache, Candidates, Effects, Key, Mempool, RecordError, Rules, Slot,
     StateCommitment, Transaction, Value, build, fees::next_base_fee, mempool::Included, records,
     registry,
 };
@@ -230,13 +230,21 @@ impl Chain for Memory {
         Ok(hash)
     }
 
-    async fn submit_record(&self, record: SignedRecord) -> Result<(), SubmitError> {
+    async fn submit_records(
+        &self,
+        records: Vec<SignedRecord>,
+    ) -> Result<Vec<Result<(), SubmitError>>, ReadError> {
         let mut cache = Cache::default();
         let now_ms = self.head().timestamp_ms;
-        while let Attempt::Missing(keys) = records::check(&self.0.rules, &record, now_ms, &cache)? {
-            self.fetch(keys, &mut cache);
-        }
-        Ok(self.0.pool.lock().unwrap().add_record(record)?)
+        let checked = loop {
+            match records::check_all(&self.0.rules, &records, now_ms, &cache) {
+                Attempt::Done(checked) => break checked,
+                Attempt::Missing(keys) => self.fetch(keys, &mut cache),
+            }
+        };
+        let mut pool = self.0.pool.lock().unwrap();
+        let add = |checked: Result<_, RecordError>| Ok(pool.add_record(checked?)?);
+        Ok(checked.into_iter().map(add).collect())
     }
 
     fn pending_transaction(&self, hash: &B256) -> Option<Transaction> {

@@ -10,6 +10,11 @@ fn bytes(signed: &SignedRecord) -> Bytes {
     signed.to_bytes().into()
 }
 
+async fn submit(client: &Client, records: Vec<Bytes>) -> Vec<Value> {
+    let told = client.ok("og_submitRecords", json!([records])).await;
+    serde_json::from_value(told).unwrap()
+}
+
 fn decode<T: og_types::Canonical>(json: &Value) -> T {
     let bytes: Bytes = serde_json::from_value(json.clone()).unwrap();
     T::from_bytes(&bytes).unwrap()
@@ -22,10 +27,9 @@ async fn a_record_is_proven_once_its_block_is_certified() {
     let records: Vec<_> = (1..=3)
         .map(|request| sign_record(&memory, record(&memory, request)))
         .collect();
-    for signed in &records {
-        let id = client.ok("og_submitRecord", json!([bytes(signed)])).await;
-        assert_eq!(id, json!(signed.record.request_id));
-    }
+    let all: Vec<_> = records.iter().map(bytes).collect();
+    let submitted = client.ok("og_submitRecords", json!([all])).await;
+    assert_eq!(submitted, json!([null, null, null]));
     let id = records[1].record.request_id;
     assert_eq!(
         client.ok("og_getRecordProof", json!([id])).await,
@@ -62,7 +66,7 @@ async fn a_record_that_is_not_taken_is_told_whether_to_come_back() {
     let memory = Memory::new();
     let client = Client::start(&memory).await;
     let settled = sign_record(&memory, record(&memory, 1));
-    client.ok("og_submitRecord", json!([bytes(&settled)])).await;
+    submit(&client, vec![bytes(&settled)]).await;
     memory.mine();
 
     let with = |change: fn(&mut og_types::Record)| {
@@ -105,10 +109,21 @@ async fn a_record_that_is_not_taken_is_told_whether_to_come_back() {
         (Bytes::new(), -32602, "record"),
         (Bytes::from(vec![0xff; 100_000]), -32602, "record"),
     ];
-    for (record, code, reason) in cases {
-        let (found, message, _) = client.error("og_submitRecord", json!([record])).await;
-        assert_eq!(found, code, "{message}");
+    let good = bytes(&sign_record(&memory, record(&memory, 3)));
+    let all = cases.iter().map(|(record, ..)| record.clone());
+    let told = submit(&client, all.chain([good.clone()]).collect()).await;
+    assert_eq!(told.len(), cases.len() + 1);
+    for (told, (_, code, reason)) in told.iter().zip(cases) {
+        assert_eq!(told["code"], code, "{told}");
+        let message = told["message"].as_str().unwrap();
         assert!(message.contains(reason), "{message}");
     }
-    assert_eq!(client.ok("og_status", json!([])).await["pendingRecords"], 0);
+    assert_eq!(told.last(), Some(&Value::Null), "the last is good");
+    assert_eq!(client.ok("og_status", json!([])).await["pendingRecords"], 1);
+
+    let (code, message, _) = client
+        .error("og_submitRecords", json!([vec![good; 513]]))
+        .await;
+    assert_eq!(code, -32602);
+    assert!(message.contains("at most 512"), "{message}");
 }

@@ -26,7 +26,7 @@ pub(super) async fn round(testbed: &mut Testbed) -> anyhow::Result<Vec<Sample>> 
     for validator in testbed.validators.iter().cycle().take(RECORDS) {
         let record = testbed.record();
         let started = Instant::now();
-        submit(validator, &record).await?;
+        submit_all(validator, std::slice::from_ref(&record)).await?;
         wait_for_proof(validator, &record.record.request_id).await?;
         milliseconds.push(started.elapsed().as_secs_f64() * 1000.0);
     }
@@ -38,16 +38,17 @@ pub(super) async fn round(testbed: &mut Testbed) -> anyhow::Result<Vec<Sample>> 
     ])
 }
 
-async fn submit(validator: &Rpc, record: &SignedRecord) -> anyhow::Result<()> {
-    let _: Value = validator
-        .call("og_submitRecord", parameters(record))
-        .await?;
+/// Hands records in; none may be refused.
+pub(super) async fn submit_all(validator: &Rpc, records: &[SignedRecord]) -> anyhow::Result<()> {
+    let records: Vec<_> = records
+        .iter()
+        .map(|record| Bytes::from(record.to_bytes()))
+        .collect();
+    let told: Vec<Value> = validator.call("og_submitRecords", json!([records])).await?;
+    for told in told {
+        ensure!(told.is_null(), "a record was refused: {told}");
+    }
     Ok(())
-}
-
-/// What `og_submitRecord` is called with.
-pub(super) fn parameters(record: &SignedRecord) -> Value {
-    json!([Bytes::from(record.to_bytes())])
 }
 
 /// Waits until a validator can prove that a record is final.

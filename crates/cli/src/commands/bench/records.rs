@@ -2,7 +2,7 @@
 
 use super::{
     figure::Sample,
-    finality::{parameters, wait_for_proof},
+    finality::{submit_all, wait_for_proof},
     testbed::Testbed,
 };
 use crate::client::Rpc;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Records of one round.
 const RECORDS: usize = 8000;
-/// Records in one batch of calls.
+/// Records that are handed in, or asked about, at a time.
 const BATCH: usize = 100;
 
 /// Submits records to all validators at once, as fast as they are taken, until all are final.
@@ -36,10 +36,7 @@ pub(super) async fn round(testbed: &mut Testbed) -> anyhow::Result<Vec<Sample>> 
 
 async fn submit(validator: &Rpc, records: &[SignedRecord]) -> anyhow::Result<()> {
     for batch in records.chunks(BATCH) {
-        let calls: Vec<_> = batch.iter().map(parameters).collect();
-        for outcome in validator.batch("og_submitRecord", &calls).await? {
-            outcome.context("a record was refused")?;
-        }
+        submit_all(validator, batch).await?;
     }
     Ok(())
 }
