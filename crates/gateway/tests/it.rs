@@ -4,6 +4,8 @@
 mod answers;
 #[path = "it/bad_requests.rs"]
 mod bad_requests;
+#[path = "it/collector.rs"]
+mod collector;
 #[path = "it/description.rs"]
 mod description;
 #[path = "it/embeddings.rs"]

@@ -26,6 +26,7 @@ mod health;
 mod key;
 mod limits;
 mod server;
+mod traced;
 mod upstream;
 
 pub use error::{AskError, UpstreamError};

@@ -7,6 +7,7 @@ use crate::{
     error::{Failure, Fault},
     file::Described,
     health::Health,
+    traced::{answered, traced},
 };
 use bytes::Bytes;
 use http_body_util::Full;
@@ -137,7 +138,8 @@ impl Server {
                 None => self.reading().whole(response, reader).await,
             }
         };
-        asked.await.map_err(|failure| self.without_key(failure))
+        let asked = traced(&self.url, &query.path, asked).await;
+        asked.map_err(|failure| self.without_key(failure))
     }
 
     /// Asks it for vectors of so many texts. Whoever calls holds a [place](Self::place).
@@ -152,7 +154,8 @@ impl Server {
             let response = self.begin(query, reader, &lane).await?;
             self.reading().vectors(response, reader, texts).await
         };
-        asked.await.map_err(|failure| self.without_key(failure))
+        let asked = traced(&self.url, &query.path, asked).await;
+        asked.map_err(|failure| self.without_key(failure))
     }
 
     /// Sends a query; the answer has begun, and is none of those that refuse.
@@ -169,7 +172,11 @@ impl Server {
         };
         let sent = self.send(Method::POST, &query.path, query.body.clone(), lane);
         let sent = sent.ok_or_else(|| reading.failed("cannot be asked at its address"))?;
-        match timeout_at(until, sent).await {
+        let sent = timeout_at(until, sent).await;
+        if let Ok(Ok(response)) = &sent {
+            answered(response.status());
+        }
+        match sent {
             Err(_) => Err(reading.failed("did not begin its answer in time")),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(response),

@@ -1,6 +1,8 @@
 //! Servers of a few lines play services over real sockets, well and badly.
 
 mod balance;
+#[path = "../../../gateway/tests/it/collector.rs"]
+mod collector;
 mod embeddings;
 mod failures;
 mod files;
@@ -8,6 +10,7 @@ mod http2;
 mod player;
 mod services;
 mod tls;
+mod traced;
 
 use og_types::language::{Message, Piece, Prompt, Question, RelayedReply};
 use og_upstream::{AskError, Limits, Upstream, UpstreamAccess};
