@@ -42,7 +42,7 @@ use og_http::{Admission, Place};
 use og_opengradient::GatewayIdentity;
 use og_types::{Canonical as _, Receipt, RequestId};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     /// Who may ask.
     pub(crate) gate: Gate,
+    /// Whose word counts on whom they ask for.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) visits: VisitMetrics,
 }
 

@@ -1,8 +1,9 @@
 //! What a gateway is told when it starts, and its fixed limits.
 
+use crate::KeyLimits;
 use alloy_primitives::B256;
 use og_opengradient::GatewayIdentity;
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Everything that a gateway has to be told.
 #[derive(Debug)]
@@ -21,12 +22,25 @@ pub struct GatewayConfig {
     pub identity: Option<GatewayIdentity>,
     /// A file of API keys and limits, read again when it changes; without one everybody may ask.
     pub keys: Option<PathBuf>,
+    /// What each client may use where there is no file of keys: an IPv4 address, or a network of 64 bits of IPv6, but not
+    /// programs on this machine.
+    pub address_limits: KeyLimits,
+    /// Addresses of proxies in front, which are believed in `X-Forwarded-For` about whom they ask for.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Bytes of settled receipts to keep; the oldest are forgotten first.
     pub retained_bytes: u64,
 }
 
 /// The usual [`GatewayConfig::retained_bytes`]: 4 GiB, about a million small receipts.
 pub const DEFAULT_RETAINED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// The usual [`GatewayConfig::address_limits`]: far more than a program asks, and a twelfth of what the gateway has in progress.
+pub const DEFAULT_ADDRESS_LIMITS: KeyLimits = KeyLimits {
+    requests_per_minute: NonZeroU32::new(6000),
+    tokens_per_minute: None,
+    tokens_per_day: None,
+    concurrent_requests: NonZeroU32::new(1024),
+};
 
 /// Bytes of one request's JSON body.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;

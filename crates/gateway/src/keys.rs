@@ -139,7 +139,7 @@ impl State {
             }
         }
         // Clients of services that need no key send one all the same: it says nothing here.
-        let Some(limits) = self.keys.everybody else {
+        let Some(limits) = self.keys.without_key(peer) else {
             return Err(Box::new(Refused::unknown(has_sent)));
         };
         let usage = self.of_address(peer, now)?;

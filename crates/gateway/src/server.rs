@@ -86,7 +86,7 @@ pub async fn serve(
     let client = client()?;
     let (keys_file, keys) = match &config.keys {
         Some(path) => KeysFile::open(path).map(|(file, keys)| (Some(file), keys))?,
-        None => (None, Keys::default()),
+        None => (None, Keys::without_file(config.address_limits)),
     };
     let store = Arc::new(Store::open(&config.data, config.retained_bytes)?);
     let validators: Vec<_> = config
@@ -113,6 +113,7 @@ pub async fn serve(
         identity: config.identity,
         admission: Admission::new(MAX_IN_FLIGHT, MAX_HELD_BYTES, MAX_BODY_BYTES),
         gate: Gate::new(keys, Instant::now()),
+        trusted_proxies: config.trusted_proxies,
         visits: VisitMetrics::register(&mut registry),
     });
     let app = RequestMetrics::register(&mut registry).observe(app(shared.clone()));

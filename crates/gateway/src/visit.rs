@@ -96,6 +96,7 @@ pub(crate) async fn attend(
     let route = route.to_owned();
     let connection = request.extensions().get::<Connection>();
     let peer = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Connection::peer);
+    let peer = og_http::client(peer, request.headers(), &shared.trusted_proxies);
     let now = Instant::now();
     let metrics = shared.visits.clone();
     let admitted = shared.gate.admit(request.headers(), peer, now);

@@ -1,5 +1,7 @@
 //! A gateway between real HTTP servers that play its nodes and validators.
 
+#[path = "it/addresses.rs"]
+mod addresses;
 #[path = "it/answers.rs"]
 mod answers;
 #[path = "it/bad_requests.rs"]

@@ -36,6 +36,8 @@ pub(crate) fn run(config: &GatewayConfig) -> Result<(), NodeError> {
         data: data.join(""),
         identity: identity.transpose()?,
         keys: config.keys.clone(),
+        address_limits: config.address_limits,
+        trusted_proxies: config.trusted_proxies.clone(),
         retained_bytes: DEFAULT_RETAINED_BYTES,
     };
     info!(listen = %config.listen, operators = %config.operator_listen, "gateway is up");

@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     fs, io,
+    net::IpAddr,
     panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,22 +21,32 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Most bytes of a key's name, which stands in logs.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Who may ask, as a file says it.
-#[derive(Debug)]
+/// Who may ask, as a file says it: nobody, by default.
+#[derive(Debug, Default)]
 pub(crate) struct Keys {
     /// What each address may use that brings no key; `None` if a key is needed.
     pub(crate) everybody: Option<Limits>,
+    /// Whether this does not hold for programs on the same machine.
+    spares_this_machine: bool,
     /// By the SHA-256 of the secret.
     pub(crate) by_hash: BTreeMap<[u8; 32], Arc<Key>>,
 }
 
-/// Without a file everybody may ask, within what is set for all together.
-impl Default for Keys {
-    fn default() -> Self {
+impl Keys {
+    /// Without a file everybody may ask: other machines as much as `limits` say, programs on this one as they like.
+    pub(crate) const fn without_file(limits: Limits) -> Self {
         Self {
-            everybody: Some(Limits::default()),
+            everybody: Some(limits),
+            spares_this_machine: true,
             by_hash: BTreeMap::new(),
         }
+    }
+
+    /// What whoever asks from this address may use without a key; `None` if a key is needed.
+    pub(crate) fn without_key(&self, client: IpAddr) -> Option<Limits> {
+        let limits = self.everybody?;
+        let is_spared = self.spares_this_machine && client.to_canonical().is_loopback();
+        Some(if is_spared { Limits::default() } else { limits })
     }
 }
 
@@ -191,6 +202,7 @@ impl Keys {
         }
         Ok(Self {
             everybody: document.everybody,
+            spares_this_machine: false,
             by_hash,
         })
     }

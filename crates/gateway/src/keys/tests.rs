@@ -99,7 +99,7 @@ fn a_key_that_would_spoil_the_file_is_not_added() {
 #[test]
 fn where_no_key_is_needed_an_unknown_one_is_passed_over() {
     let now = Instant::now();
-    let gate = Gate::new(Keys::default(), now);
+    let gate = Gate::new(Keys::without_file(Limits::default()), now);
     let pass = gate.admit(&bearer("0x1234"), peer(1), now).unwrap();
     assert_eq!(pass.key_name(), None);
     assert_eq!(pass.standing(now), Standing::default());

@@ -2,7 +2,11 @@
 
 use crate::network::{Conduct, Gateway, Node, Policy, Validator};
 use axum::http::StatusCode;
-use og_gateway::{GatewayConfig, ServeError, StoreError, config::MAX_BODY_BYTES, serve};
+use og_gateway::{
+    GatewayConfig, ServeError, StoreError,
+    config::{DEFAULT_ADDRESS_LIMITS, MAX_BODY_BYTES},
+    serve,
+};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 
@@ -232,6 +236,8 @@ async fn a_gateway_that_lacks_something_says_what() {
         data: directory.path().to_owned(),
         identity: None,
         keys: None,
+        address_limits: DEFAULT_ADDRESS_LIMITS,
+        trusted_proxies: vec![],
         retained_bytes: 1,
     };
     let run = async |config| {

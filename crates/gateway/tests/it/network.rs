@@ -17,7 +17,11 @@ use og_crypto::{
     NodeKey, commit_input, commit_output,
     merkle::{ListTree, list_root},
 };
-use og_gateway::{GatewayConfig, config::DEFAULT_RETAINED_BYTES, serve};
+use og_gateway::{
+    GatewayConfig,
+    config::{DEFAULT_ADDRESS_LIMITS, DEFAULT_RETAINED_BYTES},
+    serve,
+};
 use og_opengradient::GatewayIdentity;
 use og_types::{
     Canonical as _, Computed, Header, InferenceRequest, InferenceResponse, Job, JobResult, ModelId,
@@ -346,19 +350,29 @@ pub(crate) struct Gateway {
     task: JoinHandle<()>,
 }
 
+/// A gateway's configuration, with all else as it usually is.
+pub(crate) fn config(directory: &Path, nodes: &[&str], validators: &[&str]) -> GatewayConfig {
+    let owned = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect();
+    GatewayConfig {
+        chain_id: CHAIN_ID,
+        genesis_hash: GENESIS,
+        nodes: owned(nodes),
+        validators: owned(validators),
+        data: directory.to_owned(),
+        identity: Some(identity()),
+        keys: Some(directory.join(KEYS)).filter(|path| path.exists()),
+        address_limits: DEFAULT_ADDRESS_LIMITS,
+        trusted_proxies: vec![],
+        retained_bytes: DEFAULT_RETAINED_BYTES,
+    }
+}
+
 impl Gateway {
     pub(crate) async fn start(directory: &Path, nodes: &[&str], validators: &[&str]) -> Self {
-        let owned = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect();
-        let config = GatewayConfig {
-            chain_id: CHAIN_ID,
-            genesis_hash: GENESIS,
-            nodes: owned(nodes),
-            validators: owned(validators),
-            data: directory.to_owned(),
-            identity: Some(identity()),
-            keys: Some(directory.join(KEYS)).filter(|path| path.exists()),
-            retained_bytes: DEFAULT_RETAINED_BYTES,
-        };
+        Self::start_as(config(directory, nodes, validators)).await
+    }
+
+    pub(crate) async fn start_as(config: GatewayConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -8,6 +8,7 @@ use super::{
 };
 use alloy_primitives::Address;
 use documented::DocumentedFields;
+use og_gateway::config::DEFAULT_ADDRESS_LIMITS;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -91,6 +92,8 @@ fn gateway() -> GatewayConfig {
         tls_listen: None,
         identity: None,
         keys: None,
+        address_limits: DEFAULT_ADDRESS_LIMITS,
+        trusted_proxies: Vec::new(),
         nodes: vec!["http://127.0.0.1:8845".to_owned()],
         rpc: vec!["http://127.0.0.1:8545".to_owned()],
         operator_listen: DEFAULT_OPERATOR_LISTEN,

@@ -2,8 +2,12 @@
 
 use super::{ConfigError, LogFormat, default_log, default_operator_listen, urls::check_urls};
 use documented::DocumentedFields;
+use og_gateway::{KeyLimits, config::DEFAULT_ADDRESS_LIMITS};
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 /// Configuration of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DocumentedFields)]
@@ -21,9 +25,18 @@ pub struct GatewayConfig {
     /// Key file of what OpenGradient's clients know this gateway by; without it answers carry no `tee_*` fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<PathBuf>,
-    /// File of API keys and limits, read again when it changes; without it everybody may ask.
+    /// File of API keys and limits, read again when it changes; without it everybody may ask, within `address_limits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<PathBuf>,
+    /// What each client may use where `keys` names no file: an address, or a network of 64 bits of IPv6. A table with the limits
+    /// that a file of keys has for `[everybody]`; what is left out is not limited, and `{}` limits nothing. Programs on the same
+    /// machine are not limited.
+    #[serde(default = "default_address_limits")]
+    pub address_limits: KeyLimits,
+    /// IP addresses of proxies in front. Limits for each client hold for whom they name in `X-Forwarded-For`;
+    /// without this, all clients of a proxy share the limits of one.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpAddr>,
     /// Inference nodes, for example `http://127.0.0.1:8845`.
     pub nodes: Vec<String>,
     /// JSON-RPC of validators, for example `http://127.0.0.1:8545`; the next one is asked when one fails.
@@ -61,4 +74,8 @@ impl GatewayConfig {
         check_urls("nodes", &self.nodes, &["http://"])?;
         check_urls("rpc", &self.rpc, &["http://"])
     }
+}
+
+const fn default_address_limits() -> KeyLimits {
+    DEFAULT_ADDRESS_LIMITS
 }

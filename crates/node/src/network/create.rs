@@ -17,6 +17,7 @@ use og_chain::{
 };
 use og_crypto::{SeatKey, validators::genesis_validator};
 use og_engine::BUILT_IN;
+use og_gateway::config::DEFAULT_ADDRESS_LIMITS;
 use og_types::{Genesis, GenesisAccount, GenesisValidator, NodeId};
 use rand::CryptoRng;
 use serde::Serialize;
@@ -434,6 +435,8 @@ impl Builder<'_> {
             tls_listen: Some(NetworkPlan::listen(address)),
             identity: Some(IDENTITY_FILE.into()),
             keys: None,
+            address_limits: DEFAULT_ADDRESS_LIMITS,
+            trusted_proxies: Vec::new(),
             nodes: self.plan.inference_urls(),
             rpc: self.plan.rpc_urls(),
             operator_listen: self.plan.operator_listen(GATEWAY_PORT_OFFSET, 0),

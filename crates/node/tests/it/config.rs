@@ -1,11 +1,12 @@
 //! What a configuration accepts, and how it refuses the rest.
 
+use og_gateway::{KeyLimits, config::DEFAULT_ADDRESS_LIMITS};
 use og_node::{
     config::{ConfigError, NodeConfig, Role, example},
     keys,
 };
 use og_types::ValidatorId;
-use std::fs;
+use std::{fs, num::NonZeroU32};
 
 const VALIDATOR: &str = r#"
 role = "validator"
@@ -137,6 +138,25 @@ fn a_gateway_needs_addresses_that_it_can_ask() {
     let many = format!("[{}]", vec!["\"http://127.0.0.1:8845\""; 257].join(","));
     assert!(refusal(&gateway(&many, one)).starts_with("nodes"));
     assert!(refusal(&gateway(one, "[\"127.0.0.1:8545\"]")).starts_with("rpc"));
+}
+
+#[test]
+fn what_an_address_may_use_of_a_gateway_is_usual_or_said_or_not_limited() {
+    let limits = |line: &str| {
+        let config = format!(
+            "role = \"gateway\"\ngenesis = \"g\"\ndata_dir = \"d\"\nlisten = \"127.0.0.1:8745\"\n\
+             nodes = [\"http://127.0.0.1:8845\"]\nrpc = [\"http://127.0.0.1:8545\"]\n{line}\n"
+        );
+        let NodeConfig::Gateway(config) = load(&folder_with_keys(), &config).unwrap() else {
+            panic!("another role");
+        };
+        config.address_limits
+    };
+    assert_eq!(limits(""), DEFAULT_ADDRESS_LIMITS);
+    assert_eq!(limits("address_limits = {}"), KeyLimits::default());
+    let said = limits("address_limits = { requests_per_minute = 20 }");
+    assert_eq!(said.requests_per_minute, NonZeroU32::new(20));
+    assert_eq!(said.concurrent_requests, None);
 }
 
 #[test]
