@@ -91,6 +91,11 @@ impl Validator {
         Self { client, url }
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Hands records to the validator; what it says to each.
     ///
     /// # Errors

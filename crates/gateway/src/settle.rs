@@ -3,6 +3,7 @@
 //! Records travel in rounds: all that are due at a time are asked about at one validator together.
 
 mod round;
+mod traced;
 
 use crate::{
     chain::Validator,

@@ -1,6 +1,6 @@
 //! Asking one validator about many records at once.
 
-use super::{Case, blocking};
+use super::{Case, blocking, traced};
 use crate::{
     chain::{RecordProof, Submission, Validator},
     error::error_chain,
@@ -51,11 +51,13 @@ impl Round {
         let (validator, validators, metrics) = (self.validator, self.validators, self.metrics);
         let store = self.store.clone();
         let cases = self.cases;
+        let span = traced::begin(validator.url(), cases.len());
         let mut asked = blocking(move || Ok(load(&store, cases)))
             .await
             .unwrap_or_default();
         if let Err(error) = ask(&validator, &mut asked).await {
             tracing::debug!(%error, records = asked.len(), "validator has no word");
+            traced::fail(&span);
         }
         let (mut open, mut closed) = (vec![], vec![]);
         for Asked {
@@ -70,6 +72,7 @@ impl Round {
                 }
             }
         }
+        traced::finish(&span, &closed);
         let store = self.store;
         if let Err(error) = blocking(move || store.close(closed)).await {
             tracing::error!(

@@ -23,7 +23,7 @@ pub(crate) fn hello() -> Manner {
 pub(crate) struct Setting {
     pub(crate) gateway: Gateway,
     pub(crate) speakers: Vec<Speaker>,
-    _validator: Validator,
+    pub(crate) validator: Validator,
     _directory: tempfile::TempDir,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn setting(manners: &[Manner]) -> Setting {
     Setting {
         gateway,
         speakers,
-        _validator: validator,
+        validator,
         _directory: directory,
     }
 }

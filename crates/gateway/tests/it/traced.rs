@@ -7,7 +7,7 @@ use crate::{
 };
 use og_http::traces::Traces;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -26,7 +26,7 @@ fn a_collector_gets_a_request_and_whom_it_went_to_and_nothing_of_what_was_said()
         tracing::error!("what a log says");
     });
     let gateways = Runtime::new().unwrap();
-    let passed_on = gateways.block_on(ask_twice());
+    let (passed_on, validator) = gateways.block_on(ask_twice());
     // All that it did has ended with it.
     drop(gateways);
     traces.shutdown();
@@ -59,11 +59,13 @@ fn a_collector_gets_a_request_and_whom_it_went_to_and_nothing_of_what_was_said()
         format!("00-{TRACE}-{id}-01")
     });
     assert_eq!(passed_on, expected);
+    assert_settled(&collector, &validator);
     assert_says_little(&collector);
 }
 
-/// Asks whole and in frames; what the second of two nodes, of which the first fails, is told of the trace.
-async fn ask_twice() -> Vec<String> {
+/// Asks whole and in frames, and waits for the receipts; what the second of two nodes, of which the first fails, is told of the
+/// trace, and the validator's address.
+async fn ask_twice() -> (Vec<String>, String) {
     let setting = setting(&[Manner::Fails("model_failed"), hello()]).await;
     let parent = format!("00-{TRACE}-{CLIENTS_SPAN}-01");
     let headers = [
@@ -76,9 +78,42 @@ async fn ask_twice() -> Vec<String> {
             .gateway
             .send("/v1/chat/completions", &body, &headers);
         let text = asked.await.text().await.unwrap();
-        assert!(text.contains("og_receipt"), "{text}");
+        let lines = text.lines().map(|line| line.trim_start_matches("data: "));
+        let mut answers = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let answer = answers.find(|answer| answer["og_receipt"].is_object());
+        let answer = answer.unwrap_or_else(|| panic!("{text}"));
+        let receipt = setting.gateway.receipt(&answer["og_receipt"]).await;
+        assert_eq!(receipt.status(), 200);
     }
-    setting.speakers[1].parents.lock().unwrap().clone()
+    let passed_on = setting.speakers[1].parents.lock().unwrap().clone();
+    (passed_on, setting.validator.url.clone())
+}
+
+/// The rounds in which the two records went to this validator, outside the client's trace.
+fn assert_settled(collector: &Collector, validator: &str) {
+    let given = collector.given().into_iter();
+    let spans = given.flat_map(|given| given.scope_spans);
+    let rounds = spans.flat_map(|scope| scope.spans).filter(|span| {
+        span.name == "settle records"
+            && attribute(&span.attributes, "url.full").as_deref() == Some(validator)
+    });
+    let (mut asked, mut settled) = (0, 0);
+    for round in rounds {
+        let count = |name| -> usize {
+            let count = attribute(&round.attributes, name).unwrap();
+            count.parse().unwrap()
+        };
+        assert_eq!(round.kind(), SpanKind::Client);
+        assert!(round.parent_span_id.is_empty());
+        assert_ne!(hex(&round.trace_id), TRACE);
+        assert!(count("og.records") > 0);
+        assert_eq!(count("og.refused"), 0);
+        asked += count("og.records");
+        settled += count("og.settled");
+    }
+    // Each is asked about at least twice: it is handed over first, and final later.
+    assert!(asked >= 4, "{asked}");
+    assert_eq!(settled, 2);
 }
 
 fn assert_request(span: &Span, streamed: &str) {
