@@ -182,7 +182,7 @@ fn the_examples_can_be_used_and_say_the_defaults() {
     for (role, optional) in [
         (Role::Validator, 14),
         (Role::Inference, 4),
-        (Role::Gateway, 3),
+        (Role::Gateway, 5),
         (Role::Relay, 4),
     ] {
         let text = example(role);
