@@ -6,6 +6,7 @@ use crate::{
     execute::{BlockError, Executed, prologue, start},
     fees::next_base_fee,
     header::{HEADER_VERSION, Slot},
+    nullifiers,
     receipts::{TransactionReceipt, receipts_root},
     records::{self, RecordError, VerifiedRecord},
     rules::Rules,
@@ -111,11 +112,16 @@ pub fn build(
     let fee_recipient = rules.check_slot(parent, slot)?;
     let header = draft(rules, parent, slot);
     let mut view = start(rules, &header, source);
-    ignore_missing(prologue(&header, &mut view))?;
+    prologue(&header, &mut view);
     let mut bytes_left = MAX_BLOCK_BYTES.saturating_sub(BLOCK_OVERHEAD_BYTES);
     let runner = Runner::new(rules, &header, fee_recipient, &mut view);
     let taken = take_transactions(runner, &candidates.transactions, &mut bytes_left)?;
     let records = take_records(rules, &header, &candidates.records, &mut view, bytes_left)?;
+    ignore_missing(nullifiers::forget(
+        &mut view,
+        header.timestamp_ms,
+        records.len(),
+    ))?;
     if let Some(keys) = view.missing() {
         return Ok(Attempt::Missing(keys));
     }

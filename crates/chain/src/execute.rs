@@ -187,7 +187,7 @@ fn check_size(block: &Block) -> Result<(), BlockError> {
     Ok(())
 }
 
-/// Everything a block does, in order: prologue, transactions, records.
+/// Everything a block does, in order: prologue, transactions, records; then old request ids are forgotten.
 fn run_block(
     rules: &Rules,
     block: &Block,
@@ -195,7 +195,8 @@ fn run_block(
     view: &mut View<'_>,
 ) -> Result<(Vec<TransactionReceipt>, u64), BlockError> {
     let header = block.header();
-    let mut first_error = prologue(header, view).map_err(BlockError::from).err();
+    prologue(header, view);
+    let mut first_error = None;
     let fee_recipient = fee_recipient(rules, header);
     let mut runner = Runner::new(rules, header, fee_recipient, view);
     for (index, transaction) in transactions.iter().enumerate() {
@@ -209,6 +210,10 @@ fn run_block(
         if let Err(error) = admitted {
             first_error.get_or_insert(record_error(index, error));
         }
+    }
+    let admitted = block.records().len();
+    if let Err(error) = nullifiers::forget(view, header.timestamp_ms, admitted) {
+        first_error.get_or_insert(error.into());
     }
     first_error.map_or(Ok((receipts, gas_used)), Err)
 }
@@ -269,11 +274,10 @@ pub(crate) fn start<'a>(rules: &Rules, header: &Header, source: &'a dyn Source) 
     View::new(source)
 }
 
-/// What every block does before its body: remember its parent, forget old request ids.
-pub(crate) fn prologue(header: &Header, view: &mut View<'_>) -> Result<(), StateError> {
+/// What every block does before its body: remember its parent.
+pub(crate) fn prologue(header: &Header, view: &mut View<'_>) {
     view.set(
         Key::block_hash(header.height.saturating_sub(1)),
         Some(header.parent.0.to_vec().into()),
     );
-    nullifiers::forget(view, header.timestamp_ms)
 }

@@ -2,23 +2,22 @@
 //!
 //! Besides its own key each id stands in a list of those that expire in the same minute: a
 //! bucket, cut into chunks of bounded size. A cursor names the first minute that is not yet
-//! forgotten. Every block forgets a bounded number of chunks of minutes that are past, from the
-//! end of the bucket, so that all progress is in the bucket's count. Limits are set so that
-//! forgetting is at least as fast as admitting.
+//! forgotten. Every block forgets some chunks of minutes that are past, from the end of the
+//! bucket, so that all progress is in the bucket's count: somewhat more than it admits, so that
+//! forgetting keeps up, and not many more, so that a minute's end costs no block much.
 
 use crate::{
     state::{Key, Value},
     view::{StateError, View},
 };
-use og_types::{RequestId, limits::MAX_RECORDS_PER_BLOCK};
+use og_types::RequestId;
 
 /// Milliseconds of one bucket.
 pub const BUCKET_MS: u64 = 60_000;
 /// Request ids in one chunk.
 pub const CHUNK_IDS: u64 = 64;
-/// Most chunks that one block forgets: twice what it can admit.
-pub const MAX_CHUNKS_FORGOTTEN_PER_BLOCK: u64 =
-    2 * (MAX_RECORDS_PER_BLOCK as u64).div_ceil(CHUNK_IDS);
+/// Chunks that a block may forget beyond those for what it admits.
+pub const SPARE_CHUNKS_FORGOTTEN: u64 = 4;
 /// Most buckets that one block looks at: blocks are at most a minute apart.
 pub const MAX_BUCKETS_PER_BLOCK: u64 = 4;
 
@@ -62,13 +61,19 @@ pub(crate) fn remember(
     Ok(())
 }
 
-/// Forgets ids that expired before `time_ms`, as many as one block may.
-pub(crate) fn forget(view: &mut View<'_>, time_ms: u64) -> Result<(), StateError> {
+/// Chunks that a block may forget which admits so many records: five for what would fill four, and some.
+const fn budget(admitted: u64) -> u64 {
+    let more = admitted.saturating_add(admitted / 4);
+    chunks_of(more).saturating_add(SPARE_CHUNKS_FORGOTTEN)
+}
+
+/// Forgets ids that expired before `time_ms`, as many as a block may that admits so many records.
+pub(crate) fn forget(view: &mut View<'_>, time_ms: u64, admitted: usize) -> Result<(), StateError> {
     let now = minute_of(time_ms);
     let cursor = view.integer(Key::nullifier_cursor())?;
     // Nothing was ever admitted before the first block, so nothing expires before its minute.
     let mut minute = cursor.unwrap_or(now);
-    let mut budget = MAX_CHUNKS_FORGOTTEN_PER_BLOCK;
+    let mut budget = budget(admitted as u64);
     for _ in 0..MAX_BUCKETS_PER_BLOCK {
         if minute >= now || !forget_bucket(view, minute, &mut budget)? {
             break;

@@ -81,17 +81,10 @@ impl<'state> Simulation<'state> {
 
     /// The state in which the first transaction of `header`'s block runs, under all of the chain's rules. `source` is
     /// the state of the block's parent.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn within(
-        rules: &Rules,
-        header: &Header,
-        source: &'state dyn Source,
-    ) -> Result<Self, StateError> {
+    pub fn within(rules: &Rules, header: &Header, source: &'state dyn Source) -> Self {
         let mut view = start(rules, header, source);
-        prologue(header, &mut view)?;
-        Ok(Self::new(rules, header, view))
+        prologue(header, &mut view);
+        Self::new(rules, header, view)
     }
 
     fn new(rules: &Rules, header: &Header, view: View<'state>) -> Self {

@@ -228,8 +228,7 @@ fn trace_transactions(
     state: &dyn Source,
 ) -> RpcResult<Vec<(B256, GethTrace)>> {
     let header = block.header();
-    let simulation = Simulation::within(rules, header, state);
-    let mut simulation = simulation.map_err(|error| internal(&error))?;
+    let mut simulation = Simulation::within(rules, header, state);
     let mut budget = Budget::new(options);
     let mut traces = Vec::new();
     let transactions = block.decoded_transactions();

@@ -62,14 +62,14 @@ proptest! {
             time_ms += step_ms;
             let first = next;
             run(&mut state, |view| {
-                let mut result = forget(view, time_ms);
+                let mut result = Ok(());
                 for (number, lifetime_ms) in (first..).zip(&lifetimes) {
                     // As a block does, go on after a miss, so that one fetch serves many.
                     result = result
                         .and(is_used(view, id(number)).map(|is_used| assert!(!is_used)))
                         .and(remember(view, id(number), time_ms + lifetime_ms, 7));
                 }
-                result
+                result.and(forget(view, time_ms, lifetimes.len()))
             });
             for lifetime_ms in lifetimes {
                 model.insert(next, time_ms + lifetime_ms);
@@ -79,8 +79,8 @@ proptest! {
                 if *expiry_ms >= time_ms {
                     prop_assert!(is_known(&state, *number), "forgotten too early");
                 }
-                // These blocks admit far less than the budget, so a minute that is over is gone.
-                if *expiry_ms / BUCKET_MS < time_ms / BUCKET_MS {
+                // At most ten minutes end here between two blocks, with fewer ids than the spare chunks hold.
+                if *expiry_ms / BUCKET_MS < time_ms / BUCKET_MS && model.len() < 200 {
                     prop_assert!(!is_known(&state, *number), "not forgotten");
                 }
             }
@@ -88,41 +88,58 @@ proptest! {
         // After the last window nothing is left but the cursor.
         for _ in 0..12 {
             time_ms += BUCKET_MS;
-            run(&mut state, |view| forget(view, time_ms));
+            run(&mut state, |view| forget(view, time_ms, 0));
         }
         prop_assert_eq!(state.keys().copied().collect::<Vec<_>>(), [Key::nullifier_cursor()]);
     }
 }
 
+/// Ids of `0..total` that are known.
+fn known(state: &State, total: u64) -> u64 {
+    (0..total).filter(|number| is_known(state, *number)).count() as u64
+}
+
 #[test]
-fn a_block_forgets_no_more_than_it_may_and_the_next_ones_go_on() {
+fn the_end_of_a_full_minute_costs_no_block_much_and_is_forgotten_faster_than_ids_are_admitted() {
     let mut state = State::new();
     let start_ms = 1_800_000_000_000;
-    let per_block = MAX_CHUNKS_FORGOTTEN_PER_BLOCK * CHUNK_IDS;
-    let total = per_block + 70;
+    let total = 10_000;
     run(&mut state, |view| {
-        forget(view, start_ms)?;
         for number in 0..total {
             remember(view, id(number), start_ms, 7)?;
         }
-        Ok(())
+        forget(view, start_ms, 10_000)
     });
-    let mut time_ms = start_ms + BUCKET_MS;
-    let mut known = total;
-    while known > 0 {
-        run(&mut state, |view| forget(view, time_ms));
-        time_ms += 1;
-        let left = (0..total)
-            .filter(|number| is_known(&state, *number))
-            .count() as u64;
-        assert!(known - left <= per_block && left < known);
-        known = left;
+    assert_eq!(known(&state, total), total);
+    let over_ms = start_ms + BUCKET_MS;
+    let (mut left, mut next) = (total, total);
+    for admitted in [0, 1, 300, 0, 4000].into_iter().cycle() {
+        run(&mut state, |view| {
+            for number in next..next + admitted {
+                remember(view, id(number), over_ms + BUCKET_MS, 7)?;
+            }
+            forget(view, over_ms, admitted as usize)
+        });
+        next += admitted;
+        let forgotten = left - known(&state, total);
+        left -= forgotten;
+        assert!(forgotten <= admitted + admitted / 4 + (SPARE_CHUNKS_FORGOTTEN + 1) * CHUNK_IDS);
+        if left == 0 {
+            break;
+        }
+        assert!(forgotten > admitted);
     }
-    assert_eq!(time_ms, start_ms + BUCKET_MS + 2);
+    let mut blocks = 0;
+    while state.len() > 1 {
+        run(&mut state, |view| forget(view, over_ms + 2 * BUCKET_MS, 0));
+        blocks += 1;
+    }
     assert_eq!(
-        state.keys().copied().collect::<Vec<_>>(),
+        state.into_keys().collect::<Vec<_>>(),
         [Key::nullifier_cursor()]
     );
+    let spare = SPARE_CHUNKS_FORGOTTEN * CHUNK_IDS;
+    assert_eq!(blocks, (next - total).div_ceil(spare));
 }
 
 #[test]
@@ -141,9 +158,12 @@ fn a_corrupt_chunk_is_an_error_that_names_its_key() {
     );
     cache.insert(chunk, Some(vec![1; 33].into()));
     let mut view = View::new(&cache);
-    assert_eq!(forget(&mut view, time_ms), Err(StateError::Corrupt(chunk)));
+    assert_eq!(
+        forget(&mut view, time_ms, 0),
+        Err(StateError::Corrupt(chunk))
+    );
     cache.insert(Key::nullifier_cursor(), Some(vec![1].into()));
     let mut view = View::new(&cache);
-    let error = forget(&mut view, time_ms);
+    let error = forget(&mut view, time_ms, 0);
     assert_eq!(error, Err(StateError::Corrupt(Key::nullifier_cursor())));
 }

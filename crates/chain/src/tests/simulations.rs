@@ -84,7 +84,7 @@ fn a_block_that_runs_again_does_the_same() {
         transfer(1, 0, to, 7),
     ]));
     let header = chain.head.header();
-    let mut simulation = Simulation::within(&chain.rules, header, &state).unwrap();
+    let mut simulation = Simulation::within(&chain.rules, header, &state);
     let transactions = chain.head.decoded_transactions().unwrap();
     assert_eq!(transactions.len(), 3);
     for (transaction, receipt) in transactions.iter().zip(&executed.receipts) {

@@ -1,4 +1,4 @@
-//! Memory of the gateway and its node while requests go on for minutes.
+//! Memory of the gateway, its node and the validator while requests go on for minutes.
 
 use super::super::{figure::Figure, testbed::Testbed};
 use std::time::Duration;
@@ -9,11 +9,15 @@ const SAMPLES: u32 = 40;
 /// Samples that are not counted, the first half: caches fill, and the node remembers more and more requests.
 const WARM_UP: usize = 20;
 /// The nodes that are watched, and what their figures are called: memory, and how much it grew.
-const NODES: [(&str, [&str; 2]); 2] = [
+const NODES: [(&str, [&str; 2]); 3] = [
     ("gateway", ["soak_gateway_memory", "soak_gateway_growth"]),
     (
         "inference-0",
         ["soak_inference_memory", "soak_inference_growth"],
+    ),
+    (
+        "validator-0",
+        ["soak_validator_memory", "soak_validator_growth"],
     ),
 ];
 
