@@ -3,6 +3,7 @@
 use crate::KeyLimits;
 use alloy_primitives::B256;
 use og_opengradient::GatewayIdentity;
+use og_types::limits::MAX_SUBMITTED_RECORDS;
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Everything that a gateway has to be told.
@@ -54,8 +55,8 @@ pub const MAX_PIECES_WAITING: usize = 64;
 pub const MAX_PENDING: usize = 65_536;
 /// Bytes of those answers on disk.
 pub const MAX_PENDING_BYTES: u64 = 4 << 30;
-/// Records that one validator is asked about at once: no more than it takes.
-pub const MAX_ROUND: usize = 512;
+/// Records that one validator is asked about at once: as many as it takes.
+pub const MAX_ROUND: usize = MAX_SUBMITTED_RECORDS;
 /// Such rounds at the same time.
 pub const MAX_CONCURRENT_ROUNDS: usize = 8;
 /// Connections that are open at the same time; more wait to be accepted.

@@ -15,7 +15,7 @@ use jsonrpsee::{
 use og_chain::Key;
 use og_types::{
     Account, BlockHash, Canonical as _, RequestId, SignedRecord, StateProof,
-    limits::MAX_STATE_ENTRIES,
+    limits::{MAX_STATE_ENTRIES, MAX_SUBMITTED_RECORDS},
 };
 use serde::Serialize;
 use std::{
@@ -23,8 +23,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most records that one call hands in.
-const MAX_SUBMITTED_RECORDS: usize = 512;
 /// How long a certificate is waited for.
 const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(2);
 const CERTIFICATE_PAUSE: Duration = Duration::from_millis(10);
@@ -152,8 +150,8 @@ impl<C: Chain> NetworkApiServer for Network<C> {
         }
         let submitted = self.0.submit_records(decoded).await;
         let submitted = submitted.map_err(|error| internal(&error))?;
-        let taken = errors.iter_mut().filter(|error| error.is_none());
-        for (error, result) in taken.zip(submitted) {
+        let handed_in = errors.iter_mut().filter(|error| error.is_none());
+        for (error, result) in handed_in.zip(submitted) {
             *error = result.err().map(record_error);
         }
         Ok(errors)
