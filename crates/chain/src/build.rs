@@ -31,7 +31,7 @@ const LENGTH_BYTES: usize = 5;
 /// Bytes kept for records, so that transactions alone cannot fill a block.
 const RESERVED_RECORD_BYTES: usize = MAX_BLOCK_BYTES / 2;
 /// Gas that no transaction can do with.
-const MIN_TRANSACTION_GAS: u64 = 21_000;
+pub(crate) const MIN_TRANSACTION_GAS: u64 = 21_000;
 
 /// What a proposer chooses from, in order of preference.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use crate::{
     block::Block,
-    build::Candidates,
+    build::{Candidates, MIN_TRANSACTION_GAS},
     execute::fee_recipient,
     header::Slot,
     nullifiers,
@@ -24,7 +24,8 @@ pub fn prefetch_block(rules: &Rules, parent: &Header, block: &Block) -> Vec<Key>
     prefetch(parent, recipient, transactions, block.records().iter())
 }
 
-/// Keys that [`build`](crate::build()) will read for `candidates`, sorted; none for block 1.
+/// Keys that [`build`](crate::build()) will read for those of `candidates` that there can be room for, sorted; none for
+/// block 1.
 pub fn prefetch_candidates(
     rules: &Rules,
     parent: &Header,
@@ -36,10 +37,13 @@ pub fn prefetch_candidates(
         .get(&slot.proposer)
         .map(|seat| seat.fee_recipient)
         .unwrap_or_default();
+    let room = rules.genesis().gas_limit / MIN_TRANSACTION_GAS;
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let transactions = &candidates.transactions;
     prefetch(
         parent,
         recipient,
-        &candidates.transactions,
+        transactions.get(..room).unwrap_or(transactions),
         candidates.records.iter().map(Deref::deref),
     )
 }

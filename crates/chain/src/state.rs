@@ -9,13 +9,13 @@ use og_crypto::keccak256;
 use og_types::{RequestId, limits::MAX_CODE_BYTES};
 
 pub use og_types::Account;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 const DOMAIN: &[u8] = b"_OG_STATE_V1";
 
 /// Largest value in the state, in bytes: a contract's code.
 pub const MAX_VALUE_BYTES: usize = MAX_CODE_BYTES;
-/// What a key of a [`Cache`] takes besides its value: hash, twice, value's handle, its share of the tree.
+/// What a key of a [`Cache`] takes besides its value: hash, twice, value's handle, its share of the table.
 const CACHED_KEY_BYTES: usize = 128;
 /// Past block hashes that the state remembers, as the EVM's `BLOCKHASH` can ask for.
 pub const BLOCK_HASH_RING: u64 = 256;
@@ -92,12 +92,16 @@ pub struct StateCommitment {
 pub trait Source: std::fmt::Debug {
     /// What stands under `key`; the outer `None` if that is not known.
     fn read(&self, key: &Key) -> Option<Option<Value>>;
+
+    /// Says that all of `keys` are read next: whoever waits for each value may wait for all of them at once.
+    fn prefetch(&self, _keys: &[Key]) {}
 }
 
 /// What is known of one state; `None` for a key that is known to be absent.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
-    values: BTreeMap<Key, Option<Value>>,
+    /// Its order is never looked at.
+    values: HashMap<Key, Option<Value>>,
     /// The keys, those known longest first.
     oldest: VecDeque<Key>,
     /// Bytes of the values.

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::bytecode::Bytecode;
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 /// Why a value of the state cannot be had.
@@ -32,6 +32,15 @@ pub struct View<'a> {
     missing: RefCell<BTreeSet<Key>>,
     /// Code that ran already, made ready to run: each transaction asks for it anew.
     codes: BTreeMap<B256, Bytecode>,
+    keys: RefCell<Keys>,
+}
+
+/// Keys that were asked for already: each is a hash, and a transaction asks for the same ones several times. The order of
+/// these maps is never looked at.
+#[derive(Debug, Default)]
+struct Keys {
+    accounts: HashMap<Address, Key>,
+    storage: HashMap<(Address, U256), Key>,
 }
 
 /// The writes of a block: each key once, sorted, `None` deletes.
@@ -55,11 +64,12 @@ impl<'a> View<'a> {
             newest_hash: None,
             missing: RefCell::new(BTreeSet::new()),
             codes: BTreeMap::new(),
+            keys: RefCell::default(),
         }
     }
 
     /// The view over the empty state, in which nothing is ever missing.
-    pub(crate) const fn over_nothing() -> Self {
+    pub(crate) fn over_nothing() -> Self {
         Self {
             base: None,
             writes: BTreeMap::new(),
@@ -67,7 +77,20 @@ impl<'a> View<'a> {
             newest_hash: None,
             missing: RefCell::new(BTreeSet::new()),
             codes: BTreeMap::new(),
+            keys: RefCell::default(),
         }
+    }
+
+    fn account_key(&self, address: Address) -> Key {
+        let mut keys = self.keys.borrow_mut();
+        let known = keys.accounts.entry(address);
+        *known.or_insert_with(|| Key::account(address))
+    }
+
+    fn storage_key(&self, address: Address, slot: U256) -> Key {
+        let mut keys = self.keys.borrow_mut();
+        let known = keys.storage.entry((address, slot));
+        *known.or_insert_with(|| Key::storage(address, slot))
     }
 
     /// The keys whose reads failed because they are not cached: what ran since is guesswork.
@@ -95,16 +118,16 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn account(&self, address: Address) -> Result<Account, StateError> {
-        let key = Key::account(address);
+        let key = self.account_key(address);
         Account::from_value(self.get(key)?.as_ref()).map_err(|_| StateError::Corrupt(key))
     }
 
     pub(crate) fn set_account(&mut self, address: Address, account: &Account) {
-        self.set(Key::account(address), account.to_value());
+        self.set(self.account_key(address), account.to_value());
     }
 
     pub(crate) fn storage(&self, address: Address, slot: U256) -> Result<U256, StateError> {
-        let key = Key::storage(address, slot);
+        let key = self.storage_key(address, slot);
         if self.cleared.contains(&address) && !self.writes.contains_key(&key) {
             return Ok(U256::ZERO);
         }
@@ -114,7 +137,7 @@ impl<'a> View<'a> {
 
     pub(crate) fn set_storage(&mut self, address: Address, slot: U256, value: U256) {
         let bytes = (!value.is_zero()).then(|| value.to_be_bytes::<32>().into());
-        self.set(Key::storage(address, slot), bytes);
+        self.set(self.storage_key(address, slot), bytes);
     }
 
     /// Hides the storage that the account has in the parent's state: a simulation gives it another.
@@ -190,6 +213,9 @@ impl<'a> View<'a> {
     pub(crate) fn finish(self) -> Attempt<Changes> {
         let mut missing = self.missing.into_inner();
         let mut changes = Changes::default();
+        if let Some(base) = self.base {
+            base.prefetch(&self.writes.keys().copied().collect::<Vec<_>>());
+        }
         for (key, value) in self.writes {
             match self.base.map_or(Some(None), |base| base.read(&key)) {
                 Some(before) if before == value => {}

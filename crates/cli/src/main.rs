@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 /// Blocks and conversations are many small pieces of memory that come and go on all threads.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A network that answers with receipts: ask a model, keep the proof of who answered what.
 #[derive(Debug, Parser)]

@@ -19,7 +19,7 @@ use std::{
 
 /// As in `og`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Accounts at first, and at the end if nothing else is said.
 const FEW: u64 = 1000;

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use commonware_runtime::Spawner;
 use commonware_storage::{Context, qmdb::current::batch::Slot};
 use og_chain::state::{Key, Value};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// A batch that remembers where in the log it has found what was read, so that to write it does not read it again.
 pub struct Draft<E: Context + Spawner> {
     staged: StagedBatch<E>,
-    /// The place among the staged reads of each key that was read.
-    places: BTreeMap<Key, usize>,
+    /// The place among the staged reads of each key that was read; its order is never looked at.
+    places: HashMap<Key, usize>,
 }
 
 impl<E: Context + Spawner> std::fmt::Debug for Draft<E> {
@@ -32,7 +32,7 @@ impl<E: Context + Spawner> Draft<E> {
         let (_, staged) = batch.stage(&[]).await?;
         Ok(Self {
             staged,
-            places: BTreeMap::new(),
+            places: HashMap::new(),
         })
     }
 

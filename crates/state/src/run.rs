@@ -12,8 +12,8 @@ use std::{cell::RefCell, panic, sync::mpsc, thread};
 
 /// What comes from the thread.
 enum Step<T> {
-    /// It waits for the value of a key.
-    Asks(Key),
+    /// It waits for the values of these keys.
+    Asks(Vec<Key>),
     /// It is done; with what was read on the way.
     Done(T, Cache),
 }
@@ -22,7 +22,7 @@ enum Step<T> {
 struct Asking<T> {
     known: RefCell<Cache>,
     questions: mpsc::Sender<Step<T>>,
-    answers: mpsc::Receiver<Option<Value>>,
+    answers: mpsc::Receiver<Vec<Option<Value>>>,
 }
 
 impl<T> std::fmt::Debug for Asking<T> {
@@ -36,18 +36,42 @@ impl<T> Source for Asking<T> {
         if let Some(value) = self.known.borrow().read(key) {
             return Some(value);
         }
-        // It fails when nobody waits for the function any more: it then finds nothing, and ends.
-        self.questions.send(Step::Asks(*key)).ok()?;
-        let value = self.answers.recv().ok()?;
-        self.known.borrow_mut().insert(*key, value.clone());
-        Some(value)
+        self.ask(vec![*key])?;
+        self.known.borrow().read(key)
+    }
+
+    fn prefetch(&self, keys: &[Key]) {
+        let known = self.known.borrow();
+        let unknown: Vec<_> = keys
+            .iter()
+            .filter(|key| !known.knows(key))
+            .copied()
+            .collect();
+        drop(known);
+        if !unknown.is_empty() {
+            // Where it fails, reading finds nothing either.
+            let _ = self.ask(unknown);
+        }
+    }
+}
+
+impl<T> Asking<T> {
+    /// Waits for the values of `keys`; `None` when nobody answers any more: the function then finds nothing, and ends.
+    fn ask(&self, keys: Vec<Key>) -> Option<()> {
+        self.questions.send(Step::Asks(keys.clone())).ok()?;
+        let values = self.answers.recv().ok()?;
+        let mut known = self.known.borrow_mut();
+        for (key, value) in keys.into_iter().zip(values) {
+            known.insert(key, value);
+        }
+        Some(())
     }
 }
 
 /// Runs `function` on the state that `draft` builds on. Gives what it gives, what is known of that state then, and the draft.
 ///
 /// `known` is what is known of the state already, and `prefetch` names what the function will surely read: all of that is read
-/// at once, the rest one by one.
+/// at once, as is what it writes, the rest one by one.
 ///
 /// # Errors
 /// [`StateError`]; what `function` itself returns, an error too, is inside `Ok`.
@@ -88,11 +112,11 @@ where
     loop {
         // This holds up the runtime's thread for as long as running the function on it would.
         match asked.recv() {
-            Ok(Step::Asks(key)) => {
-                let mut values;
-                (values, draft) = draft.read(&[key]).await?;
-                // The thread waits for it, or has panicked, which the next turn finds.
-                let _ = answer.send(values.pop().flatten());
+            Ok(Step::Asks(keys)) => {
+                let values;
+                (values, draft) = draft.read(&keys).await?;
+                // The thread waits for them, or has panicked, which the next turn finds.
+                let _ = answer.send(values);
             }
             Ok(Step::Done(result, known)) => {
                 let result = match result {
