@@ -75,8 +75,8 @@ OpenZeppelin ERC-20) and compute (hashing):
   evm_WORK_anvil          with --anvil, which is told to mine block after block while transactions wait
   block_time              with --accounts: time per block of 1,000 transfers a second to accounts drawn at random, here and
                           below with 1,000 accounts and with as many as asked for
-  block_time_full         time per block of as many such transfers as there is room for
-  cold_transfers          gas of those
+  block_time_busy         the same with 5,000 transfers a second
+  cold_transfers          gas of as many such transfers as it takes, in millions per second
   node_restart            seconds from a validator's start on that state until it is ready and answers from it
 
 Figures of rpc, with METHOD one of eth_call (balanceOf of a token), eth_get_balance and eth_block_number; the clients

@@ -17,9 +17,10 @@ use serde_json::json;
 
 /// Accounts that are made before anyone waits for them to be final.
 const STEP: u64 = 40_000;
-/// Transfers a second of a steady load, and how many are sent so.
-const STEADY_PER_SECOND: u32 = 1000;
-const STEADY_TRANSFERS: u64 = 5000;
+/// Steady loads: what the time per block is called, and transfers a second.
+const STEADY: [(&str, u32); 2] = [("block_time", 1000), ("block_time_busy", 5000)];
+/// How long a steady load goes on, in seconds.
+const STEADY_SECONDS: u32 = 4;
 /// The small state that the large one is compared with.
 pub(super) const FEW_ACCOUNTS: u32 = 1000;
 
@@ -45,21 +46,24 @@ impl Growth<'_> {
         let mut measured = Vec::new();
         for round in 1..=rounds {
             progress.set(format!("{accounts} accounts, round {round} of {rounds}"));
-            let transfers = self.cold_transfers(STEADY_TRANSFERS)?;
-            wait_for_low_fees(self.testbed.validator()?).await?;
-            let steady = &self.testbed.validators;
-            let steady = drive_steadily(steady, &transfers, STEADY_PER_SECOND).await?;
+            let mut samples = Vec::new();
+            for (name, per_second) in STEADY {
+                let transfers = self.cold_transfers(u64::from(per_second * STEADY_SECONDS))?;
+                wait_for_low_fees(self.testbed.validator()?).await?;
+                let nodes = &self.testbed.validators;
+                let load = drive_steadily(nodes, &transfers, per_second).await?;
+                samples.push((name, load.milliseconds_per_block(), "ms"));
+            }
             let count = (u64::from(mgas) * 1_000_000).div_ceil(TRANSFER_GAS);
             let transfers = self.cold_transfers(count)?;
             wait_for_low_fees(self.testbed.validator()?).await?;
             let load = drive(&self.testbed.validators, &transfers, MOST_WAITING).await?;
             let restart = self.testbed.restart().await?;
-            measured.push(vec![
-                ("block_time", steady.milliseconds_per_block(), "ms"),
-                ("block_time_full", load.milliseconds_per_block(), "ms"),
+            samples.extend([
                 ("cold_transfers", load.mgas_per_second(), "Mgas/s"),
                 ("node_restart", restart, "s"),
             ]);
+            measured.push(samples);
         }
         for figure in Figure::summarise(&measured) {
             output.item(&figure.with_accounts(accounts))?;
