@@ -233,3 +233,42 @@ impl<'a> View<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty state that remembers what it was asked for.
+    #[derive(Debug, Default)]
+    struct Asked(RefCell<Vec<Vec<Key>>>);
+
+    impl Source for Asked {
+        fn read(&self, key: &Key) -> Option<Option<Value>> {
+            let asked = self.0.borrow();
+            asked
+                .iter()
+                .flatten()
+                .any(|asked| asked == key)
+                .then_some(None)
+        }
+
+        fn prefetch(&self, keys: &[Key]) {
+            self.0.borrow_mut().push(keys.to_vec());
+        }
+    }
+
+    #[test]
+    fn what_is_written_unread_is_asked_for_at_once() {
+        let source = Asked::default();
+        let mut view = View::new(&source);
+        let keys: BTreeSet<_> = (0..100).map(Key::block_hash).collect();
+        for key in &keys {
+            view.set(*key, Some(Value::from_static(&[1])));
+        }
+        let Attempt::Done(changes) = view.finish() else {
+            panic!("all of it was asked for");
+        };
+        assert_eq!(changes.writes.len(), keys.len());
+        assert_eq!(*source.0.borrow(), [keys.into_iter().collect::<Vec<_>>()]);
+    }
+}

@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::{
     Attempt, BlockError, Cache, Candidates, Key, TransactionError, execute, prefetch_block,
-    receipts::receipts_root, transaction::Transaction,
+    prefetch_candidates, receipts::receipts_root, transaction::Transaction,
 };
 use alloy_consensus::{TxEip2930, TxEip7702, TxLegacy};
 use alloy_eips::eip7702::Authorization;
@@ -453,4 +453,19 @@ proptest! {
             contracts.extend(executed.receipts.iter().filter_map(|receipt| receipt.contract_address));
         }
     }
+}
+
+#[test]
+fn keys_of_candidates_beyond_a_blocks_gas_are_not_read() {
+    let chain = TestChain::started();
+    let to = Address::repeat_byte(0x77);
+    let room = chain.rules.genesis().gas_limit / 21_000;
+    let keys = |ahead: u64| {
+        let mut waiting = vec![transfer(0, 0, Address::ZERO, 1); ahead as usize];
+        waiting.push(transfer(0, 1, to, 1));
+        let candidates = transactions(waiting);
+        prefetch_candidates(&chain.rules, chain.parent(), &chain.slot(), &candidates)
+    };
+    assert!(keys(room - 1).contains(&Key::account(to)));
+    assert!(!keys(room).contains(&Key::account(to)));
 }
