@@ -20,7 +20,7 @@ pub enum StateError {
 }
 
 /// The parent's state as far as it is known, under the writes of the block.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct View<'a> {
     /// `None` where the parent's state is known to be empty: before block 1.
     base: Option<&'a dyn Source>,
@@ -59,26 +59,13 @@ impl<'a> View<'a> {
     pub(crate) fn new(base: &'a dyn Source) -> Self {
         Self {
             base: Some(base),
-            writes: BTreeMap::new(),
-            cleared: BTreeSet::new(),
-            newest_hash: None,
-            missing: RefCell::new(BTreeSet::new()),
-            codes: BTreeMap::new(),
-            keys: RefCell::default(),
+            ..Self::default()
         }
     }
 
     /// The view over the empty state, in which nothing is ever missing.
     pub(crate) fn over_nothing() -> Self {
-        Self {
-            base: None,
-            writes: BTreeMap::new(),
-            cleared: BTreeSet::new(),
-            newest_hash: None,
-            missing: RefCell::new(BTreeSet::new()),
-            codes: BTreeMap::new(),
-            keys: RefCell::default(),
-        }
+        Self::default()
     }
 
     fn account_key(&self, address: Address) -> Key {
