@@ -2,22 +2,33 @@
 
 use crate::{
     config::QUERY_TIMEOUT,
-    http::{FetchError, excerpt, read_bounded},
+    http::{self, Client, FetchError, excerpt, read_bounded, within},
+    server::ServeError,
 };
 use alloy_primitives::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Uri,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use og_types::{
     Canonical, Header, Inclusion, RequestId, SignedRecord,
-    limits::{MAX_DESCENDANTS, MAX_FINALIZATION_BYTES},
+    limits::{
+        MAX_DESCENDANTS, MAX_FINALIZATION_BYTES, MAX_PROOF_SIBLINGS, MAX_PROVEN_BLOCKS,
+        MAX_RECORD_BYTES, MAX_SUBMITTED_RECORDS,
+    },
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// Proofs that one request asks for.
-const PROOFS_PER_REQUEST: usize = 50;
-/// Bytes of one JSON-RPC answer: proofs in hexadecimal with the most descendants, and some air.
-const MAX_ANSWER_BYTES: usize = PROOFS_PER_REQUEST
-    * (2 * (Header::MAX_ENCODED_BYTES * (MAX_DESCENDANTS + 1) + MAX_FINALIZATION_BYTES) + 4 * 1024)
-    + 64 * 1024;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Bytes of one JSON-RPC answer: proofs in hexadecimal, in blocks with the most descendants, and some air.
+const MAX_ANSWER_BYTES: usize = MAX_PROVEN_BLOCKS
+    * 2
+    * (Header::MAX_ENCODED_BYTES * (MAX_DESCENDANTS + 1) + MAX_FINALIZATION_BYTES)
+    + MAX_SUBMITTED_RECORDS * 2 * (MAX_RECORD_BYTES + 40 * MAX_PROOF_SIBLINGS)
+    + 256 * 1024;
 
 /// Code of `og_submitRecords`: this record will never be admitted.
 const CODE_RECORD_REFUSED: i64 = -32010;
@@ -33,29 +44,63 @@ pub(crate) enum Submission {
     NotNow(String),
 }
 
-/// What `og_getRecordProof` returns, decoded.
+/// What a validator knows of a record.
+#[derive(Clone, Debug)]
+pub(crate) enum Known {
+    /// No final block that it keeps has the record.
+    Nothing,
+    /// One has, but what proves it is not there yet.
+    Unproven,
+    /// One has.
+    Final(Box<RecordProof>),
+}
+
+/// Proof that a record is final.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordProof {
     /// The record that was admitted under the request id.
     pub(crate) record: SignedRecord,
     /// Path from the record to the header.
     pub(crate) inclusion: Inclusion,
-    /// Header of the block that admitted it.
+    /// The block that admitted it.
+    pub(crate) block: Arc<FinalBlock>,
+}
+
+/// What makes a block final.
+#[derive(Clone, Debug)]
+pub(crate) struct FinalBlock {
+    /// The block's header.
     pub(crate) header: Header,
-    /// Headers from that block's child to the one that the certificate names.
+    /// Headers from the block's child to the one that the certificate names.
     pub(crate) descendants: Vec<Header>,
     /// The finality certificate.
     pub(crate) finalization: Bytes,
 }
 
-/// The JSON form of [`RecordProof`]: canonical bytes in hexadecimal.
+/// What `og_getRecordProofs` returns: canonical bytes in hexadecimal.
 #[derive(Deserialize)]
-struct ProofJson {
-    record: Bytes,
-    inclusion: Bytes,
+struct ProofsJson {
+    blocks: Vec<BlockJson>,
+    records: Vec<Option<PlacedJson>>,
+}
+
+#[derive(Deserialize)]
+struct BlockJson {
     header: Bytes,
     descendants: Vec<Bytes>,
     finalization: Bytes,
+}
+
+#[derive(Deserialize)]
+struct PlacedJson {
+    proof: Option<ProofJson>,
+}
+
+#[derive(Deserialize)]
+struct ProofJson {
+    block: usize,
+    record: Bytes,
+    inclusion: Bytes,
 }
 
 /// The part of `og_status` that says how far the chain is.
@@ -66,10 +111,8 @@ struct StatusJson {
 }
 
 #[derive(Deserialize)]
-struct AnswerJson {
-    id: usize,
-    #[serde(default)]
-    result: Value,
+struct AnswerJson<T> {
+    result: Option<T>,
     error: Option<ErrorJson>,
 }
 
@@ -82,13 +125,29 @@ struct ErrorJson {
 /// One validator.
 #[derive(Clone, Debug)]
 pub(crate) struct Validator {
-    client: reqwest::Client,
+    client: Client,
     url: String,
+    address: Uri,
 }
 
 impl Validator {
-    pub(crate) fn new(client: reqwest::Client, url: String) -> Self {
-        Self { client, url }
+    /// The validator at an address.
+    ///
+    /// # Errors
+    /// [`ServeError::Address`] if it is none.
+    pub(crate) fn new(client: Client, url: String) -> Result<Self, ServeError> {
+        match http::address(&url) {
+            Ok(address) => Ok(Self {
+                client,
+                url,
+                address,
+            }),
+            Err(reason) => Err(ServeError::Address {
+                of: "validator",
+                url,
+                reason,
+            }),
+        }
     }
 
     /// Where it is.
@@ -109,31 +168,32 @@ impl Validator {
         }
         let bytes = records.iter().map(|record| Bytes::from(record.to_bytes()));
         let parameters = json!([bytes.collect::<Vec<_>>()]);
-        let told: Vec<Option<ErrorJson>> = self.call_once("og_submitRecords", parameters).await?;
+        let told: Vec<Option<ErrorJson>> = self.call("og_submitRecords", parameters).await?;
         if told.len() != records.len() {
             return Err(missing());
         }
         Ok(told.into_iter().map(submission).collect())
     }
 
-    /// The proofs that records with these request ids are final; `None` for one while there is none.
+    /// What the validator knows of the records with these request ids, in order.
     ///
     /// # Errors
     /// [`FetchError`] if the validator gives no usable answer.
-    pub(crate) async fn record_proofs(
+    pub(crate) async fn records(
         &self,
         ids: &[RequestId],
-    ) -> Result<Vec<Result<Option<RecordProof>, FetchError>>, FetchError> {
-        let mut answers = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(PROOFS_PER_REQUEST) {
-            let parameters = ids.iter().map(|id| json!([id])).collect();
-            answers.extend(self.call("og_getRecordProof", parameters).await?);
+    ) -> Result<Vec<Result<Known, FetchError>>, FetchError> {
+        if ids.is_empty() {
+            return Ok(vec![]);
         }
-        let proof = |answer: Result<AnswerJson, FetchError>| {
-            let proof: Option<ProofJson> = result(answer?)?;
-            proof.map(decode_proof).transpose()
-        };
-        Ok(answers.into_iter().map(proof).collect())
+        let proofs: ProofsJson = self.call("og_getRecordProofs", json!([ids])).await?;
+        if proofs.records.len() != ids.len() {
+            return Err(missing());
+        }
+        let blocks = proofs.blocks.iter().map(final_block);
+        let blocks: Vec<_> = blocks.collect::<Result<_, FetchError>>()?;
+        let records = proofs.records.into_iter();
+        Ok(records.map(|placed| known(placed, &blocks)).collect())
     }
 
     /// Time of the newest final block, Unix milliseconds.
@@ -141,50 +201,32 @@ impl Validator {
     /// # Errors
     /// [`FetchError`] if the validator gives no usable answer.
     pub(crate) async fn time_ms(&self) -> Result<u64, FetchError> {
-        let status: StatusJson = self.call_once("og_status", json!([])).await?;
+        let status: StatusJson = self.call("og_status", json!([])).await?;
         Ok(status.timestamp_ms)
     }
 
-    async fn call_once<T: DeserializeOwned>(
+    async fn call<T: DeserializeOwned>(
         &self,
         method: &str,
         parameters: Value,
     ) -> Result<T, FetchError> {
-        let mut answers = self.call(method, vec![parameters]).await?;
-        let answer = answers.pop().unwrap_or_else(|| Err(missing()));
-        result(answer?)
-    }
-
-    /// Calls `method` once with each of `parameters`, in one batch; the answers in their order.
-    async fn call(
-        &self,
-        method: &str,
-        parameters: Vec<Value>,
-    ) -> Result<Vec<Result<AnswerJson, FetchError>>, FetchError> {
-        if parameters.is_empty() {
-            return Ok(vec![]);
+        let malformed = |error: serde_json::Error| FetchError::Malformed(error.to_string());
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+        let call = serde_json::to_vec(&call).map_err(malformed)?;
+        let mut request = Request::new(Full::new(call.into()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.address.clone();
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
+        let asked = async {
+            let response = self.client.request(request).await?;
+            read_bounded(response, MAX_ANSWER_BYTES).await
+        };
+        let body = within(QUERY_TIMEOUT, asked).await?;
+        let answer: AnswerJson<T> = serde_json::from_slice(&body).map_err(malformed)?;
+        match answer.error {
+            Some(error) => Err(FetchError::Malformed(excerpt(&error.message))),
+            None => answer.result.ok_or_else(missing),
         }
-        let count = parameters.len();
-        let calls = parameters.into_iter().enumerate().map(|(id, parameters)| {
-            json!({"jsonrpc": "2.0", "id": id, "method": method, "params": parameters})
-        });
-        let response = self
-            .client
-            .post(&self.url)
-            .timeout(QUERY_TIMEOUT)
-            .json(&calls.collect::<Vec<_>>())
-            .send()
-            .await?;
-        let body = read_bounded(response, MAX_ANSWER_BYTES).await?;
-        let answers: Vec<AnswerJson> = serde_json::from_slice(&body)
-            .map_err(|error| FetchError::Malformed(error.to_string()))?;
-        let mut ordered: Vec<_> = (0..count).map(|_| Err(missing())).collect();
-        for answer in answers {
-            if let Some(place) = ordered.get_mut(answer.id) {
-                *place = Ok(answer);
-            }
-        }
-        Ok(ordered)
     }
 }
 
@@ -203,28 +245,31 @@ fn submission(error: Option<ErrorJson>) -> Submission {
     }
 }
 
-fn result<T: DeserializeOwned>(answer: AnswerJson) -> Result<T, FetchError> {
-    if let Some(error) = answer.error {
-        return Err(FetchError::Malformed(excerpt(&error.message)));
-    }
-    serde_json::from_value(answer.result).map_err(|error| FetchError::Malformed(error.to_string()))
-}
-
-fn decode_proof(proof: ProofJson) -> Result<RecordProof, FetchError> {
-    if proof.descendants.len() > MAX_DESCENDANTS {
+fn final_block(block: &BlockJson) -> Result<Arc<FinalBlock>, FetchError> {
+    if block.descendants.len() > MAX_DESCENDANTS {
         return Err(FetchError::Malformed("too many descendants".to_owned()));
     }
-    Ok(RecordProof {
+    let descendants = block.descendants.iter();
+    let descendants = descendants.map(|header| decode("descendants", header));
+    Ok(Arc::new(FinalBlock {
+        header: decode("header", &block.header)?,
+        descendants: descendants.collect::<Result<_, _>>()?,
+        finalization: block.finalization.clone(),
+    }))
+}
+
+fn known(placed: Option<PlacedJson>, blocks: &[Arc<FinalBlock>]) -> Result<Known, FetchError> {
+    let Some(placed) = placed else {
+        return Ok(Known::Nothing);
+    };
+    let Some(proof) = placed.proof else {
+        return Ok(Known::Unproven);
+    };
+    Ok(Known::Final(Box::new(RecordProof {
         record: decode("record", &proof.record)?,
         inclusion: decode("inclusion", &proof.inclusion)?,
-        header: decode("header", &proof.header)?,
-        descendants: proof
-            .descendants
-            .iter()
-            .map(|header| decode("descendants", header))
-            .collect::<Result<_, _>>()?,
-        finalization: proof.finalization,
-    })
+        block: blocks.get(proof.block).cloned().ok_or_else(missing)?,
+    })))
 }
 
 fn decode<T: Canonical>(field: &str, bytes: &[u8]) -> Result<T, FetchError> {

@@ -4,9 +4,21 @@ use crate::{
     config::{CONNECT_TIMEOUT, MAX_REASON_BYTES},
     error::error_chain,
 };
-use og_http::REQUESTS_PER_LANE;
-use std::time::Duration;
+use axum::body::Bytes;
+use http_body_util::{BodyExt as _, Collected, Full, LengthLimitError, Limited};
+use hyper::{Response, Uri, body::Incoming};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use og_http::{HEAD_TIMEOUT, REQUESTS_PER_LANE};
+use std::{error::Error, future::Future, time::Duration};
+use tokio::time::timeout;
 
+/// How long a connection without requests is kept: not as long as nodes and validators keep it, who may close it just when a
+/// request is on its way.
+const IDLE: Duration = Duration::from_secs(20);
+const _: () = assert!(IDLE.as_secs() < HEAD_TIMEOUT.as_secs());
 /// Bytes of one answer that a node may send before they are read: clients that are slow hold up to so much.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// The same for all answers on a connection together: enough that slow clients do not hold up the others.
@@ -17,6 +29,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const _: () =
     assert!(CONNECTION_WINDOW_BYTES as usize >= REQUESTS_PER_LANE * STREAM_WINDOW_BYTES as usize);
+
+/// Makes connections, and keeps them between requests.
+pub(crate) type Client = legacy::Client<HttpConnector, Full<Bytes>>;
 
 /// Why a question to another process got no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -32,54 +47,102 @@ pub(crate) enum FetchError {
     Malformed(String),
 }
 
-impl From<reqwest::Error> for FetchError {
-    fn from(error: reqwest::Error) -> Self {
-        // reqwest's own text stops at "error sending request"; the sources say why.
-        // Whose answer it is, the log says; clients need not know where nodes are.
-        Self::Transport(error_chain(&error.without_url()))
+impl From<legacy::Error> for FetchError {
+    fn from(error: legacy::Error) -> Self {
+        Self::Transport(error_chain(&error))
     }
 }
 
-/// A client that follows no redirects and gives up on connections in time.
-///
-/// # Errors
-/// What the TLS or resolver set-up reports.
-pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
+impl From<hyper::Error> for FetchError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Transport(error_chain(&error))
+    }
 }
 
-/// A client for nodes. It has one connection to each node, over HTTP/2.
-///
-/// # Errors
-/// What the resolver's set-up reports.
-pub(crate) fn node_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .http2_prior_knowledge()
+/// A client with a connection of HTTP/1.1 for each request in progress. Request and answer are each written in one go, which
+/// over HTTP/2 takes several writes and tasks.
+pub(crate) fn client() -> Client {
+    builder().build(connector())
+}
+
+/// A client for streams, thousands of which may be open: it has one connection to each node, over HTTP/2.
+pub(crate) fn stream_client() -> Client {
+    builder()
+        .http2_only(true)
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT)
-        .build()
+        .build(connector())
+}
+
+fn builder() -> legacy::Builder {
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE);
+    builder
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector
+}
+
+/// Reads the address of a node or a validator.
+///
+/// # Errors
+/// Why it is none, for people.
+pub(crate) fn address(url: &str) -> Result<Uri, String> {
+    let address: Uri = url.parse().map_err(|error| format!("{error}"))?;
+    match (address.scheme_str(), address.authority()) {
+        (Some("http"), Some(_)) => Ok(address),
+        _ => Err("it has to begin with http:// and name a host".to_owned()),
+    }
+}
+
+/// What `asked` comes to, if it does within `duration`.
+///
+/// # Errors
+/// [`FetchError`] if it does not, or fails.
+pub(crate) async fn within<T, E>(
+    duration: Duration,
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    E: From<FetchError>,
+{
+    let late = || FetchError::Transport(format!("nothing came within {} s", duration.as_secs()));
+    timeout(duration, asked).await.map_err(|_| late())?
 }
 
 /// The body of `response`, of at most `maximum` bytes.
 pub(crate) async fn read_bounded(
-    mut response: reqwest::Response,
+    response: Response<Incoming>,
     maximum: usize,
-) -> Result<Vec<u8>, FetchError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > maximum {
-            return Err(FetchError::TooLong(maximum));
+) -> Result<Bytes, FetchError> {
+    let body = Limited::new(response.into_body(), maximum);
+    let read = body.collect().await.map(Collected::to_bytes);
+    read.map_err(
+        |error: Box<dyn Error + Send + Sync>| match error.is::<LengthLimitError>() {
+            true => FetchError::TooLong(maximum),
+            false => FetchError::Transport(error_chain(&*error)),
+        },
+    )
+}
+
+/// The next bytes of an answer that comes in pieces; `None` after the last.
+pub(crate) async fn chunk(body: &mut Incoming) -> Result<Option<Bytes>, FetchError> {
+    while let Some(frame) = body.frame().await {
+        // What is no data is trailers, which nodes do not send.
+        if let Ok(data) = frame?.into_data() {
+            return Ok(Some(data));
         }
-        body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(None)
 }
 
 /// The start of a text from another process, fit to be shown: bounded, without control characters.

@@ -15,15 +15,21 @@ use crate::{
         JOB_TIMEOUT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE,
         MODEL_LIST_AGE, NODE_PAUSE, QUERY_TIMEOUT,
     },
-    http::{FetchError, node_client, read_bounded},
+    http::{self, Client, FetchError, client, read_bounded, stream_client, within},
     server::ServeError,
 };
-use axum::{body::Bytes, http::header::CONTENT_TYPE};
+use axum::body::Bytes;
 use failure::PostError;
 use futures::future::join_all;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, Uri,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use offers::ModelList;
 use og_http::{
-    Lane, Lanes,
+    Lanes,
     traces::{self, PARENT_HEADER},
 };
 use og_types::{
@@ -34,7 +40,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use std::{
     sync::{
@@ -49,16 +54,18 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
+/// The media type of canonical encodings.
+const CBOR: HeaderValue = HeaderValue::from_static("application/cbor");
 /// Bytes of a count of tokens.
 const MAX_COUNT_BYTES: usize = 16 * 1024;
 
-/// One node, what it said last about its models, and how many requests its connections carry.
+/// One node, what it said last about its models, and how many streams its connections carry.
 struct Node {
     /// Its address, for logs.
     url: String,
-    jobs: Url,
-    count: Url,
-    models: Url,
+    jobs: Uri,
+    count: Uri,
+    models: Uri,
     lanes: Lanes,
     listing: Mutex<Listing>,
 }
@@ -76,8 +83,10 @@ struct Place {
 
 /// The configured nodes.
 pub(crate) struct Nodes {
-    /// One for each connection that a node may need.
-    clients: Vec<reqwest::Client>,
+    /// For answers that come whole.
+    client: Client,
+    /// For streams: one for each connection that a node may need.
+    stream_clients: Vec<Client>,
     nodes: Vec<Node>,
     turn: AtomicUsize,
     failures: Family<Place, Counter>,
@@ -86,9 +95,11 @@ pub(crate) struct Nodes {
 impl Node {
     fn new(url: &str) -> Result<Self, ServeError> {
         let path = |path| {
-            Url::parse(&format!("{url}/v1/{path}")).map_err(|error| ServeError::NodeUrl {
+            let address = http::address(&format!("{url}/v1/{path}"));
+            address.map_err(|reason| ServeError::Address {
+                of: "inference node",
                 url: url.to_owned(),
-                reason: error.to_string(),
+                reason,
             })
         };
         Ok(Self {
@@ -109,13 +120,12 @@ impl Nodes {
     /// The nodes at these addresses.
     ///
     /// # Errors
-    /// [`ServeError`] says what is wrong with an address, or with the clients' set-up.
+    /// [`ServeError`] says what is wrong with an address.
     pub(crate) fn new(urls: &[String]) -> Result<Self, ServeError> {
-        let clients = Lanes::for_requests(MAX_IN_FLIGHT).count();
+        let lanes = Lanes::for_requests(MAX_IN_FLIGHT).count();
         Ok(Self {
-            clients: (0..clients)
-                .map(|_| node_client())
-                .collect::<Result<_, _>>()?,
+            client: client(),
+            stream_clients: (0..lanes).map(|_| stream_client()).collect(),
             nodes: urls
                 .iter()
                 .map(|url| Node::new(url.trim_end_matches('/')))
@@ -170,14 +180,15 @@ impl Nodes {
     }
 
     async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, FetchError> {
-        let lane = node.lanes.take();
-        let response = self.clients[lane.number()]
-            .get(node.models.clone())
-            .timeout(QUERY_TIMEOUT)
-            .send()
-            .await?
-            .error_for_status()?;
-        let body = read_bounded(response, MAX_MODEL_LIST_BYTES).await?;
+        let asked = async {
+            let response = self.client.get(node.models.clone()).await?;
+            let status = response.status();
+            if !status.is_success() {
+                return Err(FetchError::Malformed(format!("status {status}")));
+            }
+            read_bounded(response, MAX_MODEL_LIST_BYTES).await
+        };
+        let body = within(QUERY_TIMEOUT, asked).await?;
         let list: Vec<ModelInfo> = serde_json::from_slice(&body)
             .map_err(|error| FetchError::Malformed(error.to_string()))?;
         if list.len() > MAX_MODELS_PER_NODE {
@@ -258,10 +269,11 @@ impl Nodes {
     }
 
     async fn post_count(&self, node: &Node, body: Bytes) -> Result<u32, PostError> {
-        let lane = node.lanes.take();
-        let request = self.post(&node.count, &lane, body);
-        let response = answered(request.timeout(QUERY_TIMEOUT)).await?;
-        let bytes = read_bounded(response, MAX_COUNT_BYTES).await?;
+        let asked = async {
+            let response = answered(&self.client, request(&node.count, body)).await?;
+            Ok::<_, PostError>(read_bounded(response, MAX_COUNT_BYTES).await?)
+        };
+        let bytes = within(QUERY_TIMEOUT, asked).await?;
         let counted: Counted =
             serde_json::from_slice(&bytes).map_err(|error| PostError::Failed(error.to_string()))?;
         Ok(counted.prompt_tokens)
@@ -278,9 +290,8 @@ impl Nodes {
     }
 
     async fn post_job(&self, node: &Node, body: Bytes) -> Result<JobResult, PostError> {
-        let lane = node.lanes.take();
         let answer = async {
-            let response = answered(self.post(&node.jobs, &lane, body)).await?;
+            let response = answered(&self.client, request(&node.jobs, body)).await?;
             Ok(read_bounded(response, JobResult::MAX_BYTES).await?)
         };
         let bytes: Result<_, PostError> = timeout(JOB_TIMEOUT, answer)
@@ -288,23 +299,27 @@ impl Nodes {
             .unwrap_or(Err(PostError::Late));
         JobResult::from_bytes(&bytes?).map_err(|error| PostError::Failed(error.to_string()))
     }
+}
 
-    /// A request with CBOR in it, which belongs to the current span. The lane is held until its answer was read.
-    fn post(&self, url: &Url, lane: &Lane<'_>, body: Bytes) -> RequestBuilder {
-        let request = self.clients[lane.number()]
-            .post(url.clone())
-            .header(CONTENT_TYPE, "application/cbor")
-            .body(body);
-        match traces::header(&Span::current()) {
-            Some(parent) => request.header(PARENT_HEADER, parent),
-            None => request,
-        }
+/// A request with CBOR in it, which belongs to the current span.
+fn request(address: &Uri, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = address.clone();
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, CBOR);
+    if let Some(parent) = traces::header(&Span::current()) {
+        headers.insert(PARENT_HEADER, parent);
     }
+    request
 }
 
 /// Sends a request; the answer has begun, and is a success.
-async fn answered(request: RequestBuilder) -> Result<Response, PostError> {
-    let response = request.send().await.map_err(FetchError::from)?;
+async fn answered(
+    client: &Client,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, PostError> {
+    let response = client.request(request).await.map_err(FetchError::from)?;
     match response.status().is_success() {
         true => Ok(response),
         false => Err(PostError::from_response(response).await),

@@ -27,9 +27,11 @@ pub enum ServeError {
     /// It was told of no inference node or no validator.
     #[error("the gateway's configuration names no {0}: give it at least one URL")]
     Missing(&'static str),
-    /// The address of an inference node is none.
-    #[error("{url}, named as an inference node's address, is no URL: {reason}")]
-    NodeUrl {
+    /// The address of a node or a validator is none.
+    #[error("{url}, named as the address of the {of}, cannot be used: {reason}")]
+    Address {
+        /// Whose it is.
+        of: &'static str,
         /// The address.
         url: String,
         /// What is wrong with it.
@@ -49,9 +51,6 @@ pub enum ServeError {
     /// Its file of keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// No HTTP client could be made.
-    #[error("the HTTP client cannot be set up")]
-    Client(#[from] reqwest::Error),
 }
 
 /// Serves requests on `listener`, over TLS with the identity's certificate on `secure`, and the gateway's operators on
@@ -83,7 +82,7 @@ pub async fn serve(
         }
     };
     let mut registry = operator::registry("gateway");
-    let client = client()?;
+    let client = client();
     let (keys_file, keys) = match &config.keys {
         Some(path) => KeysFile::open(path).map(|(file, keys)| (Some(file), keys))?,
         None => (None, Keys::without_file(config.address_limits)),
@@ -93,7 +92,7 @@ pub async fn serve(
         .validators
         .iter()
         .map(|url| Validator::new(client.clone(), url.clone()))
-        .collect();
+        .collect::<Result<_, _>>()?;
     let (settler, queue) = Settler::new(
         store.clone(),
         validators.clone(),

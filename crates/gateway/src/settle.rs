@@ -79,14 +79,15 @@ impl Settler {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                Some(id) = self.arrivals.recv() => {
-                    self.cases.insert(id, Case::new(false, Instant::now()));
-                }
                 Some(ended) = rounds.join_next() => match ended {
                     Ok(open) => self.cases.extend::<Vec<_>>(open),
                     Err(error) => tracing::error!(%error, "settling records broke off: report it; a restart resumes it"),
                 },
-                _ = ticks.tick() => if Instant::now() >= next {
+                _ = ticks.tick() => {
+                    self.take_arrivals();
+                    if Instant::now() < next {
+                        continue;
+                    }
                     let mut asked = 0;
                     while rounds.len() < MAX_CONCURRENT_ROUNDS
                         && let Some(round) = self.next_round()
@@ -103,6 +104,14 @@ impl Settler {
             tracing::info!(
                 "stopping: records that a validator was asked about settle at the next start"
             );
+        }
+    }
+
+    /// Takes what handlers left. They wake nobody: two switches of threads for each answer, before its client has it, would be
+    /// dear.
+    fn take_arrivals(&mut self) {
+        while let Ok(id) = self.arrivals.try_recv() {
+            self.cases.insert(id, Case::new(false, Instant::now()));
         }
     }
 

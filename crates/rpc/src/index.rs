@@ -29,7 +29,7 @@ mod undo;
 use recent::Recent;
 
 pub use logs::{FoundLog, FoundLogs, LogQuery};
-pub use proof::{Finality, RecordLookup, RecordProof};
+pub use proof::{Finality, PlacedProof, PlacedRecord, RecordLookup, RecordProof, RecordProofs};
 
 /// Height to the block's canonical bytes.
 const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");

@@ -4,7 +4,7 @@ use crate::{
     chain::{Chain, ProvenView},
     error::{CODE_UNCERTIFIED, internal, invalid, record_error, with_code},
     eth::{head, indexed},
-    index::{Finality, Index, RecordLookup, RecordProof},
+    index::{Finality, Index, PlacedRecord, RecordLookup, RecordProof, RecordProofs},
 };
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use jsonrpsee::{
@@ -14,8 +14,8 @@ use jsonrpsee::{
 };
 use og_chain::Key;
 use og_types::{
-    Account, BlockHash, Canonical as _, RequestId, SignedRecord, StateProof,
-    limits::{MAX_STATE_ENTRIES, MAX_SUBMITTED_RECORDS},
+    Account, BlockHash, Canonical as _, Header, RequestId, SignedRecord, StateProof,
+    limits::{MAX_PROVEN_BLOCKS, MAX_STATE_ENTRIES, MAX_SUBMITTED_RECORDS},
 };
 use serde::Serialize;
 use std::{
@@ -41,6 +41,46 @@ pub(crate) struct RecordProofJson {
     pub(crate) descendants: Vec<Bytes>,
     /// The finality certificate.
     pub(crate) finalization: Bytes,
+}
+
+/// Proofs that records are final. What they have in common is there once.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RecordProofsJson {
+    /// Blocks that have such records, at most [`MAX_PROVEN_BLOCKS`].
+    pub(crate) blocks: Vec<FinalBlockJson>,
+    /// For each request, in order: `null` if no final block that is kept has its record.
+    pub(crate) records: Vec<Option<PlacedRecordJson>>,
+}
+
+/// A block and what makes it final.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FinalBlockJson {
+    /// Canonical bytes of the block's header.
+    pub(crate) header: Bytes,
+    /// Canonical bytes of the headers after it, up to the one that the certificate names.
+    pub(crate) descendants: Vec<Bytes>,
+    /// The finality certificate.
+    pub(crate) finalization: Bytes,
+}
+
+/// A record that is in a final block.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlacedRecordJson {
+    /// The block's height.
+    pub(crate) height: U64,
+    /// `null` if the block's certificate has not arrived yet, or the answer has as many blocks as it may: ask again.
+    pub(crate) proof: Option<PlacedProofJson>,
+}
+
+/// The proof that a record is in one of the blocks of the same answer.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlacedProofJson {
+    /// Which of the blocks, counted from 0.
+    pub(crate) block: usize,
+    /// Canonical bytes of the [`SignedRecord`].
+    pub(crate) record: Bytes,
+    /// Canonical bytes of the path to the block's header.
+    pub(crate) inclusion: Bytes,
 }
 
 /// What an account and some of its storage hold, with the proof.
@@ -109,6 +149,10 @@ pub(crate) trait NetworkApi {
     #[method(name = "og_getRecordProof")]
     async fn record_proof(&self, id: RequestId) -> RpcResult<Option<RecordProofJson>>;
 
+    /// The same for many requests at once, as many as records can be handed in.
+    #[method(name = "og_getRecordProofs")]
+    async fn record_proofs(&self, ids: Vec<RequestId>) -> RpcResult<RecordProofsJson>;
+
     /// Proof of what an account and slots of its storage hold after the newest final block that has a certificate.
     #[method(name = "og_getProof")]
     async fn state_proof(
@@ -131,12 +175,7 @@ impl<C: Chain> NetworkApiServer for Network<C> {
         &self,
         records: Vec<Bytes>,
     ) -> RpcResult<Vec<Option<ErrorObjectOwned>>> {
-        if records.len() > MAX_SUBMITTED_RECORDS {
-            return Err(invalid(format!(
-                "{} records: at most {MAX_SUBMITTED_RECORDS} in one call",
-                records.len()
-            )));
-        }
+        check_count(records.len())?;
         let mut decoded = Vec::with_capacity(records.len());
         let mut errors = Vec::with_capacity(records.len());
         for bytes in &records {
@@ -167,6 +206,16 @@ impl<C: Chain> NetworkApiServer for Network<C> {
             )),
             RecordLookup::Final(proof) => Ok(Some(proof_json(&proof))),
         }
+    }
+
+    async fn record_proofs(&self, ids: Vec<RequestId>) -> RpcResult<RecordProofsJson> {
+        check_count(ids.len())?;
+        // In one go: to switch threads for each costs more than its proof.
+        let prove = move |index: &Index| index.record_proofs(&ids, MAX_PROVEN_BLOCKS);
+        indexed(&*self.0, move |index| {
+            prove(index).map(|proofs| proofs_json(&proofs))
+        })
+        .await
     }
 
     async fn state_proof(
@@ -259,16 +308,56 @@ fn state_proof_json(
     })
 }
 
+/// Bounds the records that one call is about.
+fn check_count(records: usize) -> RpcResult<()> {
+    if records <= MAX_SUBMITTED_RECORDS {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "{records} records: at most {MAX_SUBMITTED_RECORDS} in one call"
+    )))
+}
+
 fn proof_json(proof: &RecordProof) -> RecordProofJson {
     RecordProofJson {
         record: proof.record.to_bytes().into(),
         inclusion: proof.inclusion.to_bytes().into(),
         header: proof.header.to_bytes().into(),
-        descendants: proof
-            .descendants
-            .iter()
-            .map(|header| header.to_bytes().into())
-            .collect(),
+        descendants: headers_json(&proof.descendants),
         finalization: proof.finalization.clone(),
     }
+}
+
+fn proofs_json(proofs: &RecordProofs) -> RecordProofsJson {
+    let blocks = proofs
+        .blocks
+        .iter()
+        .map(|(header, finality)| FinalBlockJson {
+            header: header.to_bytes().into(),
+            descendants: headers_json(&finality.descendants),
+            finalization: finality.finalization.clone(),
+        });
+    let records = proofs.records.iter();
+    RecordProofsJson {
+        blocks: blocks.collect(),
+        records: records
+            .map(|record| Some(placed_json(record.as_ref()?)))
+            .collect(),
+    }
+}
+
+fn placed_json(placed: &PlacedRecord) -> PlacedRecordJson {
+    PlacedRecordJson {
+        height: U64::from(placed.height),
+        proof: placed.proof.as_ref().map(|proof| PlacedProofJson {
+            block: proof.block,
+            record: proof.record.to_bytes().into(),
+            inclusion: proof.inclusion.to_bytes().into(),
+        }),
+    }
+}
+
+fn headers_json(headers: &[Header]) -> Vec<Bytes> {
+    let headers = headers.iter();
+    headers.map(|header| header.to_bytes().into()).collect()
 }

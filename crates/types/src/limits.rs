@@ -4,8 +4,10 @@
 pub const MAX_RECORD_BYTES: usize = 1024;
 /// Records in one block.
 pub const MAX_RECORDS_PER_BLOCK: usize = 4096;
-/// Records that one call hands to a validator.
+/// Records that one call hands to a validator, or asks it about.
 pub const MAX_SUBMITTED_RECORDS: usize = 512;
+/// Blocks that one answer proves to be final.
+pub const MAX_PROVEN_BLOCKS: usize = 50;
 /// Bytes of one raw Ethereum transaction.
 pub const MAX_TRANSACTION_BYTES: usize = 128 * 1024;
 /// Transactions in one block.

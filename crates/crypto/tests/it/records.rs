@@ -10,7 +10,10 @@ use og_types::{
 const CHAIN: B256 = B256::repeat_byte(7);
 
 fn signed(number: u8) -> SignedRecord {
-    let key = NodeKey::from_seed([number; 32]);
+    signed_by(&NodeKey::from_seed([number; 32]), number)
+}
+
+fn signed_by(key: &NodeKey, number: u8) -> SignedRecord {
     let record = Record {
         version: 1,
         chain_id: 1,
@@ -97,5 +100,25 @@ fn a_batch_is_accepted_if_and_only_if_each_of_it_is() {
         batch[bad] = honest[bad].clone();
         batch[bad].signature.0[3] ^= 1;
         assert!(!verifier.verify_batch(&batch, &mut test_rng()));
+    }
+}
+
+#[test]
+fn a_verifier_that_meets_more_nodes_than_it_remembers_judges_as_before() {
+    let verifier = RecordVerifier::new(&CHAIN);
+    let nodes = (0..300_u16).map(|node| {
+        let mut seed = [0; 32];
+        seed[..2].copy_from_slice(&node.to_le_bytes());
+        NodeKey::from_seed(seed)
+    });
+    let records: Vec<_> = nodes.map(|key| signed_by(&key, 1)).collect();
+    for _ in 0..2 {
+        for pair in records.windows(2) {
+            assert!(verifier.verify(&pair[0]));
+            let mut of_another = pair[0].clone();
+            of_another.record.node = pair[1].record.node;
+            assert!(!verifier.verify(&of_another));
+        }
+        assert!(verifier.verify_batch(&records, &mut test_rng()));
     }
 }

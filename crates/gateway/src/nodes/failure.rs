@@ -2,7 +2,7 @@
 
 use crate::http::{FetchError, excerpt, read_bounded};
 use axum::http::StatusCode;
-use reqwest::Response;
+use hyper::{Response, body::Incoming};
 use serde::Deserialize;
 
 /// Bytes of a node's error that are read.
@@ -84,7 +84,7 @@ struct NodeErrorDetail {
 
 impl PostError {
     /// What an answer that is none says.
-    pub(super) async fn from_response(response: Response) -> Self {
+    pub(super) async fn from_response(response: Response<Incoming>) -> Self {
         let status = response.status();
         let body = read_bounded(response, MAX_ERROR_BYTES).await;
         Self::from_answer(status, &body.unwrap_or_default())

@@ -1,16 +1,16 @@
 //! A job whose answer comes in pieces.
 
-use super::{Node, Nodes, Offers, PostError, Rejection, RunError, answered, traced};
+use super::{Node, Nodes, Offers, PostError, Rejection, RunError, answered, request, traced};
 use crate::{
     ask::{Gone, Pieces},
     check::ResultError,
     config::{JOB_TIMEOUT, MAX_ATTEMPTS, PIECE_TIMEOUT},
-    http::{FetchError, excerpt},
+    http::{chunk, excerpt},
     reply::Streamed,
 };
 use axum::{
     body::Bytes,
-    http::{StatusCode, header::ACCEPT},
+    http::{HeaderValue, StatusCode, header::ACCEPT},
 };
 use og_types::{
     Canonical as _, InferenceResponse, Job, JobEvent, JobEvents, JobFailure, JobResult, ModelId,
@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
 /// The media type of a job's events (RFC 8742).
-const CBOR_SEQUENCE: &str = "application/cbor-seq";
+const CBOR_SEQUENCE: HeaderValue = HeaderValue::from_static("application/cbor-seq");
 
 /// Why there is no answer in pieces.
 #[derive(Debug)]
@@ -110,18 +110,20 @@ impl Nodes {
         pieces: &Pieces,
         said: &mut Said,
     ) -> Result<Result<JobResult, Gone>, PostError> {
+        let mut request = request(&node.jobs, body);
+        request.headers_mut().insert(ACCEPT, CBOR_SEQUENCE);
+        // Held until the answer was read.
         let lane = node.lanes.take();
-        let request = self.post(&node.jobs, &lane, body);
-        let mut response = answered(request.header(ACCEPT, CBOR_SEQUENCE)).await?;
+        let client = &self.stream_clients[lane.number()];
+        let mut body = answered(client, request).await?.into_body();
         let mut events = JobEvents::default();
         let malformed = |error: og_types::DecodeError| PostError::Failed(error.to_string());
         loop {
-            let chunk = timeout(PIECE_TIMEOUT, response.chunk()).await;
+            let chunk = timeout(PIECE_TIMEOUT, chunk(&mut body)).await;
             let chunk = chunk.map_err(|_| {
                 PostError::Failed(format!("silent for {} s", PIECE_TIMEOUT.as_secs()))
             })?;
-            let chunk = chunk.map_err(FetchError::from)?;
-            let chunk = chunk.ok_or_else(|| {
+            let chunk = chunk?.ok_or_else(|| {
                 PostError::Failed("the answer was cut off before its end".to_owned())
             })?;
             events.push(&chunk).map_err(malformed)?;

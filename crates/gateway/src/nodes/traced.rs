@@ -2,12 +2,12 @@
 //! in them.
 
 use super::PostError;
+use hyper::Uri;
 use og_http::traces;
-use reqwest::Url;
 use tracing::{Span, field::Empty};
 
 /// The span of a question to a node, within that of the request.
-pub(super) fn begin(url: &Url) -> Span {
+pub(super) fn begin(url: &Uri) -> Span {
     tracing::info_span!(
         target: traces::TARGET,
         "node",

@@ -2,7 +2,7 @@
 
 use super::{Case, blocking, traced};
 use crate::{
-    chain::{RecordProof, Submission, Validator},
+    chain::{Known, RecordProof, Submission, Validator},
     error::error_chain,
     http::FetchError,
     operated::SettlementMetrics,
@@ -132,12 +132,13 @@ async fn ask(validator: &Validator, asked: &mut [Asked]) -> Result<(), FetchErro
         .filter(|asked| asked.case.may_be_known)
         .collect();
     let ids: Vec<_> = known.iter().map(|asked| asked.id).collect();
-    let proofs = validator.record_proofs(&ids).await?;
-    for (asked, proof) in known.iter_mut().zip(proofs) {
-        asked.word = match proof {
-            Ok(None) => Word::NotYet,
-            Ok(Some(proof)) => {
-                judge(&asked.result, proof).unwrap_or_else(|error| asked.silence(&error))
+    let told = validator.records(&ids).await?;
+    for (asked, told) in known.iter_mut().zip(told) {
+        asked.word = match told {
+            Ok(Known::Nothing) => Word::NotYet,
+            Ok(Known::Unproven) => Word::Silence,
+            Ok(Known::Final(proof)) => {
+                judge(&asked.result, *proof).unwrap_or_else(|error| asked.silence(&error))
             }
             Err(error) => asked.silence(&error),
         };
@@ -191,7 +192,8 @@ impl Asked {
 /// verifies the receipt: the gateway passes it on and vouches for nothing.
 fn judge(result: &JobResult, proof: RecordProof) -> Result<Word, FetchError> {
     let signed: &SignedRecord = &result.record;
-    if proof.header.chain_id != signed.record.chain_id {
+    let header = &proof.block.header;
+    if header.chain_id != signed.record.chain_id {
         return Err(FetchError::Malformed(
             "a proof from another chain".to_owned(),
         ));
@@ -199,7 +201,7 @@ fn judge(result: &JobResult, proof: RecordProof) -> Result<Word, FetchError> {
     verify_inclusion(
         &proof.record.to_bytes(),
         &proof.inclusion,
-        &proof.header.records_root,
+        &header.records_root,
     )
     .map_err(|error| FetchError::Malformed(error.to_string()))?;
     if proof.record != *signed {
@@ -218,8 +220,8 @@ fn assemble(result: JobResult, proof: RecordProof) -> Receipt {
         opening: result.opening,
         evidence: result.evidence,
         inclusion: proof.inclusion,
-        header: proof.header,
-        descendants: proof.descendants,
-        finalization: proof.finalization,
+        header: proof.block.header.clone(),
+        descendants: proof.block.descendants.clone(),
+        finalization: proof.block.finalization.clone(),
     }
 }

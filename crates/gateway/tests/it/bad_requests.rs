@@ -252,7 +252,7 @@ async fn a_gateway_that_lacks_something_says_what() {
         Err(ServeError::Missing("inference node"))
     ));
     let told = run(config(&["nowhere"])).await;
-    assert!(matches!(told, Err(ServeError::NodeUrl { url, .. }) if url == "nowhere"));
+    assert!(matches!(told, Err(ServeError::Address { url, .. }) if url == "nowhere"));
     run(config(&[node])).await.unwrap();
     let listener = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (plain, secure, operators) = (listener().await, listener().await, listener().await);

@@ -259,11 +259,8 @@ impl Validator {
     }
 }
 
-async fn rpc(
-    State(state): State<Arc<ValidatorState>>,
-    Json(calls): Json<Vec<Value>>,
-) -> Json<Value> {
-    Json(calls.iter().map(|call| called(&state, call)).collect())
+async fn rpc(State(state): State<Arc<ValidatorState>>, Json(call): Json<Value>) -> Json<Value> {
+    Json(called(&state, &call))
 }
 
 fn called(state: &ValidatorState, call: &Value) -> Value {
@@ -272,7 +269,7 @@ fn called(state: &ValidatorState, call: &Value) -> Value {
     let result = match call["method"].as_str().unwrap() {
         "og_status" => json!({"height": "0x1", "timestampMs": now_ms()}),
         "og_submitRecords" => submit(state, policy, parameter),
-        "og_getRecordProof" => proof(state, policy, parameter),
+        "og_getRecordProofs" => proofs(state, policy, parameter),
         other => panic!("the gateway calls {other}"),
     };
     json!({"jsonrpc": "2.0", "id": call["id"], "result": result})
@@ -296,32 +293,44 @@ fn submit(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {
     told.collect()
 }
 
-fn proof(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {
-    let id: RequestId = serde_json::from_value(parameter.clone()).unwrap();
+/// Each record is in a block of its own.
+fn proofs(state: &ValidatorState, policy: Policy, parameter: &Value) -> Value {
+    let ids: Vec<RequestId> = serde_json::from_value(parameter.clone()).unwrap();
     let submitted = state.submitted.lock().unwrap();
-    let record = match (submitted.get(&id), policy) {
-        (Some(record), Policy::Admits) => record.clone(),
-        (Some(record), Policy::Replaces) => {
-            NodeKey::from_seed([99; 32]).sign(&GENESIS, record.record.clone())
-        }
-        _ => return Value::Null,
-    };
-    let leaves = [record.to_bytes()];
-    let header = Header {
-        version: 1,
-        chain_id: CHAIN_ID,
-        height: 1,
-        records_root: list_root(&leaves),
-        ..Header::default()
-    };
-    let inclusion = ListTree::new(&leaves).prove(0).unwrap();
-    json!({
-        "record": Bytes::from(record.to_bytes()),
-        "inclusion": Bytes::from(inclusion.to_bytes()),
-        "header": Bytes::from(header.to_bytes()),
-        "descendants": [],
-        "finalization": Bytes::from_static(CERTIFICATE),
-    })
+    let (mut blocks, mut records) = (vec![], vec![]);
+    for id in ids {
+        let record = match (submitted.get(&id), policy) {
+            (Some(record), Policy::Admits) => record.clone(),
+            (Some(record), Policy::Replaces) => {
+                NodeKey::from_seed([99; 32]).sign(&GENESIS, record.record.clone())
+            }
+            _ => {
+                records.push(Value::Null);
+                continue;
+            }
+        };
+        let leaves = [record.to_bytes()];
+        let header = Header {
+            version: 1,
+            chain_id: CHAIN_ID,
+            height: 1,
+            records_root: list_root(&leaves),
+            ..Header::default()
+        };
+        let inclusion = ListTree::new(&leaves).prove(0).unwrap();
+        let proof = json!({
+            "block": blocks.len(),
+            "record": Bytes::from(record.to_bytes()),
+            "inclusion": Bytes::from(inclusion.to_bytes()),
+        });
+        records.push(json!({"height": "0x1", "proof": proof}));
+        blocks.push(json!({
+            "header": Bytes::from(header.to_bytes()),
+            "descendants": [],
+            "finalization": Bytes::from_static(CERTIFICATE),
+        }));
+    }
+    json!({"blocks": blocks, "records": records})
 }
 
 /// The keys of every gateway here: to make them takes a while.

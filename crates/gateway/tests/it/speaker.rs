@@ -175,7 +175,8 @@ async fn job(State(speaker): State<Arc<Speaking>>, headers: HeaderMap, body: Byt
         }
     };
     let stalls = matches!(speaker.manner, Manner::Stalls);
-    if headers[ACCEPT] != "application/cbor-seq" {
+    let accepted = headers.get(ACCEPT);
+    if accepted.is_none_or(|accepted| accepted != "application/cbor-seq") {
         return whole(last, stalls, speaker.answering.clone()).await;
     }
     let events = pieces.into_iter().map(JobEvent::Piece).chain(last);

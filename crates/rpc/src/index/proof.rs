@@ -2,8 +2,10 @@
 
 use super::{FINALIZATIONS, Index, IndexError, RECORDS};
 use alloy_primitives::Bytes;
+use og_chain::Block;
 use og_types::{Header, Inclusion, RequestId, SignedRecord, limits::MAX_DESCENDANTS};
 use redb::{ReadTransaction, ReadableDatabase as _};
+use std::collections::BTreeMap;
 
 /// Proof that a record is final: all of a receipt that does not come from its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,40 +42,88 @@ pub enum RecordLookup {
     Final(Box<RecordProof>),
 }
 
+/// What the index knows about many request ids. What proofs have in common is there once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordProofs {
+    /// Blocks that have records, with what makes them final.
+    pub blocks: Vec<(Header, Finality)>,
+    /// What is known of each request id, in order: `None` if no final block has a record for it.
+    pub records: Vec<Option<PlacedRecord>>,
+}
+
+/// A record that is in a final block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedRecord {
+    /// The block's height.
+    pub height: u64,
+    /// `None` if no certificate that covers the block has arrived yet, or there are as many blocks as may be.
+    pub proof: Option<PlacedProof>,
+}
+
+/// The proof that a record is in one of [`RecordProofs::blocks`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedProof {
+    /// Which block.
+    pub block: usize,
+    /// The record.
+    pub record: SignedRecord,
+    /// Path from the record to the block's header.
+    pub inclusion: Inclusion,
+}
+
 impl Index {
     /// Proof that the record of a request is final, as far as there is one.
     ///
     /// # Errors
     /// [`IndexError::Damaged`], [`IndexError::Database`].
     pub fn record_proof(&self, id: &RequestId) -> Result<RecordLookup, IndexError> {
-        let transaction = self.database.begin_read()?;
-        let place = transaction.open_table(RECORDS)?.get(id.0)?;
-        let Some((height, position)) = place.map(|place| place.value()) else {
+        let RecordProofs {
+            mut blocks,
+            mut records,
+        } = self.record_proofs(std::slice::from_ref(id), 1)?;
+        let Some(placed) = records.pop().flatten() else {
             return Ok(RecordLookup::Unknown);
         };
-        let Some(finality) = self.finality_at(&transaction, height)? else {
+        let Some((proof, (header, finality))) = placed.proof.zip(blocks.pop()) else {
             return Ok(RecordLookup::Uncertified);
         };
-        let missing = |height| IndexError::Damaged {
-            height,
-            reason: "the block is missing".to_owned(),
-        };
-        let block = self
-            .block_at(&transaction, height)?
-            .ok_or_else(|| missing(height))?;
-        let record = usize::try_from(position)
-            .ok()
-            .and_then(|position| block.records().get(position));
-        let (Some(record), Some(inclusion)) = (record, block.prove_record(position)) else {
-            return Err(missing(height));
-        };
         Ok(RecordLookup::Final(Box::new(RecordProof {
-            record: record.clone(),
-            inclusion,
-            header: block.header().clone(),
+            record: proof.record,
+            inclusion: proof.inclusion,
+            header,
             descendants: finality.descendants,
             finalization: finality.finalization,
         })))
+    }
+
+    /// Proofs that the records of requests are final, as far as there are any, in at most so many blocks.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], [`IndexError::Database`].
+    pub fn record_proofs(
+        &self,
+        ids: &[RequestId],
+        most_blocks: usize,
+    ) -> Result<RecordProofs, IndexError> {
+        let transaction = self.database.begin_read()?;
+        let places = transaction.open_table(RECORDS)?;
+        let mut proving = Proving {
+            index: self,
+            transaction: &transaction,
+            most_blocks,
+            blocks: vec![],
+            met: BTreeMap::new(),
+        };
+        let records = ids.iter().map(|id| {
+            let place = places.get(id.0)?.map(|place| place.value());
+            let placed = place.map(|(height, position)| proving.placed(height, position));
+            placed.transpose()
+        });
+        let records = records.collect::<Result<_, IndexError>>()?;
+        Ok(RecordProofs {
+            blocks: proving.blocks,
+            records,
+        })
     }
 
     /// What makes the block at `height` final; `None` if no certificate that covers it has arrived yet.
@@ -105,6 +155,75 @@ impl Index {
             finalization,
         }))
     }
+}
+
+/// Many proofs in the making.
+struct Proving<'a> {
+    index: &'a Index,
+    transaction: &'a ReadTransaction,
+    most_blocks: usize,
+    blocks: Vec<(Header, Finality)>,
+    /// By height: a block and its place among `blocks`, or `None` if it is not among them.
+    met: BTreeMap<u64, Option<(usize, Block)>>,
+}
+
+impl Proving<'_> {
+    /// The record at a position of the block at `height`.
+    fn placed(&mut self, height: u64, position: u32) -> Result<PlacedRecord, IndexError> {
+        if !self.met.contains_key(&height) {
+            let block = self.add(height)?;
+            self.met.insert(height, block);
+        }
+        let block = self.met.get(&height).and_then(Option::as_ref);
+        let proof = block.map(|(place, block)| {
+            let (record, inclusion) = proof_in(block, position).ok_or_else(|| missing(height))?;
+            Ok::<_, IndexError>(PlacedProof {
+                block: *place,
+                record,
+                inclusion,
+            })
+        });
+        Ok(PlacedRecord {
+            height,
+            proof: proof.transpose()?,
+        })
+    }
+
+    /// Adds the block at `height`, if there is room and it is proven; the block with its place.
+    fn add(&mut self, height: u64) -> Result<Option<(usize, Block)>, IndexError> {
+        let place = self.blocks.len();
+        if place >= self.most_blocks {
+            return Ok(None);
+        }
+        let Some((block, finality)) = self.final_block(height)? else {
+            return Ok(None);
+        };
+        self.blocks.push((block.header().clone(), finality));
+        Ok(Some((place, block)))
+    }
+
+    /// The block at `height`, which is there, and what makes it final; `None` if no certificate that covers it has arrived yet.
+    fn final_block(&self, height: u64) -> Result<Option<(Block, Finality)>, IndexError> {
+        let Some(finality) = self.index.finality_at(self.transaction, height)? else {
+            return Ok(None);
+        };
+        let block = self.index.block_at(self.transaction, height)?;
+        Ok(Some((block.ok_or_else(|| missing(height))?, finality)))
+    }
+}
+
+/// A block that the index names and does not have.
+fn missing(height: u64) -> IndexError {
+    IndexError::Damaged {
+        height,
+        reason: "the block is missing".to_owned(),
+    }
+}
+
+/// The record at a position of a block, and its path.
+fn proof_in(block: &Block, position: u32) -> Option<(SignedRecord, Inclusion)> {
+    let record = block.records().get(usize::try_from(position).ok()?)?;
+    Some((record.clone(), block.prove_record(position)?))
 }
 
 /// The first certificate at `height` or among its descendants, with its own height.

@@ -224,6 +224,38 @@ fn a_record_is_proven_by_its_block_s_certificate_or_a_descendant_s() {
 }
 
 #[test]
+fn an_answer_has_no_more_blocks_than_it_may() {
+    let directory = tempfile::tempdir().unwrap();
+    let (index, _) = chain(&directory, 6);
+    index.set_finalization(4, b"four").unwrap();
+    let ids = [3, 1, 9, 3, 2].map(|id| RequestId([id; 32]));
+    let proofs = index.record_proofs(&ids, 2).unwrap();
+    let heights = |proofs: &RecordProofs| -> Vec<_> {
+        let blocks = proofs.blocks.iter();
+        blocks.map(|(header, _)| header.height).collect()
+    };
+    assert_eq!(heights(&proofs), [3, 1]);
+    let places = proofs.records.iter().map(|placed| {
+        let placed = placed.as_ref()?;
+        let block = placed.proof.as_ref().map(|proof| proof.block);
+        Some((placed.height, block))
+    });
+    let places: Vec<_> = places.collect();
+    let first = Some((3, Some(0)));
+    // Nobody asked about the last one's block before there were two.
+    assert_eq!(
+        places,
+        [first, Some((1, Some(1))), None, first, Some((2, None))]
+    );
+    let all = index.record_proofs(&ids, 3).unwrap();
+    assert_eq!(heights(&all), [3, 1, 2]);
+    assert_eq!(
+        index.record_proofs(&[], 3).unwrap(),
+        RecordProofs::default()
+    );
+}
+
+#[test]
 fn a_certificate_too_far_away_proves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let index = open(&directory);

@@ -8,7 +8,7 @@ use og_rpc::{
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 
-const METHODS: [&str; 20] = [
+const METHODS: [&str; 21] = [
     "eth_chainId",
     "net_version",
     "web3_clientVersion",
@@ -28,6 +28,7 @@ const METHODS: [&str; 20] = [
     "eth_getTransactionByHash",
     "og_submitRecords",
     "og_getRecordProof",
+    "og_getRecordProofs",
     "og_status",
 ];
 

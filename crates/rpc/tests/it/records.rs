@@ -3,7 +3,9 @@
 use crate::memory::{Client, Memory, record, sign_record};
 use alloy_primitives::{Address, Bytes};
 use og_crypto::merkle::verify_inclusion;
-use og_types::{Canonical as _, Header, Inclusion, ModelId, NodeId, SignedRecord};
+use og_types::{
+    Canonical as _, Header, Inclusion, ModelId, NodeId, SignedRecord, limits::MAX_SUBMITTED_RECORDS,
+};
 use serde_json::{Value, json};
 
 fn bytes(signed: &SignedRecord) -> Bytes {
@@ -59,6 +61,56 @@ async fn a_record_is_proven_once_its_block_is_certified() {
         proof["finalization"],
         json!(Bytes::from_static(b"certificate"))
     );
+}
+
+#[tokio::test]
+async fn many_records_are_proven_at_once_and_what_they_share_is_told_once() {
+    let memory = Memory::new();
+    let client = Client::start(&memory).await;
+    let records: Vec<_> = (1..=4)
+        .map(|request| sign_record(&memory, record(&memory, request)))
+        .collect();
+    let ids: Vec<_> = records
+        .iter()
+        .map(|signed| signed.record.request_id)
+        .collect();
+    let known = async || client.ok("og_getRecordProofs", json!([ids])).await;
+    let nothing = json!({"blocks": [], "records": [null, null, null, null]});
+    assert_eq!(known().await, nothing);
+
+    submit(&client, records[..2].iter().map(bytes).collect()).await;
+    memory.mine();
+    let certified = memory.head().height;
+    let index = memory.index();
+    index.set_finalization(certified, b"certificate").unwrap();
+    submit(&client, vec![bytes(&records[2])]).await;
+    memory.mine();
+
+    let known = known().await;
+    let [block] = known["blocks"].as_array().unwrap().as_slice() else {
+        panic!("{known}");
+    };
+    let header: Header = decode(&block["header"]);
+    assert_eq!(header.height, certified);
+    assert_eq!(block["descendants"], json!([]));
+    let certificate = Bytes::from_static(b"certificate");
+    assert_eq!(block["finalization"], json!(certificate));
+    let told = known["records"].as_array().unwrap();
+    for (signed, told) in records.iter().zip(&told[..2]) {
+        let proof = &told["proof"];
+        assert_eq!(proof["block"], 0);
+        assert_eq!(decode::<SignedRecord>(&proof["record"]), *signed);
+        let inclusion: Inclusion = decode(&proof["inclusion"]);
+        verify_inclusion(&signed.to_bytes(), &inclusion, &header.records_root).unwrap();
+    }
+    // One is in a block whose certificate has not arrived, one in none.
+    let height = format!("{:#x}", certified + 1);
+    let rest = json!([{"height": height, "proof": null}, null]);
+    assert_eq!(json!(told[2..]), rest);
+
+    let too_many = vec![ids[0]; MAX_SUBMITTED_RECORDS + 1];
+    let (code, message, _) = client.error("og_getRecordProofs", json!([too_many])).await;
+    assert_eq!(code, -32602, "{message}");
 }
 
 #[tokio::test]
