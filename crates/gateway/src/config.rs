@@ -61,6 +61,8 @@ pub const MAX_ROUND: usize = MAX_SUBMITTED_RECORDS;
 pub const MAX_CONCURRENT_ROUNDS: usize = 8;
 /// Connections that are open at the same time; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 16_384;
+/// Requests to one node that have a connection of their own; more share those that streams have.
+pub const MAX_LONE_REQUESTS: usize = 1024;
 /// Nodes that are tried for one request.
 pub const MAX_ATTEMPTS: usize = 3;
 /// Models that one node may list.

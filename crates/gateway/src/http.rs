@@ -65,8 +65,8 @@ pub(crate) fn client() -> Client {
     builder().build(connector())
 }
 
-/// A client for streams, thousands of which may be open: it has one connection to each node, over HTTP/2.
-pub(crate) fn stream_client() -> Client {
+/// A client whose requests share one connection to each node, over HTTP/2.
+pub(crate) fn shared_client() -> Client {
     builder()
         .http2_only(true)
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)

@@ -4,6 +4,7 @@ mod failure;
 mod offers;
 mod streamed;
 mod traced;
+mod way;
 
 pub(crate) use failure::{Rejection, RunError};
 pub(crate) use offers::Offers;
@@ -12,26 +13,18 @@ pub(crate) use streamed::StreamError;
 use crate::{
     check::ResultError,
     config::{
-        JOB_TIMEOUT, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE,
-        MODEL_LIST_AGE, NODE_PAUSE, QUERY_TIMEOUT,
+        JOB_TIMEOUT, MAX_ATTEMPTS, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE, MODEL_LIST_AGE,
+        NODE_PAUSE, QUERY_TIMEOUT,
     },
-    http::{self, Client, FetchError, client, read_bounded, stream_client, within},
+    http::{self, read_bounded, within},
     server::ServeError,
 };
 use axum::body::Bytes;
 use failure::PostError;
 use futures::future::join_all;
 use http_body_util::Full;
-use hyper::{
-    Method, Request, Response, Uri,
-    body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue},
-};
+use hyper::{Request, Uri};
 use offers::ModelList;
-use og_http::{
-    Lanes,
-    traces::{self, PARENT_HEADER},
-};
 use og_types::{
     Canonical as _, InferenceRequest, InferenceResponse, Job, JobResult, ModelId, ModelInfo,
 };
@@ -52,21 +45,20 @@ use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
+use way::{Clients, Traffic, request};
 
-/// The media type of canonical encodings.
-const CBOR: HeaderValue = HeaderValue::from_static("application/cbor");
 /// Bytes of a count of tokens.
 const MAX_COUNT_BYTES: usize = 16 * 1024;
 
-/// One node, what it said last about its models, and how many streams its connections carry.
+/// One node, what it said last about its models, and how many requests its connections carry.
 struct Node {
     /// Its address, for logs.
     url: String,
     jobs: Uri,
     count: Uri,
     models: Uri,
-    lanes: Lanes,
+    traffic: Traffic,
     listing: Mutex<Listing>,
 }
 
@@ -83,10 +75,7 @@ struct Place {
 
 /// The configured nodes.
 pub(crate) struct Nodes {
-    /// For answers that come whole.
-    client: Client,
-    /// For streams: one for each connection that a node may need.
-    stream_clients: Vec<Client>,
+    clients: Clients,
     nodes: Vec<Node>,
     turn: AtomicUsize,
     failures: Family<Place, Counter>,
@@ -107,7 +96,7 @@ impl Node {
             jobs: path("jobs")?,
             count: path("count")?,
             models: path("models")?,
-            lanes: Lanes::for_requests(MAX_IN_FLIGHT),
+            traffic: Traffic::new(),
             listing: Mutex::new(Listing {
                 models: None,
                 valid_until: None,
@@ -122,10 +111,8 @@ impl Nodes {
     /// # Errors
     /// [`ServeError`] says what is wrong with an address.
     pub(crate) fn new(urls: &[String]) -> Result<Self, ServeError> {
-        let lanes = Lanes::for_requests(MAX_IN_FLIGHT).count();
         Ok(Self {
-            client: client(),
-            stream_clients: (0..lanes).map(|_| stream_client()).collect(),
+            clients: Clients::new(),
             nodes: urls
                 .iter()
                 .map(|url| Node::new(url.trim_end_matches('/')))
@@ -169,7 +156,8 @@ impl Nodes {
                     (Some(Arc::new(models)), MODEL_LIST_AGE)
                 }
                 Err(error) => {
-                    tracing::warn!(node = node.url, %error, "node does not list its models");
+                    let reason = error.reason();
+                    tracing::warn!(node = node.url, reason, "node does not list its models");
                     (None, NODE_PAUSE)
                 }
             };
@@ -179,20 +167,21 @@ impl Nodes {
         listing.models.clone()
     }
 
-    async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, FetchError> {
+    async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, PostError> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = node.models.clone();
+        let way = self.clients.way(&node.traffic);
         let asked = async {
-            let response = self.client.get(node.models.clone()).await?;
-            let status = response.status();
-            if !status.is_success() {
-                return Err(FetchError::Malformed(format!("status {status}")));
-            }
-            read_bounded(response, MAX_MODEL_LIST_BYTES).await
+            let response = way.ask(request).await?;
+            Ok::<_, PostError>(read_bounded(response, MAX_MODEL_LIST_BYTES).await?)
         };
         let body = within(QUERY_TIMEOUT, asked).await?;
-        let list: Vec<ModelInfo> = serde_json::from_slice(&body)
-            .map_err(|error| FetchError::Malformed(error.to_string()))?;
+        let list: Vec<ModelInfo> =
+            serde_json::from_slice(&body).map_err(|error| PostError::Failed(error.to_string()))?;
         if list.len() > MAX_MODELS_PER_NODE {
-            return Err(FetchError::TooLong(MAX_MODELS_PER_NODE));
+            return Err(PostError::Failed(format!(
+                "it lists more than {MAX_MODELS_PER_NODE}"
+            )));
         }
         Ok(list)
     }
@@ -269,8 +258,9 @@ impl Nodes {
     }
 
     async fn post_count(&self, node: &Node, body: Bytes) -> Result<u32, PostError> {
+        let way = self.clients.way(&node.traffic);
         let asked = async {
-            let response = answered(&self.client, request(&node.count, body)).await?;
+            let response = way.ask(request(&node.count, body)).await?;
             Ok::<_, PostError>(read_bounded(response, MAX_COUNT_BYTES).await?)
         };
         let bytes = within(QUERY_TIMEOUT, asked).await?;
@@ -290,39 +280,15 @@ impl Nodes {
     }
 
     async fn post_job(&self, node: &Node, body: Bytes) -> Result<JobResult, PostError> {
+        let way = self.clients.way(&node.traffic);
         let answer = async {
-            let response = answered(&self.client, request(&node.jobs, body)).await?;
+            let response = way.ask(request(&node.jobs, body)).await?;
             Ok(read_bounded(response, JobResult::MAX_BYTES).await?)
         };
         let bytes: Result<_, PostError> = timeout(JOB_TIMEOUT, answer)
             .await
             .unwrap_or(Err(PostError::Late));
         JobResult::from_bytes(&bytes?).map_err(|error| PostError::Failed(error.to_string()))
-    }
-}
-
-/// A request with CBOR in it, which belongs to the current span.
-fn request(address: &Uri, body: Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = address.clone();
-    let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, CBOR);
-    if let Some(parent) = traces::header(&Span::current()) {
-        headers.insert(PARENT_HEADER, parent);
-    }
-    request
-}
-
-/// Sends a request; the answer has begun, and is a success.
-async fn answered(
-    client: &Client,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Incoming>, PostError> {
-    let response = client.request(request).await.map_err(FetchError::from)?;
-    match response.status().is_success() {
-        true => Ok(response),
-        false => Err(PostError::from_response(response).await),
     }
 }
 

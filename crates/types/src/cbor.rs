@@ -15,6 +15,9 @@ use minicbor::{
 /// Writes canonical CBOR into memory, which cannot fail.
 pub type Writer = Encoder<Vec<u8>>;
 
+/// Bytes that most encodings fit into, a record's with its signature for one.
+const USUAL_BYTES: usize = 512;
+
 /// Why bytes are not the encoding of a value. The bytes are at fault, never the reader.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -106,9 +109,7 @@ pub trait Canonical: Sized {
 
     /// The canonical encoding.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Encoder::new(Vec::new());
-        self.write(&mut writer);
-        writer.into_writer()
+        encoded(self, USUAL_BYTES)
     }
 
     /// Decodes `bytes`, which must be exactly the canonical encoding of one value.
@@ -130,7 +131,7 @@ pub trait Canonical: Sized {
                 bytes.len().saturating_sub(decoder.position())
             )));
         }
-        let canonical = value.to_bytes();
+        let canonical = encoded(&value, bytes.len());
         if canonical != bytes {
             let offset = canonical
                 .iter()
@@ -141,6 +142,13 @@ pub trait Canonical: Sized {
         }
         Ok(value)
     }
+}
+
+/// The canonical encoding, into memory that has room for so many bytes at first.
+fn encoded(value: &impl Canonical, bytes: usize) -> Vec<u8> {
+    let mut writer = Encoder::new(Vec::with_capacity(bytes));
+    value.write(&mut writer);
+    writer.into_writer()
 }
 
 /// A field inside a structure: like [`Canonical`], with the bound given by the place.

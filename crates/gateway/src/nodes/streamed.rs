@@ -1,6 +1,6 @@
 //! A job whose answer comes in pieces.
 
-use super::{Node, Nodes, Offers, PostError, Rejection, RunError, answered, request, traced};
+use super::{Node, Nodes, Offers, PostError, Rejection, RunError, traced, way::request};
 use crate::{
     ask::{Gone, Pieces},
     check::ResultError,
@@ -112,10 +112,8 @@ impl Nodes {
     ) -> Result<Result<JobResult, Gone>, PostError> {
         let mut request = request(&node.jobs, body);
         request.headers_mut().insert(ACCEPT, CBOR_SEQUENCE);
-        // Held until the answer was read.
-        let lane = node.lanes.take();
-        let client = &self.stream_clients[lane.number()];
-        let mut body = answered(client, request).await?.into_body();
+        let way = self.clients.shared_way(&node.traffic);
+        let mut body = way.ask(request).await?.into_body();
         let mut events = JobEvents::default();
         let malformed = |error: og_types::DecodeError| PostError::Failed(error.to_string());
         loop {
