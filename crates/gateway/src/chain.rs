@@ -2,15 +2,11 @@
 
 use crate::{
     config::QUERY_TIMEOUT,
-    http::{self, Client, FetchError, excerpt, read_bounded, within},
+    http::{Client, FetchError, address, excerpt, post, read_bounded, within},
     server::ServeError,
 };
 use alloy_primitives::Bytes;
-use http_body_util::Full;
-use hyper::{
-    Method, Request, Uri,
-    header::{CONTENT_TYPE, HeaderValue},
-};
+use hyper::Uri;
 use og_types::{
     Canonical, Header, Inclusion, RequestId, SignedRecord,
     limits::{
@@ -22,7 +18,6 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Bytes of one JSON-RPC answer: proofs in hexadecimal, in blocks with the most descendants, and some air.
 const MAX_ANSWER_BYTES: usize = MAX_PROVEN_BLOCKS
     * 2
@@ -93,7 +88,8 @@ struct BlockJson {
 
 #[derive(Deserialize)]
 struct PlacedJson {
-    proof: Option<ProofJson>,
+    /// Boxed, so that an answer that is nothing but short entries takes little memory.
+    proof: Option<Box<ProofJson>>,
 }
 
 #[derive(Deserialize)]
@@ -136,18 +132,11 @@ impl Validator {
     /// # Errors
     /// [`ServeError::Address`] if it is none.
     pub(crate) fn new(client: Client, url: String) -> Result<Self, ServeError> {
-        match http::address(&url) {
-            Ok(address) => Ok(Self {
-                client,
-                url,
-                address,
-            }),
-            Err(reason) => Err(ServeError::Address {
-                of: "validator",
-                url,
-                reason,
-            }),
-        }
+        Ok(Self {
+            address: address("validator", &url, "")?,
+            client,
+            url,
+        })
     }
 
     /// Where it is.
@@ -213,10 +202,7 @@ impl Validator {
         let malformed = |error: serde_json::Error| FetchError::Malformed(error.to_string());
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
         let call = serde_json::to_vec(&call).map_err(malformed)?;
-        let mut request = Request::new(Full::new(call.into()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.address.clone();
-        request.headers_mut().insert(CONTENT_TYPE, JSON);
+        let request = post(&self.address, "application/json", call);
         let asked = async {
             let response = self.client.request(request).await?;
             read_bounded(response, MAX_ANSWER_BYTES).await

@@ -3,10 +3,15 @@
 use crate::{
     config::{CONNECT_TIMEOUT, MAX_REASON_BYTES},
     error::error_chain,
+    server::ServeError,
 };
 use axum::body::Bytes;
 use http_body_util::{BodyExt as _, Collected, Full, LengthLimitError, Limited};
-use hyper::{Response, Uri, body::Incoming};
+use hyper::{
+    Method, Request, Response, Uri,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -92,16 +97,38 @@ fn connector() -> HttpConnector {
     connector
 }
 
-/// Reads the address of a node or a validator.
+/// The address of a path at `url`, which is whose it is: `of`.
 ///
 /// # Errors
-/// Why it is none, for people.
-pub(crate) fn address(url: &str) -> Result<Uri, String> {
-    let address: Uri = url.parse().map_err(|error| format!("{error}"))?;
+/// [`ServeError::Address`] if it is none.
+pub(crate) fn address(of: &'static str, url: &str, path: &str) -> Result<Uri, ServeError> {
+    let wrong = |reason: String| ServeError::Address {
+        of,
+        url: url.to_owned(),
+        reason,
+    };
+    let address = format!("{url}{path}").parse::<Uri>();
+    let address = address.map_err(|error| wrong(error.to_string()))?;
     match (address.scheme_str(), address.authority()) {
         (Some("http"), Some(_)) => Ok(address),
-        _ => Err("it has to begin with http:// and name a host".to_owned()),
+        _ => Err(wrong(
+            "it has to begin with http:// and name a host".to_owned(),
+        )),
     }
+}
+
+/// A request with a body of this media type.
+pub(crate) fn post(
+    address: &Uri,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body.into()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = address.clone();
+    let media_type = HeaderValue::from_static(media_type);
+    request.headers_mut().insert(CONTENT_TYPE, media_type);
+    request
 }
 
 /// What `asked` comes to, if it does within `duration`.

@@ -16,7 +16,7 @@ use crate::{
         JOB_TIMEOUT, MAX_ATTEMPTS, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE, MODEL_LIST_AGE,
         NODE_PAUSE, QUERY_TIMEOUT,
     },
-    http::{self, read_bounded, within},
+    http::{address, read_bounded, within},
     server::ServeError,
 };
 use axum::body::Bytes;
@@ -83,19 +83,12 @@ pub(crate) struct Nodes {
 
 impl Node {
     fn new(url: &str) -> Result<Self, ServeError> {
-        let path = |path| {
-            let address = http::address(&format!("{url}/v1/{path}"));
-            address.map_err(|reason| ServeError::Address {
-                of: "inference node",
-                url: url.to_owned(),
-                reason,
-            })
-        };
+        let path = |path| address("inference node", url, path);
         Ok(Self {
             url: url.to_owned(),
-            jobs: path("jobs")?,
-            count: path("count")?,
-            models: path("models")?,
+            jobs: path("/v1/jobs")?,
+            count: path("/v1/count")?,
+            models: path("/v1/models")?,
             traffic: Traffic::new(),
             listing: Mutex::new(Listing {
                 models: None,

@@ -211,11 +211,11 @@ impl<C: Chain> NetworkApiServer for Network<C> {
     async fn record_proofs(&self, ids: Vec<RequestId>) -> RpcResult<RecordProofsJson> {
         check_count(ids.len())?;
         // In one go: to switch threads for each costs more than its proof.
-        let prove = move |index: &Index| index.record_proofs(&ids, MAX_PROVEN_BLOCKS);
-        indexed(&*self.0, move |index| {
-            prove(index).map(|proofs| proofs_json(&proofs))
-        })
-        .await
+        let prove = move |index: &Index| {
+            let proofs = index.record_proofs(&ids, MAX_PROVEN_BLOCKS)?;
+            Ok(proofs_json(&proofs))
+        };
+        indexed(&*self.0, prove).await
     }
 
     async fn state_proof(

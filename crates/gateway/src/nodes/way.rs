@@ -3,24 +3,17 @@
 use super::PostError;
 use crate::{
     config::{MAX_IN_FLIGHT, MAX_LONE_REQUESTS},
-    http::{Client, FetchError, client, shared_client},
+    http::{Client, FetchError, client, post, shared_client},
 };
 use axum::body::Bytes;
 use http_body_util::Full;
-use hyper::{
-    Method, Request, Response, Uri,
-    body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue},
-};
+use hyper::{Request, Response, Uri, body::Incoming};
 use og_http::{
     Lane, Lanes,
     traces::{self, PARENT_HEADER},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Span;
-
-/// The media type of canonical encodings.
-const CBOR: HeaderValue = HeaderValue::from_static("application/cbor");
 
 /// What makes connections to all nodes.
 pub(super) struct Clients {
@@ -100,13 +93,9 @@ impl Way<'_> {
 
 /// A request with CBOR in it, which belongs to the current span.
 pub(super) fn request(address: &Uri, body: Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = address.clone();
-    let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, CBOR);
+    let mut request = post(address, "application/cbor", body);
     if let Some(parent) = traces::header(&Span::current()) {
-        headers.insert(PARENT_HEADER, parent);
+        request.headers_mut().insert(PARENT_HEADER, parent);
     }
     request
 }
