@@ -5,6 +5,7 @@ mod bench;
 mod chat;
 mod demo;
 mod devnet;
+mod embed;
 mod gateway;
 mod infer;
 mod model;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     Devnet(devnet::Devnet),
     Chat(chat::Chat),
+    Embed(embed::Embed),
     Infer(infer::Infer),
     Verify(verify::Verify),
     Replay(replay::Replay),
@@ -43,6 +45,7 @@ impl Command {
             Self::Demo(command) => wait_for(command.run(output)),
             Self::Devnet(command) => wait_for(command.run(output)),
             Self::Chat(command) => wait_for(command.run(output)),
+            Self::Embed(command) => wait_for(command.run(output)),
             Self::Infer(command) => wait_for(command.run(output)),
             Self::Verify(command) => wait_for(command.run(output)),
             Self::Replay(command) => wait_for(command.run(output)),

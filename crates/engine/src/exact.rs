@@ -7,6 +7,7 @@ mod cache;
 mod commit;
 mod convert;
 mod draft;
+mod embed;
 mod executor;
 mod generator;
 mod keep;
@@ -21,12 +22,13 @@ mod tensors;
 mod values;
 
 pub use cache::{BLOCK_POSITIONS, CacheError, SequenceId};
+pub(crate) use embed::has_rows;
 pub use executor::{Executor, ForwardError, MAX_BATCH_POSITIONS, Observer, Settings, Span};
 pub use generator::{Generator, GeneratorSettings};
 pub use model::{Model, ModelError};
 pub use ready::Ready;
 pub use request::{
-    Answer, Embedding, EmbeddingRequest, Event, FinishReason, Finished, GenerateError, Pooling,
+    Answer, Embedding, EmbeddingRequest, Event, FinishReason, Finished, GenerateError,
     Probabilities, Request, StreamFault, Usage,
 };
 pub use scheduler::SchedulerSettings;

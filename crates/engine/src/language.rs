@@ -7,10 +7,8 @@ mod reading;
 
 use crate::{
     backend::{Backend, Count, Pieces, Run, RunError},
-    exact::{
-        Event, GenerateError, Generator, GeneratorSettings, ModelError, Ready, Request,
-        SchedulerSettings, Settings,
-    },
+    exact::{Event, GenerateError, ModelError, Ready, Request},
+    on_demand::{OnDemand, failed, unfit},
     processors::compute,
     programs::RunSettings,
 };
@@ -25,24 +23,19 @@ use og_types::{
 use reading::Reading;
 use std::sync::{Arc, OnceLock};
 
-/// Bytes that keys and values of all conversations with one model take, at most.
-const CACHE_BYTES: usize = 1 << 30;
-/// Requests that wait for one model, at most.
-const MOST_WAITING: usize = 256;
+/// The input that holds the text.
+const PROMPT: &str = "prompt";
 /// Tokens of an answer whose question sets no limit, if the model's context has room for so many.
 pub const UNLIMITED_ANSWER_TOKENS: usize = 4096;
 
 /// A language model that answers questions.
 pub struct LanguageModel {
-    ready: Arc<Ready>,
     tokenizer: Arc<Tokenizer>,
     template: Option<Template>,
     begin: Option<u32>,
     ends: Vec<u32>,
     description: ModelDescription,
-    settings: GeneratorSettings,
-    /// Started by the first question, so that models nobody asks take no thread.
-    generator: OnceLock<Result<Generator, String>>,
+    generator: OnDemand,
     /// Made for the first question that needs one.
     grammars: OnceLock<Result<GrammarFactory, GrammarError>>,
 }
@@ -81,24 +74,15 @@ impl LanguageModel {
                 source,
             })
         });
+        let tokenizer = Arc::new(tokenizer);
         Ok(Self {
-            tokenizer: Arc::new(tokenizer),
             template: template.transpose()?,
             begin: assets.begin,
             ends: assets.ends,
             description: language::description(),
-            settings: GeneratorSettings {
-                executor: Settings {
-                    threads: settings.threads(),
-                    cache_bytes: CACHE_BYTES,
-                    keeps_prefixes: true,
-                },
-                scheduler: SchedulerSettings::default(),
-                most_waiting: MOST_WAITING,
-            },
-            generator: OnceLock::new(),
+            generator: OnDemand::new(ready, tokenizer.clone(), settings),
+            tokenizer,
             grammars: OnceLock::new(),
-            ready,
         })
     }
 
@@ -115,7 +99,8 @@ impl LanguageModel {
         let model = self.clone();
         let (request, mut reading) = compute(move || model.ask(question, seed)).await?;
         let prompt_tokens = request.prompt.clone();
-        let mut answer = self.generator()?.generate(request).map_err(failed)?;
+        let answer = self.generator.get()?.generate(request);
+        let mut answer = answer.map_err(failed_prompt)?;
         loop {
             match answer.event().await {
                 Some(Event::Token {
@@ -135,8 +120,10 @@ impl LanguageModel {
                         trace_root: root,
                     });
                 }
-                Some(Event::Failed(error)) => return Err(failed(error)),
-                Some(Event::Embedding(_)) | None => return Err(failed(GenerateError::Stopped)),
+                Some(Event::Failed(error)) => return Err(failed_prompt(error)),
+                Some(Event::Embedding(_)) | None => {
+                    return Err(failed_prompt(GenerateError::Stopped));
+                }
             }
         }
     }
@@ -186,7 +173,7 @@ impl LanguageModel {
         match &question.prompt {
             Prompt::Text(text) => {
                 let tokens = self.tokenizer.encode(text, false);
-                let tokens = tokens.map_err(|error| unfit_prompt(&error))?;
+                let tokens = tokens.map_err(|error| unfit(PROMPT, &error))?;
                 Ok(self.begin.into_iter().chain(tokens).collect())
             }
             Prompt::Messages(messages) => {
@@ -197,7 +184,7 @@ impl LanguageModel {
                 let conversation =
                     prompt::conversation(&template.source, messages, offered(question))?;
                 let tokens = template.compiled.encode(&self.tokenizer, &conversation);
-                tokens.map_err(|error| unfit_prompt(&error))
+                tokens.map_err(|error| unfit(PROMPT, &error))
             }
         }
     }
@@ -245,21 +232,6 @@ impl LanguageModel {
     fn grammars(&self) -> Result<&GrammarFactory, &GrammarError> {
         let make = || GrammarFactory::new(&self.tokenizer, &self.ends);
         self.grammars.get_or_init(make).as_ref()
-    }
-
-    fn generator(&self) -> Result<&Generator, RunError> {
-        let start = || {
-            Generator::start(
-                self.ready.clone(),
-                Some(self.tokenizer.clone()),
-                self.settings,
-            )
-            .map_err(|error| format!("no thread to run it on: {error}"))
-        };
-        let generator = self.generator.get_or_init(start);
-        generator
-            .as_ref()
-            .map_err(|error| RunError::Model(error.clone()))
     }
 }
 
@@ -335,24 +307,8 @@ fn sampling(question: &Question, seed: u64) -> Sampling {
     }
 }
 
-/// The prompt cannot be taken.
-fn unfit_prompt(error: &dyn std::fmt::Display) -> RunError {
-    refused("prompt", format!("cannot be answered: {error}"))
-}
-
-fn failed(error: GenerateError) -> RunError {
-    match error {
-        GenerateError::Busy { .. } => RunError::Busy(error.to_string()),
-        GenerateError::Empty
-        | GenerateError::PromptTooLong { .. }
-        | GenerateError::CacheTooSmall { .. }
-        | GenerateError::Stops(_)
-        | GenerateError::Grammar(_)
-        | GenerateError::NoToken => unfit_prompt(&error),
-        GenerateError::Model(_) | GenerateError::Forward(_) | GenerateError::Stopped => {
-            RunError::Model(error.to_string())
-        }
-    }
+fn failed_prompt(error: GenerateError) -> RunError {
+    failed(error, PROMPT)
 }
 
 #[cfg(test)]

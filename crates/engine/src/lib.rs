@@ -1,7 +1,7 @@
 //! Run models: one trait, one backend for each way to compute.
 //!
 //! A [`Backend`] is a loaded model. Integer programs ([`exact`]) give the same bytes on every machine: those with text are a
-//! [`LanguageModel`], others take and give tensors. [`OnnxFloat`] runs any ONNX file in floating point, through `tract`. A [`Relay`] asks a
+//! [`LanguageModel`] or an [`EmbeddingModel`], others take and give tensors. [`OnnxFloat`] runs any ONNX file in floating point, through `tract`. A [`Relay`] asks a
 //! service of somebody else.
 //! A [`Library`] keeps model files by content hash and loads them on demand; some are [built in](BUILT_IN).
 //!
@@ -12,15 +12,18 @@
 
 mod backend;
 mod convert;
+mod embedding;
 pub mod exact;
 mod language;
 mod library;
+mod on_demand;
 mod onnx;
 mod processors;
 mod programs;
 mod relay;
 
 pub use backend::{Backend, Count, Pieces, Run, RunError};
+pub use embedding::EmbeddingModel;
 pub use language::{LanguageModel, UNLIMITED_ANSWER_TOKENS};
 pub use library::{
     BUILT_IN, BuiltIn, Library, LibraryError, MAX_LOADED_MODELS, MAX_MODELS, MODEL_NAME_BYTES, load,

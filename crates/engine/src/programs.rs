@@ -2,6 +2,7 @@
 
 use crate::{
     backend::Backend,
+    embedding::EmbeddingModel,
     exact::{ExactTensors, Model, ModelError, Ready},
     language::LanguageModel,
 };
@@ -75,9 +76,12 @@ fn identified(
 pub fn backend(model: Arc<Model>, settings: RunSettings) -> Result<Arc<dyn Backend>, ModelError> {
     let kernels = settings.kernels()?;
     Ok(match model.text() {
-        Some(_) => {
-            let ready = Arc::new(Ready::new(model, kernels)?);
-            Arc::new(LanguageModel::new(ready, settings)?)
+        Some(assets) => {
+            let ready = Arc::new(Ready::new(model.clone(), kernels)?);
+            match assets.pooling {
+                Some(pooling) => Arc::new(EmbeddingModel::new(ready, assets, pooling, settings)?),
+                None => Arc::new(LanguageModel::new(ready, settings)?),
+            }
         }
         None => Arc::new(ExactTensors::with_kernels(model, kernels)?),
     })

@@ -176,8 +176,7 @@ impl Task {
     /// The task of a model: what it takes says so.
     pub(crate) fn of(model: &ModelInfo) -> Self {
         static LANGUAGE: LazyLock<ModelDescription> = LazyLock::new(language::description);
-        static EMBEDDINGS: LazyLock<ModelDescription> =
-            LazyLock::new(embedding::relayed_description);
+        static EMBEDDINGS: LazyLock<ModelDescription> = LazyLock::new(embedding::description);
         let inputs = &model.description.inputs;
         if *inputs == LANGUAGE.inputs {
             Self::Language

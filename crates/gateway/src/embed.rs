@@ -19,8 +19,8 @@ use og_dialects::{
     openai::embeddings::{self, Embedded},
 };
 use og_types::{
-    InferenceRequest, JobResult, Tensor,
-    embedding::{RelayedVectors, Texts},
+    Computed, InferenceRequest, JobResult, Tensor,
+    embedding::{RelayedVectors, Texts, Vectors},
 };
 use std::sync::Arc;
 
@@ -59,34 +59,55 @@ async fn answer(shared: &Shared, visit: &Visit, request: Request) -> Result<Whol
     let run = service.nodes.run(&offers, &model.id, &job, judge).await;
     // Inputs are called as the API's parameters are.
     let (result, response) = run.map_err(|error| run_error(error, str::to_owned))?;
-    let vectors = vectors(&response.outputs, inputs.texts.len())?;
+    let answer = Answer::of(&result, &response.outputs, inputs.texts.len())?;
     service.keep(&result).map_err(HttpError::into_dialect)?;
-    visit.took(vectors.prompt_tokens.map(|prompt_tokens| Usage {
+    visit.took(answer.prompt_tokens.map(|prompt_tokens| Usage {
         prompt_tokens,
         answer_tokens: 0,
     }));
-    let beside = extra::receipts([(&result, Some(vectors.upstream.as_str()))]);
+    let beside = extra::receipts([(&result, answer.relayed_from.as_deref())]);
     let embedded = Embedded {
-        vectors: vectors.vectors,
+        vectors: answer.vectors,
         model: wanted.model,
-        tokens: vectors.prompt_tokens,
+        tokens: answer.prompt_tokens,
     };
     let body = embeddings::whole(&embedded, wanted.encoding, beside);
     Ok(Whole::of(body, &result))
 }
 
-/// The vectors in a node's outputs: as many as there are texts.
-fn vectors(outputs: &[Tensor], texts: usize) -> Result<RelayedVectors, ApiError> {
-    let unfit = |reason: String| {
-        ApiError::new(
-            Fault::Upstream,
-            format!("the node's answer holds no vectors for the texts: {reason}"),
-        )
-    };
-    let vectors =
-        RelayedVectors::from_tensors(outputs).map_err(|error| unfit(error.to_string()))?;
-    match vectors.vectors.len() == texts {
-        true => Ok(vectors),
-        false => Err(unfit(format!("{} for {texts}", vectors.vectors.len()))),
+/// What a node's outputs say.
+struct Answer {
+    vectors: Vec<Vec<f32>>,
+    /// Tokens of all texts, where they are known.
+    prompt_tokens: Option<u32>,
+    /// The host that a relayed answer is from.
+    relayed_from: Option<String>,
+}
+
+impl Answer {
+    /// Reads what a node signed for so many texts.
+    ///
+    /// # Errors
+    /// [`ApiError`] if it holds no vectors, or not one for each text; the node is at fault.
+    fn of(result: &JobResult, outputs: &[Tensor], texts: usize) -> Result<Self, ApiError> {
+        let answer = match result.record.record.computed {
+            Computed::Relayed => RelayedVectors::from_tensors(outputs).map(|answer| Self {
+                vectors: answer.vectors,
+                prompt_tokens: answer.prompt_tokens,
+                relayed_from: Some(answer.upstream),
+            }),
+            _ => Vectors::from_tensors(outputs).map(|answer| Self {
+                prompt_tokens: u32::try_from(answer.prompt_tokens.iter().flatten().count()).ok(),
+                vectors: answer.vectors,
+                relayed_from: None,
+            }),
+        };
+        let reason = match answer {
+            Ok(answer) if answer.vectors.len() == texts => return Ok(answer),
+            Ok(answer) => format!("{} for {texts}", answer.vectors.len()),
+            Err(error) => error.to_string(),
+        };
+        let message = format!("the node's answer holds no vectors for the texts: {reason}");
+        Err(ApiError::new(Fault::Upstream, message))
     }
 }

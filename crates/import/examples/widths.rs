@@ -72,7 +72,7 @@ fn measure(name: &str, source: &dyn Source, count: u32) -> Result<(), Box<dyn Er
             ..Options::default()
         };
         if q8_0.is_none() {
-            q8_0 = Some(run_float(source, &options.evaluation, Arithmetic::Q8_0, 2)?);
+            q8_0 = Some(run_float(source, &options, Arithmetic::Q8_0)?);
         }
         let made = convert(source, &options, &mut |_| {})?;
         let report = compare(&made, q8_0.as_ref(), &mut || {
@@ -81,9 +81,9 @@ fn measure(name: &str, source: &dyn Source, count: u32) -> Result<(), Box<dyn Er
                 &made.matrices,
             )?))
         })?;
-        line.push_str(&format!(" {:.1e}", 1.0 - report.logits_cosine));
+        line.push_str(&format!(" {:.1e}", 1.0 - report.output.cosine()));
         if multiplier_bits == 8 && cache == 16 {
-            let q8_0 = report.q8_0_logits_cosine.unwrap_or(0.0);
+            let q8_0 = report.output.q8_0_cosine().unwrap_or(0.0);
             line.push_str(&format!(" | Q8_0 {:.1e}", 1.0 - q8_0));
         }
     }

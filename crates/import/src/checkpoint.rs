@@ -3,6 +3,7 @@
 mod angles;
 mod config;
 mod entries;
+mod pooling;
 mod shards;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use crate::{
     mapped::Mapped,
     tensor::Tensor,
 };
+use og_program::file::Pooling;
+use pooling::{MODULES, POOLING, read_pooling};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a JSON file, at most.
@@ -142,6 +145,22 @@ impl Checkpoint {
             config,
             prefix,
         })
+    }
+
+    /// How rows become a text's vector, if the directory says that its model embeds texts.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] if it says a way that is not known here, or a file cannot be read.
+    pub fn pooling(&self) -> Result<Option<Pooling>, CheckpointError> {
+        let read = |name: &str| {
+            let path = self.directory.join(name);
+            let bytes = path.exists().then(|| read_bounded(&path)).transpose()?;
+            bytes.map(|bytes| parsed(name, &bytes)).transpose()
+        };
+        let Some(pooling) = read(POOLING)? else {
+            return Ok(None);
+        };
+        read_pooling(&pooling, read(MODULES)?.as_ref()).map(Some)
     }
 
     /// What there is about text.

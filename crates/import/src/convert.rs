@@ -62,9 +62,21 @@ impl Default for Widths {
     }
 }
 
+/// What a decoder is converted for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To continue texts: the program gives `logits`.
+    #[default]
+    Continue,
+    /// To embed texts: it gives `hidden`, the final norm's row of each position, and no matrix to logits is read.
+    Embed,
+}
+
 /// How a decoder is converted.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What for.
+    pub purpose: Purpose,
     /// Positions of the program, at most those of the model.
     pub positions: u32,
     /// Bits of activations.
@@ -82,6 +94,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            purpose: Purpose::default(),
             positions: 1 << 17,
             widths: Widths::default(),
             quantisation: Quantisation::default(),
@@ -106,8 +119,8 @@ pub struct Progress {
 pub struct Landmarks {
     /// The residual stream after the embedding and after each layer.
     pub residuals: Vec<Step>,
-    /// The logits.
-    pub logits: Step,
+    /// The program's output: logits, or the final norm's rows.
+    pub output: Step,
 }
 
 /// A converted decoder.
@@ -117,6 +130,8 @@ pub struct Converted {
     pub program: Program,
     /// The bytes of each of its matrices.
     pub matrices: Vec<Vec<u8>>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Where to compare it.
     pub landmarks: Landmarks,
     /// What the original gives for the evaluation texts.
@@ -171,47 +186,61 @@ pub fn convert(
         keep(&shadow, residual);
         said();
     }
-    let (range, logits) = shadow.logits()?;
-    // The embedding was the first matrix.
-    landmarks.logits = steps.logits(residual, (range.greatest, &range.channels), 0)?;
-    (float.logits, float.texts) = (logits, shadow.evaluation_texts());
-    builder.output("logits", landmarks.logits);
+    float.texts = shadow.evaluation_texts();
+    match options.purpose {
+        Purpose::Continue => {
+            let (range, logits) = shadow.logits()?;
+            // The embedding was the first matrix.
+            landmarks.output = steps.logits(residual, (range.greatest, &range.channels), 0)?;
+            float.output = logits;
+            builder.output("logits", landmarks.output);
+        }
+        Purpose::Embed => {
+            landmarks.output = steps.hidden(residual)?;
+            float.output = shadow.final_rows()?;
+            builder.output("hidden", landmarks.output);
+        }
+    }
     said();
     builder.program.check()?;
     Ok(Converted {
         program: builder.program,
         matrices: builder.bytes,
+        purpose: options.purpose,
         landmarks,
         float,
         matrix_errors: builder.errors,
     })
 }
 
-/// Runs the float original, or its Q8_0 form, on texts.
+/// Runs the float original, or its Q8_0 form, on the evaluation texts.
 ///
 /// # Errors
 /// [`ConvertError`] if its configuration or a weight is wrong.
 pub fn run_float(
     source: &dyn Source,
-    texts: &[Vec<u32>],
+    options: &Options,
     arithmetic: Arithmetic,
-    threads: usize,
 ) -> Result<FloatRun, ConvertError> {
     source
         .config()
         .check()
         .map_err(ConvertError::Configuration)?;
+    let (texts, threads) = (&options.evaluation, options.quantisation.threads);
     let mut shadow = Shadow::new(source, &[], texts, arithmetic, threads)?;
     let mut residuals = vec![shadow.evaluated().to_vec()];
     for layer in 0..source.config().layers.len() as u32 {
         shadow.layer(layer)?;
         residuals.push(shadow.evaluated().to_vec());
     }
-    let (_, logits) = shadow.logits()?;
+    let output = match options.purpose {
+        Purpose::Continue => shadow.logits()?.1,
+        Purpose::Embed => shadow.final_rows()?,
+    };
     Ok(FloatRun {
         texts: shadow.evaluation_texts(),
         residuals,
-        logits,
+        output,
     })
 }
 

@@ -1,16 +1,18 @@
 //! How near an integer program is to its float original: cosines, perplexities, saturation, and what to raise.
 
+mod output;
 mod run;
 #[cfg(test)]
 mod tests;
 
+pub use output::OutputReport;
 pub use run::{ExactRun, InterpreterRun, RunError};
 
 use crate::{convert::Converted, decoder::FloatRun};
 use og_program::{operation::Step, program::Program, value::Value};
 use serde::{Deserialize, Serialize};
 
-/// The least mean cosine of logits that passes.
+/// The least mean cosine of outputs that passes.
 pub const LEAST_COSINE: f64 = 0.999;
 /// The largest ratio of perplexities that passes.
 pub const LARGEST_PERPLEXITY_RATIO: f64 = 1.01;
@@ -22,18 +24,9 @@ pub const LARGEST_SATURATION: f64 = 1e-3;
 pub struct Report {
     /// Positions compared.
     pub positions: u64,
-    /// Mean cosine of logits.
-    pub logits_cosine: f64,
-    /// The least cosine of logits of a position.
-    pub worst_logits_cosine: f64,
-    /// Share of positions where the most likely token is the same.
-    pub same_choice: f64,
-    /// Perplexity of the float original.
-    pub float_perplexity: f64,
-    /// Perplexity of the program.
-    pub exact_perplexity: f64,
-    /// Mean cosine of logits of a run as llama.cpp does it with Q8_0, if it was run.
-    pub q8_0_logits_cosine: Option<f64>,
+    /// What the program gives.
+    #[serde(flatten)]
+    pub output: OutputReport,
     /// One less the mean cosine of the residual stream after the embedding and each layer.
     pub residual_errors: Vec<LayerError>,
     /// Steps whose elements were clamped, most first.
@@ -76,8 +69,7 @@ pub fn compare<'r>(
     begin: &mut dyn FnMut() -> Result<Box<dyn ExactRun + 'r>, RunError>,
 ) -> Result<Report, RunError> {
     let (program, float) = (&converted.program, &converted.float);
-    let vocabulary = program.vocabulary as usize;
-    let mut logits = Vec::with_capacity(float.logits.len());
+    let mut output = Vec::with_capacity(float.output.len());
     let mut clamped = vec![0; program.steps.len()];
     let mut residuals = vec![Mean::default(); converted.landmarks.residuals.len()];
     let mut first = 0;
@@ -93,17 +85,17 @@ pub fn compare<'r>(
                     .unwrap_or_default();
                 mean.add(1.0 - cosine(&exact, floats.get(..exact.len()).unwrap_or_default()));
             }
-            let step = converted.landmarks.logits;
-            logits.extend(floats_of(program, step, &run.value(step, position)?));
+            let step = converted.landmarks.output;
+            output.extend(floats_of(program, step, &run.value(step, position)?));
         }
         for (sum, count) in clamped.iter_mut().zip(run.clamped()) {
             *sum += count;
         }
         first += text.len();
     }
-    let mut report = compare_logits(&logits, float, vocabulary);
-    report.q8_0_logits_cosine =
-        q8_0.map(|run| compare_logits(&run.logits, float, vocabulary).logits_cosine);
+    let width = program.steps[converted.landmarks.output as usize]
+        .output
+        .width as usize;
     let names = converted
         .landmarks
         .residuals
@@ -113,9 +105,15 @@ pub fn compare<'r>(
         name,
         error: mean.value(),
     });
-    report.residual_errors = errors.collect();
-    report.saturation = saturation(program, &clamped, first as u64);
-    report.weight_errors = weight_errors(&converted.matrix_errors);
+    let mut report = Report {
+        positions: first as u64,
+        output: OutputReport::new(converted.purpose, (&output, float, q8_0), width),
+        residual_errors: errors.collect(),
+        saturation: saturation(program, &clamped, first as u64),
+        weight_errors: weight_errors(&converted.matrix_errors),
+        passes: false,
+        verdict: String::new(),
+    };
     judge(&mut report);
     Ok(report)
 }
@@ -142,48 +140,6 @@ impl Mean {
     }
 }
 
-fn compare_logits(logits: &[f32], float: &FloatRun, vocabulary: usize) -> Report {
-    let (mut cosines, mut same) = (Mean::default(), Mean::default());
-    let (mut float_loss, mut exact_loss) = (Mean::default(), Mean::default());
-    let mut worst = 1.0_f64;
-    let mut rows = logits
-        .chunks(vocabulary)
-        .zip(float.logits.chunks(vocabulary));
-    for text in &float.texts {
-        for position in 0..text.len() {
-            let Some((exact, float)) = rows.next() else {
-                break;
-            };
-            let cosine = cosine(exact, float);
-            worst = worst.min(cosine);
-            cosines.add(cosine);
-            same.add(if greatest(exact) == greatest(float) {
-                1.0
-            } else {
-                0.0
-            });
-            if let Some(next) = text.get(position + 1) {
-                float_loss.add(loss(float, *next as usize));
-                exact_loss.add(loss(exact, *next as usize));
-            }
-        }
-    }
-    Report {
-        positions: cosines.count,
-        logits_cosine: cosines.value(),
-        worst_logits_cosine: worst,
-        same_choice: same.value(),
-        float_perplexity: float_loss.value().exp(),
-        exact_perplexity: exact_loss.value().exp(),
-        q8_0_logits_cosine: None,
-        residual_errors: vec![],
-        saturation: vec![],
-        weight_errors: vec![],
-        passes: false,
-        verdict: String::new(),
-    }
-}
-
 /// The numbers that a step's value says.
 fn floats_of(program: &Program, step: Step, value: &Value) -> Vec<f32> {
     let parts = program.steps[step as usize].output.parts();
@@ -197,19 +153,6 @@ fn floats_of(program: &Program, step: Step, value: &Value) -> Vec<f32> {
         mantissas.iter().map(move |m| (f64::from(*m) * unit) as f32)
     })
     .collect()
-}
-
-fn greatest(logits: &[f32]) -> Option<usize> {
-    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)))
-}
-
-/// The negative logarithm of a token's probability.
-fn loss(logits: &[f32], token: usize) -> f64 {
-    let most = logits
-        .iter()
-        .fold(f32::NEG_INFINITY, |most, x| most.max(*x));
-    let sum: f64 = logits.iter().map(|x| f64::from(x - most).exp()).sum();
-    sum.ln() - f64::from(logits.get(token).copied().unwrap_or(most) - most)
 }
 
 fn saturation(program: &Program, clamped: &[u64], positions: u64) -> Vec<Saturation> {
@@ -244,22 +187,17 @@ fn weight_errors(errors: &[(String, f64)]) -> Vec<LayerError> {
 
 /// Fills in whether a report passes, and the words.
 fn judge(report: &mut Report) {
-    let ratio = report.exact_perplexity / report.float_perplexity;
     let saturated = report
         .saturation
         .iter()
         .find(|step| step.clamped as f64 > LARGEST_SATURATION * step.of as f64);
-    let near = report.logits_cosine >= LEAST_COSINE;
-    report.passes = near && ratio <= LARGEST_PERPLEXITY_RATIO && saturated.is_none();
+    report.passes = report.output.is_near() && saturated.is_none();
     let gains = report
         .residual_errors
         .windows(2)
         .map(|pair| (pair[1].error - pair[0].error, &pair[1].name));
     let worst = gains.max_by(|a, b| a.0.total_cmp(&b.0));
-    let mut words = format!(
-        "logits are {:.2e} from the float original (1 - cosine), perplexity is {ratio:.4} of its",
-        1.0 - report.logits_cosine
-    );
+    let mut words = report.output.words();
     if let Some((gain, name)) = worst {
         words.push_str(&format!("; most is lost in {name} ({gain:.1e})"));
     }

@@ -48,15 +48,15 @@ fn check(family: &str) -> (f64, f64) {
         ..Options::default()
     };
     let made = convert(&source, &options, &mut |_| {}).unwrap();
-    check_floats(family, &made.float.logits, &expected);
+    check_floats(family, &made.float.output, &expected);
     if let Ok(bytes) = std::fs::read(folder.join("model.gguf")) {
         let gguf = Gguf::read(&bytes).unwrap();
         let source = GgufDecoder::new(&gguf, 64).unwrap();
-        let run = run_float(&source, &options.evaluation, Arithmetic::Float, 2).unwrap();
-        check_floats(&format!("{family}, GGUF"), &run.logits, &expected);
+        let run = run_float(&source, &options, Arithmetic::Float).unwrap();
+        check_floats(&format!("{family}, GGUF"), &run.output, &expected);
         println!("{family}: GGUF too");
     }
-    let q8_0 = run_float(&source, &options.evaluation, Arithmetic::Q8_0, 2).unwrap();
+    let q8_0 = run_float(&source, &options, Arithmetic::Q8_0).unwrap();
     let report = compare(&made, Some(&q8_0), &mut || {
         Ok(Box::new(InterpreterRun::new(
             &made.program,
@@ -64,14 +64,11 @@ fn check(family: &str) -> (f64, f64) {
         )?))
     })
     .unwrap();
-    let q8_0 = 1.0 - report.q8_0_logits_cosine.unwrap();
+    let q8_0 = 1.0 - report.output.q8_0_cosine().unwrap();
     println!("{family}: {}; Q8_0 {q8_0:.2e}", report.verdict);
-    assert!(
-        report.logits_cosine >= 0.999,
-        "{family}: {}",
-        report.verdict
-    );
-    (1.0 - report.logits_cosine, q8_0)
+    let cosine = report.output.cosine();
+    assert!(cosine >= 0.999, "{family}: {}", report.verdict);
+    (1.0 - cosine, q8_0)
 }
 
 #[test]

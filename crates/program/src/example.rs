@@ -210,6 +210,7 @@ impl Example {
                 begin: Some(1),
                 ends: vec![2, 3],
                 special: special.into(),
+                pooling: None,
             }),
         }
     }

@@ -33,12 +33,12 @@ pub struct Manifest {
     /// What it computes.
     #[n(0)]
     pub program: Program,
-    /// How text becomes tokens and back, if it is a language model.
+    /// How text becomes tokens and back, if it is a model that reads text.
     #[n(1)]
     pub text: Option<TextAssets>,
 }
 
-/// What a language model needs beside its program.
+/// What a model that reads text needs beside its program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct TextAssets {
     /// A Hugging Face `tokenizer.json`, whatever the source was.
@@ -57,6 +57,21 @@ pub struct TextAssets {
     /// `bos_token`, `eos_token` and others, as templates see them.
     #[n(4)]
     pub special: BTreeMap<String, String>,
+    /// How the rows of the program's first output become a text's vector, if the model embeds texts and does not continue them.
+    #[n(5)]
+    pub pooling: Option<Pooling>,
+}
+
+/// Which positions' rows a text's vector is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Pooling {
+    /// The mean of all.
+    #[n(0)]
+    Mean,
+    /// The last: no other has seen the whole text.
+    #[n(1)]
+    Last,
 }
 
 /// What [`read_header`] finds.

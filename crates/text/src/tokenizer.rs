@@ -152,6 +152,17 @@ impl Tokenizer {
         self.encode_by(&self.plain, text, None, add_special)
     }
 
+    /// Token ids of a text whose vector is wanted: [`Tokenizer::encode`] with the tokens around it that the model
+    /// expects, and `begin` in front, unless it is there already.
+    ///
+    /// # Errors
+    /// If the text is too long or the tokenizer fails.
+    pub fn encode_to_embed(&self, text: &str, begin: Option<u32>) -> Result<Vec<u32>, EncodeError> {
+        let tokens = self.encode(text, true)?;
+        let missing = begin.filter(|begin| tokens.first() != Some(begin));
+        Ok(missing.into_iter().chain(tokens).collect())
+    }
+
     /// Token ids of a text in which special tokens are interpreted where they are spelled out: only for text
     /// that the operator wrote.
     ///

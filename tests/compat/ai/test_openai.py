@@ -198,7 +198,7 @@ def test_what_the_model_cannot_do_is_refused_by_name(chat, param, settings, stre
     assert refused.value.body["message"].startswith(f"'{param}' ")
 
 
-# Vectors of texts, of a model of another service: `harness/upstream.py` says which.
+# Vectors of texts: of a model of another service (`harness/upstream.py` says which), and of one that runs here.
 
 
 def test_embeddings(client, verified):
@@ -212,6 +212,22 @@ def test_embeddings(client, verified):
     listed = client.embeddings.create(model="vectors", input="A frog", encoding_format="float")
     assert len(listed.data[0].embedding) == 4
     assert listed.data[0].embedding[:3] == answer.data[0].embedding
+
+
+def test_embeddings_of_a_model_that_runs_here(client, verified):
+    texts = ["A cat sat in the garden.", "A dog ran through the garden.", "A cat sat in the garden."]
+    answer = client.embeddings.create(model="words", input=texts)
+    cat, dog, again = (one.embedding for one in answer.data)
+    assert cat == again != dog
+    assert sum(x * x for x in cat) == pytest.approx(1, abs=1e-4)
+    assert answer.usage.prompt_tokens > len(texts)
+    assert answer.og_receipt["computed"] == "exact"
+    assert "The receipt verifies." in verified(answer.og_receipt)
+    short = client.embeddings.create(model="words", input=texts[0], dimensions=3).data[0].embedding
+    assert len(short) == 3 and sum(x * x for x in short) == pytest.approx(1, abs=1e-4)
+    with pytest.raises(BadRequestError) as refused:
+        client.embeddings.create(model="words", input=texts, dimensions=60_000)
+    assert refused.value.param == "dimensions"
 
 
 def test_models_that_embed_are_listed_as_such(client):

@@ -23,6 +23,8 @@ MULTICALL = "0xcA11bde05977b3631167028862bE2a173976CA11"
 MODEL = "story"
 # A model of another service, which is `upstream.py`, beside the network.
 EMBEDDING_MODEL = "vectors"
+# The language model, converted to embed texts.
+EXACT_EMBEDDING_MODEL = "words"
 # The same weights with a chat template that has calls of tools.
 TOOLS_MODEL = "story-with-tools"
 MODELS = ROOT.parent.parent / "models"
@@ -83,6 +85,9 @@ class Devnet(Network):
         relay.write_text(f'[relay]\ntask = "embeddings"\nurl = "{self.upstream.url}"\nmodel = "m"\n')
         self.run_og("model", "add", "--dir", self.folder, "--name", EMBEDDING_MODEL, relay)
         self.add_model_with_tools()
+        program = self.folder / f"{EXACT_EMBEDDING_MODEL}.og"
+        self.run_og("model", "build", MODELS / MODEL / "float", "--embed", "mean", "--out", program)
+        self.run_og("model", "add", "--dir", self.folder, "--name", EXACT_EMBEDDING_MODEL, program)
 
     def add_model_with_tools(self):
         """Converts the language model with a mark in its chat template by which templates of others name the form of their calls: a model that
@@ -110,7 +115,7 @@ class Devnet(Network):
 
     def wait_for_model(self):
         deadline = time.monotonic() + MODEL_TIMEOUT_S
-        wanted = {MODEL, TOOLS_MODEL, EMBEDDING_MODEL}
+        wanted = {MODEL, TOOLS_MODEL, EMBEDDING_MODEL, EXACT_EMBEDDING_MODEL}
         while not wanted <= set(offered_models(self.gateway_url)):
             if time.monotonic() > deadline:
                 sys.exit(f"the gateway does not offer the models {wanted} after {MODEL_TIMEOUT_S} s")

@@ -4,7 +4,10 @@ use super::{body, http};
 use crate::failure::failure;
 use anyhow::Context as _;
 use og_node::network::Endpoints;
-use og_types::{Computed, ModelDescription, ModelId, ModelInfo, NodeId, RequestId};
+use og_types::{
+    Computed, ModelDescription, ModelId, ModelInfo, NodeId, RequestId, Tensor,
+    tensor_json::tensors_from_json,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{
@@ -87,6 +90,18 @@ pub(crate) struct Answer {
     pub(crate) computed: String,
     pub(crate) tier: String,
     pub(crate) node: NodeId,
+}
+
+impl Answer {
+    /// The outputs as tensors, which should be those of `description`.
+    pub(crate) fn tensors(&self, description: ModelDescription) -> anyhow::Result<Vec<Tensor>> {
+        let outputs = ModelDescription {
+            inputs: description.outputs,
+            outputs: vec![],
+        };
+        tensors_from_json(&Value::from(self.outputs.clone()), &outputs)
+            .context("the gateway's answer is not what such a model gives")
+    }
 }
 
 #[derive(Deserialize)]

@@ -2,19 +2,18 @@
 
 use super::answered::{Answered, ReceiptArgs, ask};
 use crate::{
-    client::{Answer, Gateway, GatewayArgs},
+    client::{Gateway, GatewayArgs},
     failure::failure,
     output::{Output, QUIET, TITLE, paint},
 };
 use anyhow::Context as _;
 use og_types::{
-    Computed, ModelDescription, Tensor,
+    Computed,
     language::{self, Finish, Message, Prompt, Question, RelayedReply, Reply},
-    tensor_json::{tensors_from_json, tensors_to_json},
+    tensor_json::tensors_to_json,
 };
 use rand::RngExt as _;
 use serde::Serialize;
-use serde_json::Value;
 use std::{
     fmt,
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -220,21 +219,11 @@ impl Chat {
     }
 }
 
-/// An answer's tensors, which should be `outputs`.
-fn tensors(answer: &Answer, outputs: ModelDescription) -> anyhow::Result<Vec<Tensor>> {
-    let outputs = ModelDescription {
-        inputs: outputs.outputs,
-        outputs: vec![],
-    };
-    tensors_from_json(&Value::from(answer.outputs.clone()), &outputs)
-        .context("the gateway's answer is not a language model's")
-}
-
 impl Said {
     fn new(answered: Answered, seed: u64) -> anyhow::Result<Self> {
         let answer = &answered.answer;
         if answer.computed == "relayed" {
-            let tensors = tensors(answer, language::relayed_description())?;
+            let tensors = answer.tensors(language::relayed_description())?;
             let reply = RelayedReply::from_tensors(&tensors)?;
             let count = |tokens: Option<u32>| tokens.and_then(|count| usize::try_from(count).ok());
             return Ok(Self {
@@ -247,7 +236,7 @@ impl Said {
                 answered,
             });
         }
-        let reply = Reply::from_tensors(&tensors(answer, language::description())?)?;
+        let reply = Reply::from_tensors(&answer.tensors(language::description())?)?;
         Ok(Self {
             text: reply.said.text,
             finish: reply.said.finish,

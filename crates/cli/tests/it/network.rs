@@ -42,6 +42,7 @@ fn a_network_from_its_start_to_its_end() {
     a_language_model_answers_and_its_receipt_replays(&network);
     a_model_is_added_and_answers(&network);
     a_model_is_converted_added_and_answers(&network);
+    a_language_model_is_converted_to_embed_and_its_receipt_replays(&network);
     a_model_of_another_service_answers_and_says_so(&network);
     a_second_start_is_refused(&network);
     a_killed_validator_is_missed_by_nobody_and_catches_up(&network);
@@ -241,6 +242,42 @@ fn a_model_is_converted_added_and_answers(network: &Devnet) {
     assert_eq!(replayed["equal"], true, "{replayed}");
     let unknown = og_fails(["replay", &receipt]);
     assert!(unknown.contains("neither built in"), "{unknown}");
+}
+
+fn a_language_model_is_converted_to_embed_and_its_receipt_replays(network: &Devnet) {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/float");
+    let file = network.beside("words.og");
+    let undecided = og_fails(["model", "build", source, "--out", &file, "--embed"]);
+    assert!(undecided.contains("--embed mean"), "{undecided}");
+    let built = og_json(["model", "build", source, "--out", &file, "--embed", "mean"]);
+    let added = network.og(&["model", "add", &file, "--name", "words"]);
+    assert_eq!(added["id"], built["id"]);
+    let receipt = network.beside("words.receipt");
+    let (cats, kitten) = ("The cat sat in the garden.", "A kitten slept under a tree.");
+    let ask = ["embed", "--model", "words", cats, kitten, cats];
+    let embedded = network.og(&[&ask[..], &["--receipt", &receipt]].concat());
+    assert_eq!(embedded["computed"], "exact");
+    let vectors = embedded["vectors"].as_array().unwrap();
+    assert_eq!(vectors.len(), 3);
+    assert_eq!(vectors[0], vectors[2]);
+    assert_ne!(vectors[0], vectors[1]);
+    og_json([
+        "verify",
+        &receipt,
+        "--genesis",
+        &network.file("genesis.json"),
+    ]);
+    let dir = network.dir();
+    let replay = ["replay", &receipt, "--dir", &dir, "--reference"];
+    for kernels in [&[][..], &["--threads", "1", "--path", "scalar"]] {
+        let replayed = og_json([&replay[..], kernels].concat());
+        assert_eq!(replayed["equal"], true, "{replayed}");
+        let compared = replayed["compared"].as_array().unwrap();
+        // Four tensors, and every operation on the first text.
+        assert_eq!(compared.len(), 5, "{replayed}");
+    }
+    let refused = og_fails(["embed", "--model", "story", "x", "--dir", &dir]);
+    assert!(refused.contains("embeds no texts"), "{refused}");
 }
 
 /// An OpenAI-compatible server that answers one question; its address.

@@ -14,7 +14,7 @@ use og_kernels::{LinearError, elements::Angles, row::Wide, team::Team};
 use og_program::{
     operation::Step,
     trace,
-    value::{Type, Value},
+    value::Value,
 };
 use std::{ops::Range, sync::Arc};
 
@@ -279,20 +279,10 @@ impl Executor {
     pub fn output(&self, output: usize, index: usize) -> Option<ValueRef<'_>> {
         let place = *self.places.get(index)?;
         Some(ValueRef::of(
-            self.output_type(output)?,
+            self.ready.output_type(output)?,
             self.outputs.get(output)?,
             place,
         ))
-    }
-
-    /// The type of an output.
-    pub fn output_type(&self, output: usize) -> Option<&Type> {
-        let program = self.ready.program();
-        let definition = program.outputs.get(output)?;
-        program
-            .steps
-            .get(definition.step as usize)
-            .map(|step| &step.output)
     }
 
     fn check(&self, spans: &[Span<'_>]) -> Result<(), ForwardError> {

@@ -7,6 +7,7 @@ use og_program::{
     operation::{Operation, Rotation},
     program::Program,
     trace,
+    value::Type,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -60,6 +61,12 @@ impl Ready {
 
     pub(crate) fn program(&self) -> &Program {
         self.model.program()
+    }
+
+    /// The type of an output of the program.
+    pub(crate) fn output_type(&self, output: usize) -> Option<&Type> {
+        let step = self.program().outputs.get(output)?.step as usize;
+        self.program().steps.get(step).map(|step| &step.output)
     }
 
     pub(crate) fn weights(&self, matrix: u32) -> Weights<'_> {

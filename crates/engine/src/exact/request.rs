@@ -2,6 +2,7 @@
 
 use super::executor::ForwardError;
 use og_program::{
+    file::Pooling,
     sample::{Choice, Sampling},
     trace,
 };
@@ -52,25 +53,12 @@ impl Request {
     }
 }
 
-/// Which positions an embedding is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean of all positions.
-    Mean,
-    /// The first: encoders that put a token there for it.
-    First,
-    /// The last: decoders.
-    Last,
-}
-
 /// A text to be embedded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingRequest {
     /// Its tokens, at least one.
     pub prompt: Vec<u32>,
-    /// The program's output that holds a row for each position.
-    pub output: usize,
-    /// Which rows count.
+    /// Which rows of the program's first output count.
     pub pooling: Pooling,
 }
 
@@ -81,8 +69,8 @@ pub struct Embedding {
     pub mantissas: Vec<i16>,
     /// Exponent of all of them.
     pub exponent: i32,
-    /// Tokens that were read.
-    pub prompt_tokens: usize,
+    /// The root of the run.
+    pub trace_root: trace::Hash,
 }
 
 /// Why an answer ended.
@@ -187,7 +175,7 @@ pub enum GenerateError {
         /// Blocks that there are.
         most: usize,
     },
-    /// The program has no logits, or not the output that is asked for.
+    /// The program has no logits, or no row for each position.
     #[error("{0}")]
     Model(&'static str),
     /// Stop strings need a tokenizer, or are not allowed.
@@ -263,12 +251,12 @@ impl Answer {
         }
     }
 
-    /// Waits for an embedding.
+    /// The embedding that was asked for, awaited.
     ///
     /// # Errors
     /// [`GenerateError`] if it cannot be computed.
-    pub fn embedding(mut self) -> Result<Embedding, GenerateError> {
-        match self.next_event() {
+    pub async fn embedding(mut self) -> Result<Embedding, GenerateError> {
+        match self.event().await {
             Some(Event::Embedding(embedding)) => Ok(embedding),
             Some(Event::Failed(error)) => Err(error),
             _ => Err(GenerateError::Stopped),

@@ -4,16 +4,12 @@
 
 use super::{
     cache::BLOCK_POSITIONS,
+    embed::embed,
     executor::{Executor, MAX_BATCH_POSITIONS, Span},
-    request::{
-        Embedding, EmbeddingRequest, Event, FinishReason, GenerateError, Pooling, Request, Sink,
-    },
+    request::{EmbeddingRequest, Event, FinishReason, GenerateError, Request, Sink},
     running::Running,
 };
-use og_program::{
-    numbers::{align, divide},
-    value::{Form, Type, Value, WideRow, finish, joint_exponent},
-};
+use og_program::value::{Form, Type};
 use og_text::{Stream, StreamStart, Tokenizer};
 use std::{ops::Range, sync::Arc};
 
@@ -120,7 +116,8 @@ impl Scheduler {
         }
         match task {
             Task::Embed(request, sink) => {
-                let event = match self.embed(&request) {
+                let most = self.settings.chunk_positions;
+                let event = match embed(&mut self.executor, &request, most, &sink) {
                     Ok(embedding) => Event::Embedding(embedding),
                     Err(GenerateError::Forward(super::ForwardError::Cache(_)))
                         if !self.is_idle() =>
@@ -178,7 +175,7 @@ impl Scheduler {
         if length > most {
             return Err(GenerateError::PromptTooLong { length, most });
         }
-        let logits = self.executor.output_type(0);
+        let logits = self.executor.ready().output_type(0);
         let is_logits = |of: &Type| {
             matches!(&of.form, Form::Fixed { exponents, .. } if exponents.len() == 1)
                 && of.elements() == program.vocabulary as usize
@@ -351,76 +348,5 @@ impl Scheduler {
         let running = self.running.remove(index);
         self.reserved -= running.reserved;
         self.executor.end(running.sequence);
-    }
-
-    /// Computes an embedding.
-    fn embed(&mut self, request: &EmbeddingRequest) -> Result<Embedding, GenerateError> {
-        let program = self.executor.ready().program();
-        let (length, most) = (request.prompt.len(), program.positions as usize);
-        if length == 0 {
-            return Err(GenerateError::Empty);
-        }
-        if length > most.min(MAX_BATCH_POSITIONS) {
-            let most = most.min(MAX_BATCH_POSITIONS);
-            return Err(GenerateError::PromptTooLong { length, most });
-        }
-        let of = self.executor.output_type(request.output);
-        if !of.is_some_and(|of| of.rows == 1 && of.parts() == 1 && of.form != Form::Index) {
-            return Err(GenerateError::Model(
-                "the model has no such output with a row for each position",
-            ));
-        }
-        let wanted = match request.pooling {
-            Pooling::Mean => 0..length,
-            Pooling::First => 0..1,
-            Pooling::Last => length - 1..length,
-        };
-        let (sequence, _) = self.executor.begin(&[], false);
-        let span = Span {
-            sequence,
-            tokens: &request.prompt,
-            inputs: &[],
-            wanted,
-            traced: false,
-        };
-        let result = self.executor.forward(&[span], None);
-        self.executor.end(sequence);
-        result?;
-        let rows = (0..self.executor.outputs())
-            .filter_map(|row| self.executor.output(request.output, row));
-        let rows: Vec<(&[i16], i32)> = rows.map(|row| (row.mantissas, row.exponents[0])).collect();
-        Ok(mean(&rows, length))
-    }
-}
-
-/// The mean of rows: all are aligned to the greatest exponent less 16, added and divided, and the result is normalised to 16
-/// bits.
-fn mean(rows: &[(&[i16], i32)], prompt_tokens: usize) -> Embedding {
-    let exponents: Vec<i32> = rows.iter().map(|(_, exponent)| *exponent).collect();
-    let to = joint_exponent(&exponents);
-    let width = rows.first().map_or(0, |(row, _)| row.len());
-    let mut sums = vec![0_i64; width];
-    for (row, from) in rows {
-        for (sum, m) in sums.iter_mut().zip(*row) {
-            *sum += align(i64::from(*m), *from, to);
-        }
-    }
-    sums.iter_mut()
-        .for_each(|sum| *sum = divide(*sum, rows.len() as i64));
-    let of = Type {
-        rows: 1,
-        width: width as u32,
-        form: Form::Scaled { bits: 16, parts: 1 },
-    };
-    let (value, _) = finish(vec![WideRow::new(sums, to)], &of);
-    let exponent = value.exponents().first().copied().unwrap_or(0);
-    let mantissas = match value {
-        Value::Rows { mantissas, .. } => mantissas,
-        Value::Index(_) => vec![],
-    };
-    Embedding {
-        mantissas,
-        exponent,
-        prompt_tokens,
     }
 }

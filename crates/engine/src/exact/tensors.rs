@@ -223,9 +223,10 @@ impl ExactTensors {
             result.map_err(|error| RunError::Model(error.to_string()))?;
             for (output, data) in self.outputs.iter().zip(&mut data) {
                 for row in 0..end - start {
-                    if let (Some(of), Some(value)) =
-                        (executor.output_type(*output), executor.output(*output, row))
-                    {
+                    if let (Some(of), Some(value)) = (
+                        executor.ready().output_type(*output),
+                        executor.output(*output, row),
+                    ) {
                         write(of, value, data);
                     }
                 }

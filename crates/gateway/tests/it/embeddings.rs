@@ -39,6 +39,35 @@ async fn texts_become_vectors_with_a_signed_record() {
 }
 
 #[tokio::test]
+async fn vectors_that_were_computed_here_are_exact_and_their_tokens_counted() {
+    let setting = setting(&[hello()]).await;
+    let body = json!({"model": "near", "input": ["abc", "de"]});
+    let response = setting.gateway.send("/v1/embeddings", &body, &[]).await;
+    assert_eq!(response.status(), 200);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["data"][1]["embedding"], json!([0.5, -0.75]));
+    assert_eq!(
+        answer["usage"],
+        json!({"prompt_tokens": 5, "total_tokens": 5})
+    );
+    let receipt = &answer["og_receipt"];
+    assert_eq!(receipt["computed"], "exact");
+    assert_eq!(receipt["relayed_from"], Value::Null);
+    assert_eq!(setting.gateway.receipt(receipt).await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_answer_with_too_few_vectors_is_the_nodes_fault() {
+    let setting = setting(&[hello()]).await;
+    let body = json!({"model": "near", "input": ["same", "same"]});
+    let response = setting.gateway.send("/v1/embeddings", &body, &[]).await;
+    assert_eq!(response.status(), 502);
+    let error: Value = response.json().await.unwrap();
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("1 for 2"), "{message}");
+}
+
+#[tokio::test]
 async fn vectors_come_as_they_are_asked_for() {
     let setting = setting(&[hello()]).await;
     let body =
@@ -86,5 +115,14 @@ async fn the_list_of_models_says_what_each_is_for() {
         .unwrap();
     let tasks = list["data"].as_array().unwrap().iter();
     let tasks: Vec<_> = tasks.map(|model| model["task"].as_str().unwrap()).collect();
-    assert_eq!(tasks, ["language", "tensors", "embeddings", "language"]);
+    assert_eq!(
+        tasks,
+        [
+            "language",
+            "tensors",
+            "embeddings",
+            "language",
+            "embeddings"
+        ]
+    );
 }

@@ -156,6 +156,9 @@ fn rotated(
     if entries.truth("use_bidirectional_attention") == Some(true) {
         return Err(wrong("use_bidirectional_attention is not supported"));
     }
+    if entries.truth("is_causal") == Some(false) {
+        return Err(wrong("attention that is not causal is not supported"));
+    }
     let activation_key = if gemma {
         "hidden_activation"
     } else {

@@ -1,7 +1,12 @@
 //! Directories of models: what is damaged or hostile is named.
 
 use super::*;
+use crate::{
+    convert::{Options, Purpose, convert},
+    decoder::{Random, Rotary, Shape},
+};
 use proptest::prelude::*;
+use safetensors::Dtype;
 use serde_json::json;
 
 fn llama() -> serde_json::Value {
@@ -38,12 +43,137 @@ fn what_is_missing_or_unknown_is_named() {
         ("hidden_act", json!("relu6"), "relu6"),
         ("rope_scaling", json!({"type": "ntk"}), "ntk"),
         ("rope_scaling", json!({"type": "linear"}), "factor"),
+        ("use_bidirectional_attention", json!(true), "bidirectional"),
+        ("is_causal", json!(false), "causal"),
     ] {
         let mut config = llama();
         config[key] = value;
         let error = read_config(&config, 64).unwrap_err().to_string();
         assert!(error.contains(part), "{key}: {error}");
     }
+}
+
+#[test]
+fn pooling_is_what_the_directory_says() {
+    let modes = |names: &[&str]| {
+        let all = ["cls_token", "mean_tokens", "max_tokens", "lasttoken"];
+        let entries =
+            all.map(|name| (format!("pooling_mode_{name}"), json!(names.contains(&name))));
+        serde_json::Value::Object(entries.into_iter().collect())
+    };
+    let said = |pooling| read_pooling(&pooling, None).map_err(|error| error.to_string());
+    assert_eq!(said(modes(&["mean_tokens"])), Ok(Pooling::Mean));
+    assert_eq!(said(modes(&["lasttoken"])), Ok(Pooling::Last));
+    assert_eq!(said(json!({"pooling_mode": "mean"})), Ok(Pooling::Mean));
+    assert_eq!(
+        said(json!({"pooling_mode": ["lasttoken"]})),
+        Ok(Pooling::Last)
+    );
+    for names in [
+        &[][..],
+        &["cls_token"],
+        &["max_tokens"],
+        &["mean_tokens", "lasttoken"],
+    ] {
+        let error = said(modes(names)).unwrap_err();
+        assert!(error.contains("1_Pooling") && error.contains("possible"));
+        assert!(names.iter().all(|name| error.contains(name)), "{error}");
+    }
+    let modules = |names: &[&str]| {
+        let types = names.iter();
+        let types =
+            types.map(|name| json!({"type": format!("sentence_transformers.models.{name}")}));
+        let modules = serde_json::Value::Array(types.collect());
+        read_pooling(&modes(&["lasttoken"]), Some(&modules))
+    };
+    assert!(modules(&["Transformer", "Pooling", "Normalize"]).is_ok());
+    let error = modules(&["Transformer", "Pooling", "Dense"]).unwrap_err();
+    assert!(error.to_string().contains("Dense"), "{error}");
+}
+
+/// Such a directory has no matrix to logits, says that there is one, and its names have no prefix.
+#[test]
+fn a_directory_of_a_model_that_embeds_is_converted() {
+    let (directory, shape) = (
+        tempfile::tempdir().unwrap(),
+        Shape {
+            name: "llama",
+            width: 16,
+            layers: 2,
+            heads: 2,
+            kv_heads: 2,
+            feed_forward_width: 24,
+            vocabulary: 32,
+        },
+    );
+    let mut config = shape.config();
+    for layer in &mut config.layers {
+        layer.rotary = Some(Rotary::new(true, 8, 1e4, None).unwrap());
+    }
+    let source = Random::new(config, 3);
+    let layers = (0..2).flat_map(|layer| {
+        [
+            (Part::AttentionNorm, "input_layernorm"),
+            (Part::Query, "self_attn.q_proj"),
+            (Part::Key, "self_attn.k_proj"),
+            (Part::Value, "self_attn.v_proj"),
+            (Part::AttentionOutput, "self_attn.o_proj"),
+            (Part::FeedForwardNorm, "post_attention_layernorm"),
+            (Part::Gate, "mlp.gate_proj"),
+            (Part::Up, "mlp.up_proj"),
+            (Part::Down, "mlp.down_proj"),
+        ]
+        .map(|(part, name)| (Role::Layer(layer, part), format!("layers.{layer}.{name}")))
+    });
+    let ends = [
+        (Role::TokenEmbedding, "embed_tokens"),
+        (Role::FinalNorm, "norm"),
+    ];
+    let ends = ends.map(|(role, name)| (role, name.to_owned()));
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = layers
+        .chain(ends)
+        .map(|(role, name)| {
+            let (rows, columns) = source.config().shape(role);
+            let extents = if rows == 1 {
+                vec![columns]
+            } else {
+                vec![rows, columns]
+            };
+            let floats = source.weight(role).unwrap().read().unwrap();
+            let bytes = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
+            (format!("{name}.weight"), extents, bytes)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, extents, bytes)| {
+        let view = safetensors::tensor::TensorView::new(Dtype::F32, extents.clone(), bytes);
+        (name, view.unwrap())
+    });
+    let write = |name: &str, bytes: &[u8]| std::fs::write(directory.path().join(name), bytes);
+    write(
+        "model.safetensors",
+        &safetensors::serialize(views, None).unwrap(),
+    )
+    .unwrap();
+    let mut config = llama();
+    config["tie_word_embeddings"] = json!(false);
+    write("config.json", config.to_string().as_bytes()).unwrap();
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    assert_eq!(checkpoint.pooling().unwrap(), None);
+    let options = Options {
+        purpose: Purpose::Embed,
+        evaluation: vec![vec![3, 1, 4, 1, 5]],
+        ..Options::default()
+    };
+    let rows = |source: &dyn Source| {
+        let made = convert(source, &options, &mut |_| {}).unwrap();
+        assert_eq!(made.program.outputs[0].name, "hidden");
+        made.float.output
+    };
+    let (read, original) = (rows(&checkpoint.decoder(64).unwrap()), rows(&source));
+    assert!(crate::quality::cosine(&read, &original) > 1.0 - 1e-6);
+    std::fs::create_dir(directory.path().join("1_Pooling")).unwrap();
+    write(POOLING, br#"{"pooling_mode_lasttoken": true}"#).unwrap();
+    assert_eq!(checkpoint.pooling().unwrap(), Some(Pooling::Last));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A decoder's operations: embedding, layers, logits.
+//! A decoder's operations: embedding, layers, and logits or the rows before them.
 
 mod attention;
 mod norm;
@@ -80,6 +80,11 @@ impl LayerSteps<'_, '_> {
         let residual = self.add(&format!("{name}.attention.residual"), residual, attention);
         let feed_forward = self.feed_forward(layer, residual, &ranges.feed_forward_channels)?;
         Ok(self.add(&format!("{name}.residual"), residual, feed_forward))
+    }
+
+    /// The final norm's rows as a result: as wide as rows are, as no matrix reads them.
+    pub(crate) fn hidden(&mut self, residual: Step) -> Result<Step, ConvertError> {
+        self.norm("hidden", residual, Role::FinalNorm, &|_| 1.0, 16)
     }
 
     /// The final norm and the logits, of which `greatest` is the largest magnitude seen, from channels of

@@ -39,8 +39,8 @@ pub struct FloatRun {
     pub texts: Vec<Vec<u32>>,
     /// The residual stream after the embedding and after each layer: positions times width.
     pub residuals: Vec<Vec<f32>>,
-    /// Logits: positions times vocabulary.
-    pub logits: Vec<f32>,
+    /// What the program gives: logits, positions times vocabulary, or the final norm's rows, positions times width.
+    pub output: Vec<f32>,
 }
 
 /// The residual stream of all texts, as far as the layers were run.
@@ -246,6 +246,11 @@ impl<'s> Shadow<'s> {
         }
         let channels = floats::channel_sizes(&x, width, self.calibration);
         Ok((LogitsRange { greatest, channels }, evaluated))
+    }
+
+    /// The final norm's rows of the evaluation tokens.
+    pub(crate) fn final_rows(&self) -> Result<Vec<f32>, SourceError> {
+        self.normalised(self.evaluated(), Role::FinalNorm)
     }
 
     /// The evaluation texts.

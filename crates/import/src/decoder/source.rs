@@ -12,7 +12,7 @@ pub enum Role {
     PositionEmbedding,
     /// The norm before the output.
     FinalNorm,
-    /// From the residual stream to logits; not asked for if tied.
+    /// From the residual stream to logits; not asked for if tied, nor to embed texts.
     Output,
     /// A layer's.
     Layer(u32, Part),

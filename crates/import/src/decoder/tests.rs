@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    convert::{Converted, Options, convert},
+    convert::{Converted, Options, Purpose, convert},
     quality::cosine,
 };
 use og_program::{
@@ -29,8 +29,9 @@ fn tokens(count: u64, seed: u64) -> Vec<u32> {
         .collect()
 }
 
-fn converted(source: &dyn Source) -> Converted {
+fn converted(source: &dyn Source, purpose: Purpose) -> Converted {
     let options = Options {
+        purpose,
         calibration: vec![tokens(24, 1)],
         evaluation: vec![tokens(16, 2)],
         ..Options::default()
@@ -38,7 +39,7 @@ fn converted(source: &dyn Source) -> Converted {
     convert(source, &options, &mut |_| {}).unwrap()
 }
 
-/// The least cosine of logits over the evaluation tokens.
+/// The least cosine of outputs over the evaluation tokens.
 fn worst_cosine(made: &Converted) -> f64 {
     let weights = made.program.matrices.iter().zip(&made.matrices);
     let weights = weights.map(|(matrix, bytes)| Weights::new(matrix, bytes).unwrap());
@@ -48,19 +49,20 @@ fn worst_cosine(made: &Converted) -> f64 {
         inputs: vec![],
     });
     run.extend(&inputs.collect::<Vec<_>>()).unwrap();
-    let width = made.program.vocabulary as usize;
+    let output = &made.program.steps[made.landmarks.output as usize].output;
+    let width = output.width as usize;
     let mut worst = 1.0_f64;
-    for (position, float) in made.float.logits.chunks(width).enumerate() {
-        let value = run.computed(made.landmarks.logits, position);
+    for (position, float) in made.float.output.chunks(width).enumerate() {
+        let value = run.computed(made.landmarks.output, position);
         let exact: Vec<f32> = value.mantissas().iter().map(|m| f32::from(*m)).collect();
         worst = worst.min(cosine(&exact, float));
     }
-    assert_eq!(made.float.logits.len(), 16 * width);
+    assert_eq!(made.float.output.len(), 16 * width);
     worst
 }
 
-#[test]
-fn every_feature_is_near_its_float_original() {
+/// A decoder for each group of features.
+fn featured() -> [(&'static str, DecoderConfig); 5] {
     let mut llama = tiny();
     llama.layers[1].window = Some(5);
     let mut halves = tiny();
@@ -85,23 +87,89 @@ fn every_feature_is_near_its_float_original() {
     for layer in &mut learned.layers {
         layer.rotary = None;
     }
-    for (name, config) in [
+    [
         ("llama", llama),
         ("halves", halves),
         ("normed", normed),
         ("capped", capped),
         ("learned", learned),
-    ] {
-        let made = converted(&Random::new(config, 7).with_biases());
+    ]
+}
+
+#[test]
+fn every_feature_is_near_its_float_original() {
+    for (name, config) in featured() {
+        let made = converted(&Random::new(config, 7).with_biases(), Purpose::Continue);
         let cosine = worst_cosine(&made);
         assert!(cosine > 0.999, "{name}: {cosine}");
+    }
+}
+
+/// A source whose matrix to logits must not be asked for.
+struct Headless(Random);
+
+impl Source for Headless {
+    fn config(&self) -> &DecoderConfig {
+        self.0.config()
+    }
+
+    fn weight(&self, role: Role) -> Result<crate::tensor::Tensor<'_>, SourceError> {
+        assert_ne!(role, Role::Output);
+        self.0.weight(role)
+    }
+
+    fn bias(&self, role: Role) -> Result<Option<Vec<f32>>, SourceError> {
+        assert_ne!(role, Role::Output);
+        self.0.bias(role)
+    }
+}
+
+#[test]
+fn every_feature_embeds_near_its_float_original() {
+    for (name, config) in featured() {
+        let source = Headless(Random::new(config, 7).with_biases());
+        let made = converted(&source, Purpose::Embed);
+        let cosine = worst_cosine(&made);
+        assert!(cosine > 0.999, "{name}: {cosine}");
+        let config = source.config();
+        let [output] = &*made.program.outputs else {
+            panic!("{name}: {:?}", made.program.outputs);
+        };
+        assert_eq!((&*output.name, &*output.shape), ("hidden", &[64][..]));
+        let row = &made.program.steps[output.step as usize].output;
+        assert_eq!((row.rows, row.width), (1, 64));
+        assert_eq!(
+            row.form,
+            og_program::value::Form::Scaled { bits: 16, parts: 1 }
+        );
+        // The embedding is the only matrix as high as the vocabulary.
+        let of_tokens = made.program.matrices.iter();
+        let of_tokens = of_tokens.filter(|matrix| matrix.outputs == config.vocabulary);
+        assert_eq!(of_tokens.count(), 1, "{name}");
+    }
+}
+
+/// Rows are those that the matrix to logits reads.
+#[test]
+fn rows_times_the_output_matrix_are_logits() {
+    let source = Random::new(tiny(), 7);
+    let rows = converted(&source, Purpose::Embed).float.output;
+    let logits = converted(&source, Purpose::Continue).float.output;
+    let matrix = source.weight(Role::Output).unwrap().read().unwrap();
+    for (row, logits) in rows.chunks(64).zip(logits.chunks(100)) {
+        let products = matrix.chunks(64).map(|output| {
+            let pairs = output.iter().zip(row);
+            pairs.map(|(x, y)| x * y).sum::<f32>()
+        });
+        assert!(cosine(&products.collect::<Vec<_>>(), logits) > 1.0 - 1e-9);
     }
 }
 
 #[test]
 fn conversion_is_reproducible() {
     let source = Random::new(tiny(), 3);
-    let (a, b) = (converted(&source), converted(&source));
+    let of = || converted(&source, Purpose::Continue);
+    let (a, b) = (of(), of());
     assert_eq!(a.program, b.program);
     assert_eq!(a.matrices, b.matrices);
 }

@@ -258,6 +258,9 @@ fn check_supported(entries: &Entries<'_>, head_width: u32) -> Result<(), GgufDec
             "differs from key_length, which is not supported",
         ));
     }
+    if entries.truth("attention.causal") == Some(false) {
+        return Err(entries.wrong("attention.causal", "is false, which is not supported"));
+    }
     if entries
         .integer("expert_count")?
         .is_some_and(|count| count > 0)

@@ -55,6 +55,10 @@ impl Entries<'_> {
         }
     }
 
+    pub(super) fn truth(&self, key: &str) -> Option<bool> {
+        self.gguf.value(&self.key(key)).and_then(Value::truth)
+    }
+
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.gguf.value(&self.key(key)).and_then(Value::text)
     }

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::{
-    convert::run_float,
+    convert::{Options, run_float},
     decoder::{
         Activation, Arithmetic, DecoderConfig, FeedForward, Norm, Part, Random, Role, Rotary,
         Shape, Source,
     },
 };
+use og_program::file::Pooling;
 use proptest::prelude::*;
 
 /// Writes GGUF files.
@@ -362,12 +363,40 @@ fn all_architectures_are_read_with_their_weights() {
         // A 32-bit float of the file.
         have.norm = want.norm;
         assert_eq!(have, want, "{architecture}");
-        let texts = [vec![3, 1, 4, 1, 5, 9, 2, 6]];
-        let of = |source: &dyn Source| run_float(source, &texts, Arithmetic::Float, 1).unwrap();
+        let options = Options {
+            evaluation: vec![vec![3, 1, 4, 1, 5, 9, 2, 6]],
+            ..Options::default()
+        };
+        let of = |source: &dyn Source| run_float(source, &options, Arithmetic::Float).unwrap();
         let (a, b) = (of(&decoder), of(&source));
         assert!(
-            crate::quality::cosine(&a.logits, &b.logits) > 1.0 - 1e-9,
+            crate::quality::cosine(&a.output, &b.output) > 1.0 - 1e-9,
             "{architecture}"
+        );
+    }
+}
+
+#[test]
+fn pooling_is_what_the_file_says() {
+    let said = |number: Option<u32>| {
+        let mut writer = Writer::default();
+        writer.text("general.architecture", "qwen3");
+        if let Some(number) = number {
+            writer.integer("qwen3.pooling_type", number);
+        }
+        let bytes = writer.bytes();
+        let pooling = Gguf::read(&bytes).unwrap().pooling();
+        pooling.map_err(|error| error.to_string())
+    };
+    assert_eq!(said(None), Ok(None));
+    assert_eq!(said(Some(0)), Ok(None));
+    assert_eq!(said(Some(1)), Ok(Some(Pooling::Mean)));
+    assert_eq!(said(Some(3)), Ok(Some(Pooling::Last)));
+    for (number, name) in [(2, "cls"), (4, "rank"), (9, "9")] {
+        let error = said(Some(number)).unwrap_err();
+        assert!(
+            error.starts_with("qwen3.pooling_type") && error.contains(name),
+            "{error}"
         );
     }
 }
@@ -384,4 +413,11 @@ fn what_is_missing_or_unknown_is_named() {
     assert!(named(&|writer| writer.text("general.architecture", "rwkv")).contains("rwkv"));
     let error = named(&|writer| writer.text("general.architecture", "llama"));
     assert!(error.contains("llama.attention.head_count"), "{error}");
+    let error = named(&|writer| {
+        writer.text("general.architecture", "llama");
+        writer.integer("llama.attention.head_count", 4);
+        writer.integer("llama.embedding_length", 32);
+        writer.entry("llama.attention.causal", 7, &[0]);
+    });
+    assert!(error.contains("llama.attention.causal"), "{error}");
 }

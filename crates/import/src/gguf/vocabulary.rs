@@ -1,6 +1,7 @@
 //! What a GGUF file says about text, for `og_text` to make a tokenizer of.
 
-use super::{Gguf, Value};
+use super::{Gguf, GgufDecoderError, Value, entries::Entries};
+use og_program::file::Pooling;
 use og_text::gguf::Vocabulary;
 
 impl Gguf<'_> {
@@ -50,6 +51,28 @@ impl Gguf<'_> {
     pub fn chat_template(&self) -> Option<String> {
         let template = self.value("tokenizer.chat_template")?.text()?;
         Some(template.to_owned())
+    }
+
+    /// How rows become a text's vector, if the file says that its model embeds texts.
+    ///
+    /// # Errors
+    /// If it says a way that is not known here.
+    pub fn pooling(&self) -> Result<Option<Pooling>, GgufDecoderError> {
+        let name = self.value("general.architecture").and_then(Value::text);
+        let entries = Entries {
+            gguf: self,
+            name: name.unwrap_or_default(),
+        };
+        let way = match entries.integer("pooling_type")? {
+            None | Some(0) => return Ok(None),
+            Some(1) => return Ok(Some(Pooling::Mean)),
+            Some(3) => return Ok(Some(Pooling::Last)),
+            Some(2) => "the first token's row (cls)".to_owned(),
+            Some(4) => "a rank, not a vector".to_owned(),
+            Some(other) => format!("{other}, which is unknown"),
+        };
+        let reason = format!("is {way}; mean (1) and last (3) are possible");
+        Err(entries.wrong("pooling_type", &reason))
     }
 
     fn list<T>(&self, key: &str, of: impl Fn(&Value<'_>) -> Option<T>) -> Vec<T> {

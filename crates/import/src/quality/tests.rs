@@ -1,8 +1,8 @@
 //! Reports: a good conversion passes, a bad one does not and says why.
 
-use super::*;
+use super::{output::loss, *};
 use crate::{
-    convert::{Options, Widths, convert, run_float},
+    convert::{Options, Purpose, Widths, convert, run_float},
     decoder::{Arithmetic, Random, Shape},
 };
 
@@ -18,7 +18,7 @@ fn report(options: &Options, outlier: f32) -> Report {
     };
     let source = Random::new(shape.config(), 5).with_outliers(32, outlier);
     let made = convert(&source, options, &mut |_| {}).unwrap();
-    let q8_0 = run_float(&source, &options.evaluation, Arithmetic::Q8_0, 2).unwrap();
+    let q8_0 = run_float(&source, options, Arithmetic::Q8_0).unwrap();
     compare(&made, Some(&q8_0), &mut || {
         Ok(Box::new(InterpreterRun::new(
             &made.program,
@@ -53,19 +53,43 @@ fn a_good_conversion_passes_and_is_nearer_than_q8_0() {
     assert!(report.passes, "{}", report.verdict);
     assert_eq!(report.positions, 24);
     assert_eq!(report.residual_errors.len(), 4);
-    let q8_0 = report.q8_0_logits_cosine.unwrap();
-    assert!(
-        report.logits_cosine > q8_0,
-        "{} {q8_0}",
-        report.logits_cosine
-    );
-    // Decimal digits may move a float by its last bit, once.
-    let text = serde_json::to_string(&report).unwrap();
+    let (cosine, q8_0) = (report.output.cosine(), report.output.q8_0_cosine());
+    assert!(cosine > q8_0.unwrap(), "{cosine} {q8_0:?}");
+    let json = json_and_back(&report);
+    for name in ["logits_cosine", "same_choice", "exact_perplexity"] {
+        assert!(json[name].is_f64(), "{name}");
+    }
+}
+
+/// Decimal digits may move a float by its last bit, once.
+fn json_and_back(report: &Report) -> serde_json::Value {
+    let text = serde_json::to_string(report).unwrap();
     let again: Report = serde_json::from_str(&text).unwrap();
     assert_eq!(
-        (again.positions, again.verdict),
-        (report.positions, report.verdict)
+        (again.positions, &again.verdict),
+        (report.positions, &report.verdict)
     );
+    assert!((again.output.cosine() - report.output.cosine()).abs() < 1e-12);
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn rows_to_embed_by_are_judged_without_perplexity() {
+    let options = Options {
+        purpose: Purpose::Embed,
+        ..options()
+    };
+    let report = report(&options, 1.0);
+    assert!(report.passes, "{}", report.verdict);
+    assert!(report.verdict.starts_with("rows are"), "{}", report.verdict);
+    assert_eq!((report.positions, report.residual_errors.len()), (24, 4));
+    let (cosine, q8_0) = (report.output.cosine(), report.output.q8_0_cosine());
+    assert!(cosine > q8_0.unwrap(), "{cosine} {q8_0:?}");
+    let json = json_and_back(&report);
+    assert!(json["rows_cosine"].is_f64() && json["worst_rows_cosine"].is_f64());
+    for name in ["logits_cosine", "same_choice", "float_perplexity"] {
+        assert_eq!(json.get(name), None);
+    }
 }
 
 #[test]

@@ -135,6 +135,22 @@ fn other_files_are_told_apart() {
 }
 
 #[test]
+fn pooling_is_a_field_that_may_be_left_out() {
+    let mut manifest = everything().manifest();
+    let without = manifest.encode_canonical();
+    for (pooling, number) in [(Pooling::Mean, 0), (Pooling::Last, 1)] {
+        manifest.text.as_mut().unwrap().pooling = Some(pooling);
+        let with = manifest.encode_canonical();
+        // Only the head of `text`, an array of so many fields, and the new last one differ.
+        assert_eq!(with.len(), without.len() + 1);
+        assert_eq!(with.last(), Some(&number));
+        let differing = with.iter().zip(&without).filter(|(a, b)| a != b);
+        assert_eq!(differing.collect::<Vec<_>>(), [(&0x86, &0x85)]);
+        assert_eq!(Manifest::decode_canonical(&with).unwrap(), manifest);
+    }
+}
+
+#[test]
 fn a_manifest_has_one_encoding() {
     let bytes = everything().manifest().encode_canonical();
     assert!(Manifest::decode_canonical(&bytes).is_ok());

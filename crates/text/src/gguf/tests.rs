@@ -108,6 +108,27 @@ fn texts_begin_as_the_file_says() {
 }
 
 #[test]
+fn an_end_that_the_file_does_not_add_changes_no_bytes() {
+    for (model, token) in [("llama", 5), ("gpt2", 5)] {
+        let of = |add_eos| {
+            let vocabulary = Vocabulary {
+                eos: Some(2),
+                merges: vec!["a b".to_owned()],
+                add_eos,
+                ..words(model)
+            };
+            vocabulary.to_tokenizer_json().unwrap()
+        };
+        assert_eq!(of(None), of(Some(false)));
+        let tokenizer = Tokenizer::from_json(&of(Some(true))).unwrap();
+        let alone = tokenizer.encode("ab", false).unwrap();
+        assert!(alone.ends_with(&[token]), "{model}: {alone:?}");
+        let ended = [&alone[..], &[2]].concat();
+        assert_eq!(tokenizer.encode("ab", true).unwrap(), ended);
+    }
+}
+
+#[test]
 fn ends_are_those_of_the_file_and_the_known_ones() {
     let vocabulary = tests::vocabulary(&tests::golden("bytes-qwen2"));
     let id = |token: &str| {

@@ -202,6 +202,31 @@ fn tokens_can_be_looked_up() {
     );
 }
 
+/// Files whose post-processor puts a token in front, behind or nowhere: it is there once.
+#[test]
+fn texts_to_embed_begin_once_and_end_as_the_file_says() {
+    let pieces = vocabulary(&golden("pieces-llama"));
+    let (begin, end) = (pieces.bos.unwrap(), pieces.eos.unwrap());
+    let tokens = |add_bos, add_eos, wanted| {
+        let vocabulary = Vocabulary {
+            add_bos: Some(add_bos),
+            add_eos: Some(add_eos),
+            ..pieces.clone()
+        };
+        let tokenizer = Tokenizer::from_json(&vocabulary.to_tokenizer_json().unwrap()).unwrap();
+        let plain = tokenizer.encode("<s> abc</s>", false).unwrap();
+        assert!(!plain.contains(&begin) && !plain.contains(&end));
+        let tokens = tokenizer.encode_to_embed("<s> abc</s>", wanted).unwrap();
+        let at = tokens.windows(plain.len()).position(|part| part == plain);
+        let (before, rest) = tokens.split_at(at.unwrap());
+        (before.to_vec(), rest[plain.len()..].to_vec())
+    };
+    assert_eq!(tokens(true, false, Some(begin)), (vec![begin], vec![]));
+    assert_eq!(tokens(false, true, Some(begin)), (vec![begin], vec![end]));
+    assert_eq!(tokens(true, true, None), (vec![begin], vec![end]));
+    assert_eq!(tokens(false, false, None), (vec![], vec![]));
+}
+
 #[test]
 fn hostile_files_are_errors() {
     let file = |parts: Value| {

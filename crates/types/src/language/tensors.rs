@@ -34,9 +34,13 @@ impl<'a> Fields<'a> {
         self.data(name, ElementType::U8, 1)
     }
 
-    /// A list of rows of 32-bit floating point numbers: the length of a row, and the bytes of all.
-    pub(crate) fn rows(&self, name: &'static str) -> Result<(usize, &'a [u8]), LanguageError> {
-        let data = self.data(name, ElementType::F32, 2)?;
+    /// A list of rows: the length of a row, and the bytes of all.
+    pub(crate) fn rows(
+        &self,
+        name: &'static str,
+        element_type: ElementType,
+    ) -> Result<(usize, &'a [u8]), LanguageError> {
+        let data = self.data(name, element_type, 2)?;
         let tensor = self.0.iter().find(|tensor| tensor.name == name);
         let length = tensor.and_then(|tensor| usize::try_from(*tensor.shape.get(1)?).ok());
         Ok((length.ok_or(LanguageError::Form(name))?, data))

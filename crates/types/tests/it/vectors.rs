@@ -2,11 +2,11 @@
 //!
 //! They are made in `crates/verify/tests/it/vectors.rs`, where there are keys to sign with.
 
-use alloy_primitives::hex;
+use alloy_primitives::{B256, hex};
 use og_types::{
     Canonical, Checkpoint, Genesis, Header, Inclusion, InferenceRequest, InferenceResponse,
     JobEvent, JobEvents, JobFailure, Receipt, SignedRecord,
-    embedding::{RelayedVectors, Texts},
+    embedding::{RelayedVectors, Texts, Vectors},
     language::{Piece, Said},
 };
 use serde::de::DeserializeOwned;
@@ -130,6 +130,27 @@ fn texts_and_vectors_stand_in_tensors() {
         Ok(vectors.clone())
     );
     assert_eq!(vectors.to_tensors(), Ok(response.outputs));
+}
+
+#[test]
+fn vectors_that_were_computed_here_stand_in_tensors() {
+    let vector: Value = serde_json::from_str(include_str!("embedding.json")).unwrap();
+    let vector = &vector["exact"];
+    let roots: Vec<B256> = serde_json::from_value(vector["trace_roots"].clone()).unwrap();
+    let vectors = Vectors {
+        vectors: serde_json::from_value(vector["vectors"].clone()).unwrap(),
+        prompt_tokens: serde_json::from_value(vector["prompt_tokens"].clone()).unwrap(),
+        trace_roots: roots.into_iter().map(|root| root.0).collect(),
+    };
+    let response = hex::decode(vector["response"].as_str().unwrap()).unwrap();
+    let outputs = vectors.to_tensors().unwrap();
+    let written = InferenceResponse {
+        version: 1,
+        outputs,
+    };
+    assert_eq!(hex::encode(written.to_bytes()), hex::encode(&response));
+    let read = InferenceResponse::from_bytes(&response).unwrap();
+    assert_eq!(Vectors::from_tensors(&read.outputs), Ok(vectors));
 }
 
 #[test]

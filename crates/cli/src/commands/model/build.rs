@@ -1,6 +1,7 @@
 //! `og model build`: convert a model once into an integer program.
 
 mod decoder;
+mod embed;
 mod exact_run;
 mod network;
 mod texts;
@@ -24,18 +25,20 @@ use std::{
 ///
 /// Takes an ONNX file (networks, recurrent networks, encoders, ensembles of trees), a GGUF file, or a Hugging Face directory with
 /// safetensors (decoders of the llama, qwen2, qwen3, gemma3, gpt2 and phi3 families). The program gives the same bytes on
-/// every machine; `og model add` hands it to a network.
+/// every machine; `og model add` hands it to a network. Of a decoder it makes a model that continues texts, or with --embed one
+/// that gives a vector for each.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   og model build models/story/float --data models/story/held_out.jsonl --out story.og
   og model build tiny.gguf --out tiny.og --context 4096
+  og model build Qwen3-Embedding-0.6B --embed --data texts.jsonl --out vectors.og
   og model build digits.onnx --data held_out.csv --out digits.og --report digits.json
   og model add digits.og --name mydigits
 
 Data decides how wide numbers are, and what the report is about:
   text     .txt (paragraphs) or .jsonl (a line {\"text\": ...} or {\"messages\": [...]}); every other one
-           calibrates, the others are compared with the original
+           calibrates, the others are compared with the original; with --embed messages are what they say
   tensors  .npz, .npy, .csv (a sample a line, perhaps after a label) or .bin (raw 32-bit floats)")]
 pub(super) struct Build {
     /// An ONNX file, a GGUF file, or a Hugging Face directory.
@@ -56,6 +59,10 @@ pub(super) struct Build {
     /// Positions of a decoder's context; the model's own if left out.
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=131_072))]
     context: Option<u32>,
+    /// Make a model that embeds texts and does not continue them: from all tokens' rows (mean) or the last token's (last); as the
+    /// source says, if neither is given.
+    #[arg(long, value_name = "ROWS", num_args = 0..=1)]
+    embed: Option<Option<embed::Rows>>,
     /// Extent of a dimension that an ONNX file leaves open, for example `sequence=128`; others become 1.
     #[arg(long, value_name = "NAME=N", value_parser = parse_extent)]
     extent: Vec<(String, u32)>,

@@ -6,13 +6,14 @@ use og_engine::exact::{
     ExactTensors, Executor, Model, Observer, Ready, SequenceId, Settings, Span, ValueRef,
 };
 use og_program::{
+    file::Pooling,
     interpret::{Interpreter, PositionInput},
     operation::Step,
     program::Program,
     trace::{Plan, leaf},
     value::Value,
 };
-use og_types::{Tensor, language::Reply};
+use og_types::{Tensor, embedding::Vectors, language::Reply};
 use std::sync::Arc;
 
 /// Positions that are computed at once.
@@ -33,16 +34,36 @@ pub(super) struct Run {
 pub(super) struct Leaves(Hashes);
 
 impl Run {
-    /// The run that gave `outputs` for `inputs`; of tensors with several entries, the first.
+    /// The run that gave `outputs` for `inputs`; of tensors with several entries, and of several texts, the first.
     pub(super) fn of(ready: &Ready, inputs: &[Tensor], outputs: &[Tensor]) -> anyhow::Result<Self> {
-        if ready.model().text().is_none() {
+        let Some(text) = ready.model().text() else {
             let tensors = ExactTensors::new(ready.model().clone())?;
             return Ok(Self {
                 tokens: vec![],
                 inputs: vec![tensors.values(inputs, 0)?],
                 first_used: 0,
             });
+        };
+        match text.pooling {
+            Some(pooling) => Self::embedding(pooling, outputs),
+            None => Self::answer(outputs),
         }
+    }
+
+    fn embedding(pooling: Pooling, outputs: &[Tensor]) -> anyhow::Result<Self> {
+        let texts = Vectors::from_tensors(outputs)?.prompt_tokens;
+        let tokens = texts.into_iter().next().unwrap_or_default();
+        Ok(Self {
+            first_used: match pooling {
+                Pooling::Mean => 0,
+                Pooling::Last => tokens.len().saturating_sub(1),
+            },
+            tokens,
+            inputs: vec![],
+        })
+    }
+
+    fn answer(outputs: &[Tensor]) -> anyhow::Result<Self> {
         let reply = Reply::from_tensors(outputs)?;
         let first_used = reply.prompt_tokens.len().saturating_sub(1);
         let mut tokens = [reply.prompt_tokens, reply.tokens].concat();

@@ -6,11 +6,12 @@ use super::{
     settings,
 };
 use crate::exact::{
-    EmbeddingRequest, Executor, FinishReason, Finished, GenerateError, Generator,
-    GeneratorSettings, Model, Pooling, Ready, Request, SchedulerSettings, Settings, Span,
+    Embedding, EmbeddingRequest, Executor, FinishReason, Finished, GenerateError, Generator,
+    GeneratorSettings, Model, Ready, Request, SchedulerSettings, Settings, Span,
 };
 use og_kernels::{Kernels, Path};
 use og_program::{
+    file::Pooling,
     interpret::{Interpreter, PositionInput},
     sample::{Context, Sampling, log_probability, sample},
 };
@@ -260,76 +261,93 @@ fn a_full_queue_says_when_to_try_again_and_dropped_answers_free_it() {
 
 #[test]
 fn an_embedding_is_the_mean_of_its_rows() {
-    let seed = (0..)
-        .find(|seed| programs::transformer(*seed, false).program().outputs.len() == 2)
-        .unwrap();
-    let model = Arc::new(programs::transformer(seed, false));
+    let model = Arc::new(programs::embedder(3));
     let ready = Arc::new(Ready::new(model, Kernels::best()).unwrap());
     let mut executor = Executor::new(ready.clone(), &settings(2));
     let prompt: Vec<u32> = (0..9).collect();
-    let (sequence, _) = executor.begin(&[], false);
+    let (sequence, _) = executor.begin(&[], true);
     let span = Span {
         sequence,
         tokens: &prompt,
         inputs: &[],
         wanted: 0..9,
-        traced: false,
+        traced: true,
     };
     executor.forward(&[span], None).unwrap();
+    let root = executor.run_root(sequence).unwrap();
     let number = |m: i16, e: i32| f64::from(m) * 2_f64.powi(e);
-    let rows: Vec<Vec<f64>> = (0..9)
-        .map(|row| {
-            let value = executor.output(1, row).unwrap();
-            value
-                .mantissas
-                .iter()
-                .map(|m| number(*m, value.exponents[0]))
-                .collect()
-        })
-        .collect();
-    let settings = GeneratorSettings {
-        executor: settings(2),
-        scheduler: SchedulerSettings::default(),
-        most_waiting: 4,
+    let numbers = |row: usize| -> Vec<f64> {
+        let value = executor.output(0, row).unwrap();
+        let mantissas = value.mantissas.iter();
+        mantissas.map(|m| number(*m, value.exponents[0])).collect()
     };
-    let generator = Generator::start(ready, None, settings).unwrap();
-    for (pooling, range) in [
-        (Pooling::Mean, 0..9),
-        (Pooling::First, 0..1),
-        (Pooling::Last, 8..9),
-    ] {
-        let request = EmbeddingRequest {
-            prompt: prompt.clone(),
-            output: 1,
-            pooling,
-        };
-        let embedding = generator.embed(request).unwrap().embedding().unwrap();
-        let largest = embedding
-            .mantissas
-            .iter()
-            .map(|m| m.unsigned_abs())
-            .max()
-            .unwrap();
+    let rows: Vec<_> = (0..9).map(numbers).collect();
+    for (pooling, range) in [(Pooling::Mean, 0..9), (Pooling::Last, 8..9)] {
+        // In chunks of any length it is the same.
+        let embeddings: Vec<_> = [1, 4, 9, 256]
+            .into_iter()
+            .map(|chunk_positions| embedding(&ready, chunk_positions, &prompt, pooling))
+            .collect();
+        assert!(embeddings.iter().all(|other| *other == embeddings[0]));
+        let embedding = &embeddings[0];
+        assert_eq!(embedding.trace_root == root, pooling == Pooling::Mean);
         for (column, m) in embedding.mantissas.iter().enumerate() {
-            let mean = rows[range.clone()]
-                .iter()
-                .map(|row| row[column])
-                .sum::<f64>()
-                / range.len() as f64;
+            let columns = rows[range.clone()].iter().map(|row| row[column]);
+            let mean = columns.sum::<f64>() / range.len() as f64;
             let unit = number(1, embedding.exponent);
-            assert!(
-                (number(*m, embedding.exponent) - mean).abs() <= unit,
-                "{column} of {largest}"
-            );
+            assert!((number(*m, embedding.exponent) - mean).abs() <= unit);
         }
     }
-    let wrong = EmbeddingRequest {
-        prompt,
-        output: 7,
-        pooling: Pooling::Mean,
+}
+
+fn embedding(
+    ready: &Arc<Ready>,
+    chunk_positions: usize,
+    prompt: &[u32],
+    pooling: Pooling,
+) -> Embedding {
+    let settings = GeneratorSettings {
+        executor: settings(2),
+        scheduler: SchedulerSettings {
+            chunk_positions,
+            ..SchedulerSettings::default()
+        },
+        most_waiting: 4,
     };
-    assert!(matches!(
-        generator.embed(wrong).unwrap().embedding(),
-        Err(GenerateError::Model(_))
-    ));
+    let generator = Generator::start(ready.clone(), None, settings).unwrap();
+    let request = EmbeddingRequest {
+        prompt: prompt.to_vec(),
+        pooling,
+    };
+    let asked = generator.embed(request).unwrap();
+    futures::executor::block_on(asked.embedding()).unwrap()
+}
+
+#[test]
+fn what_cannot_be_embedded_is_refused() {
+    let refused = |model: Model, prompt: Vec<u32>| {
+        let ready = Arc::new(Ready::new(Arc::new(model), Kernels::best()).unwrap());
+        let settings = GeneratorSettings {
+            executor: settings(2),
+            scheduler: SchedulerSettings::default(),
+            most_waiting: 4,
+        };
+        let generator = Generator::start(ready, None, settings).unwrap();
+        let request = EmbeddingRequest {
+            prompt,
+            pooling: Pooling::Mean,
+        };
+        let asked = generator.embed(request).unwrap();
+        futures::executor::block_on(asked.embedding()).unwrap_err()
+    };
+    let positions = programs::embedder(3).program().positions as usize;
+    let long = refused(programs::embedder(3), vec![1; positions + 1]);
+    let expected = GenerateError::PromptTooLong {
+        length: positions + 1,
+        most: positions,
+    };
+    assert_eq!(long, expected);
+    assert_eq!(refused(programs::embedder(3), vec![]), GenerateError::Empty);
+    let encoder = refused(programs::transformer(3, false), vec![1]);
+    assert!(matches!(encoder, GenerateError::Model(_)));
 }

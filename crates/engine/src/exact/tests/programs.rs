@@ -236,6 +236,23 @@ struct Sizes {
 
 /// A transformer with random shapes and features; causal or not.
 pub(crate) fn transformer(seed: u64, causal: bool) -> Model {
+    let (mut b, residual, logits) = transformer_steps(seed, causal);
+    b.output("logits", logits);
+    if b.numbers.coin() {
+        b.output("embedding", residual);
+    }
+    b.finish()
+}
+
+/// A causal one that gives its last residual stream, a row for each position.
+pub(crate) fn embedder(seed: u64) -> Model {
+    let (mut b, residual, _) = transformer_steps(seed, true);
+    b.output("embedding", residual);
+    b.finish()
+}
+
+/// The steps of a transformer, its last residual stream, and its logits.
+fn transformer_steps(seed: u64, causal: bool) -> (Builder, Step, Step) {
     const VOCABULARY: usize = 50;
     let mut b = Builder::new(seed, causal, VOCABULARY as u32);
     let kv_heads = b.numbers.pick(&[1, 2, 3]);
@@ -273,11 +290,7 @@ pub(crate) fn transformer(seed: u64, causal: bool) -> Model {
     }
     let normed = b.norm(x, sizes.hidden, 1, scaled(sizes.hidden, 14));
     let logits = b.linear(normed, sizes.hidden, fixed(1, VOCABULARY, 16, vec![-11]));
-    b.output("logits", logits);
-    if b.numbers.coin() {
-        b.output("embedding", x);
-    }
-    b.finish()
+    (b, x, logits)
 }
 
 fn attention(b: &mut Builder, sizes: &Sizes, x: Step) -> Step {

@@ -1,6 +1,6 @@
 //! Decoder transformers: from GGUF files and Hugging Face directories.
 
-use super::{Build, Built, Line, exact_run::EngineRun, texts::Texts};
+use super::{Build, Built, Line, embed::choose, exact_run::EngineRun, texts::Texts};
 use crate::output::Output;
 use og_engine::{
     RunSettings,
@@ -8,11 +8,11 @@ use og_engine::{
 };
 use og_import::{
     checkpoint::Checkpoint,
-    convert::{Converted, Options, convert, run_float},
+    convert::{Converted, Options, Purpose, convert, run_float},
     decoder::{Arithmetic, Source},
     gguf::{Gguf, GgufDecoder},
     mapped::Mapped,
-    quality::{Report, RunError, compare},
+    quality::{OutputReport, Report, RunError, compare},
 };
 use og_program::file::{Manifest, TextAssets};
 use std::{collections::BTreeMap, sync::Arc};
@@ -22,14 +22,16 @@ pub(super) fn directory(build: &Build, output: &Output) -> anyhow::Result<Built>
     let checkpoint = Checkpoint::open(&build.source)?;
     let decoder = checkpoint.decoder(build.context.unwrap_or(0))?;
     let assets = og_text::Assets::from_directory(&build.source)?;
-    let text = TextAssets {
+    let mut text = TextAssets {
         tokenizer: assets.tokenizer,
         chat_template: assets.chat_template,
         begin: assets.begin,
         ends: assets.ends,
         special: assets.special,
+        pooling: None,
     };
-    built(build, &decoder, text, output)
+    let embeds = choose(build, checkpoint.pooling().map_err(Into::into), &mut text)?;
+    built(build, &decoder, (text, embeds), output)
 }
 
 /// A GGUF file.
@@ -43,7 +45,7 @@ pub(super) fn gguf(build: &Build, output: &Output) -> anyhow::Result<Built> {
         ("bos_token", spelling(vocabulary.bos)),
         ("eos_token", spelling(vocabulary.eos)),
     ];
-    let text = TextAssets {
+    let mut text = TextAssets {
         tokenizer: vocabulary.to_tokenizer_json()?,
         chat_template: gguf.chat_template(),
         begin: vocabulary.begin(),
@@ -52,14 +54,16 @@ pub(super) fn gguf(build: &Build, output: &Output) -> anyhow::Result<Built> {
             .into_iter()
             .filter_map(|(name, token)| Some((name.to_owned(), token?)))
             .collect::<BTreeMap<_, _>>(),
+        pooling: None,
     };
-    built(build, &decoder, text, output)
+    let embeds = choose(build, gguf.pooling().map_err(Into::into), &mut text)?;
+    built(build, &decoder, (text, embeds), output)
 }
 
 fn built(
     build: &Build,
     source: &dyn Source,
-    text: TextAssets,
+    (text, embeds): (TextAssets, Option<Line>),
     output: &Output,
 ) -> anyhow::Result<Built> {
     let own = source.config().positions;
@@ -69,6 +73,10 @@ fn built(
         None => Texts::default(),
     };
     let mut options = Options {
+        purpose: match text.pooling {
+            Some(_) => Purpose::Embed,
+            None => Purpose::Continue,
+        },
         positions: context,
         calibration: texts.calibration,
         evaluation: texts.evaluation,
@@ -85,7 +93,7 @@ fn built(
         program: converted.program.clone(),
         text: Some(text),
     };
-    let (report, summary) = if options.evaluation.is_empty() {
+    let (report, quality) = if options.evaluation.is_empty() {
         let advice = "not compared with the original: give texts with --data";
         (
             serde_json::Value::Null,
@@ -93,7 +101,7 @@ fn built(
         )
     } else {
         let progress = output.progress("comparing with the original");
-        let report = quality(source, &options, &converted, &manifest)?;
+        let report = measured(source, &options, &converted, &manifest)?;
         drop(progress);
         (serde_json::to_value(&report)?, summary(&report))
     };
@@ -101,12 +109,12 @@ fn built(
         manifest,
         matrices: std::mem::take(&mut converted.matrices),
         report,
-        summary,
+        summary: embeds.into_iter().chain(quality).collect(),
     })
 }
 
 /// The program, run by the engine, beside its float original, and beside what 8-bit weights and activations would give.
-fn quality(
+fn measured(
     source: &dyn Source,
     options: &Options,
     converted: &Converted,
@@ -114,11 +122,11 @@ fn quality(
 ) -> anyhow::Result<Report> {
     let settings = RunSettings::default();
     let threads = options.quantisation.threads;
-    let q8_0 = run_float(source, &options.evaluation, Arithmetic::Q8_0, threads)?;
+    let q8_0 = run_float(source, options, Arithmetic::Q8_0)?;
     let model = Model::from_parts(manifest.clone(), &converted.matrices)?;
     let ready = Arc::new(Ready::new(Arc::new(model), settings.kernels()?)?);
     let landmarks = &converted.landmarks;
-    let steps = landmarks.residuals.iter().chain([&landmarks.logits]);
+    let steps = landmarks.residuals.iter().chain([&landmarks.output]);
     let steps = steps.copied().collect();
     let mut begin = || -> Result<Box<dyn og_import::quality::ExactRun + '_>, RunError> {
         Ok(Box::new(EngineRun::new(ready.clone(), threads, &steps)))
@@ -127,27 +135,36 @@ fn quality(
 }
 
 fn summary(report: &Report) -> Vec<Line> {
-    let mut lines = vec![
-        Line::new(
-            "logits",
-            format!(
-                "cosine {:.6} to the float original over {} positions (worst {:.6})",
-                report.logits_cosine, report.positions, report.worst_logits_cosine
+    let near = |worst: f64| {
+        format!(
+            "cosine {:.6} to the float original over {} positions (worst {worst:.6})",
+            report.output.cosine(),
+            report.positions
+        )
+    };
+    let mut lines = match &report.output {
+        OutputReport::Logits {
+            worst_logits_cosine,
+            same_choice,
+            float_perplexity,
+            exact_perplexity,
+            ..
+        } => vec![
+            Line::new("logits", near(*worst_logits_cosine)),
+            Line::new(
+                "perplexity",
+                format!("{exact_perplexity:.4}, the original's is {float_perplexity:.4}"),
             ),
-        ),
-        Line::new(
-            "perplexity",
-            format!(
-                "{:.4}, the original's is {:.4}",
-                report.exact_perplexity, report.float_perplexity
+            Line::new(
+                "same choice",
+                format!("at {:.2} % of positions", same_choice * 100.0),
             ),
-        ),
-        Line::new(
-            "same choice",
-            format!("at {:.2} % of positions", report.same_choice * 100.0),
-        ),
-    ];
-    if let Some(cosine) = report.q8_0_logits_cosine {
+        ],
+        OutputReport::Rows {
+            worst_rows_cosine, ..
+        } => vec![Line::new("rows", near(*worst_rows_cosine))],
+    };
+    if let Some(cosine) = report.output.q8_0_cosine() {
         let text = format!("8-bit weights and activations (Q8_0) would give cosine {cosine:.6}");
         lines.push(Line::new("beside", text));
     }

@@ -1,7 +1,7 @@
 //! ONNX files: networks, recurrent networks, encoders and ensembles of trees.
 
 use super::{Build, Built, Line};
-use crate::{commands::verify::read_bounded, output::Output};
+use crate::{commands::verify::read_bounded, failure::failure, output::Output};
 use anyhow::Context as _;
 use og_import::onnx::{Calibration, MAX_MODEL_BYTES, OnnxOptions, OnnxReport, convert};
 use og_program::file::Manifest;
@@ -11,6 +11,12 @@ const MAX_DATA_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Converts an ONNX file.
 pub(super) fn onnx(build: &Build, output: &Output) -> anyhow::Result<Built> {
+    if build.embed.is_some() {
+        return Err(failure(
+            "models that embed texts are made of decoders, and an ONNX file does not say how text becomes tokens",
+            "give a GGUF file or a Hugging Face directory, or leave out --embed",
+        ));
+    }
     let file = read_bounded(&build.source, MAX_MODEL_BYTES as u64)?;
     let data = match &build.data {
         Some(path) => {

@@ -89,6 +89,8 @@ struct Reader {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
     begin: Option<u32>,
+    /// Whether the model embeds texts: they have other tokens around them than those that are continued.
+    embeds: bool,
 }
 
 impl Reader {
@@ -100,10 +102,14 @@ impl Reader {
                 .map(|source| ChatTemplate::new(source, &assets.special))
                 .transpose()?,
             begin: assets.begin,
+            embeds: assets.pooling.is_some(),
         })
     }
 
     fn text(&self, text: &str) -> anyhow::Result<Vec<u32>> {
+        if self.embeds {
+            return Ok(self.tokenizer.encode_to_embed(text, self.begin)?);
+        }
         let tokens = self.tokenizer.encode(text, false)?;
         Ok(self.begin.into_iter().chain(tokens).collect())
     }
@@ -113,6 +119,12 @@ impl Reader {
             .context("neither {\"text\": ...} nor {\"messages\": [...]}")?;
         match sample {
             Sample::Text { text } => self.text(&text),
+            // Only what was said: such a model has no way to write a conversation.
+            Sample::Messages { messages } if self.embeds => {
+                let said = messages.iter();
+                let said = said.filter_map(|message| message["content"].as_str());
+                self.text(&said.collect::<Vec<_>>().join("\n"))
+            }
             Sample::Messages { messages } => {
                 let template = self.template.as_ref();
                 let template = template.context("the model has no chat template for messages")?;
