@@ -11,11 +11,7 @@ use super::{
     values::{Buffer, ValueRef},
 };
 use og_kernels::{LinearError, elements::Angles, row::Wide, team::Team};
-use og_program::{
-    operation::Step,
-    trace,
-    value::Value,
-};
+use og_program::{operation::Step, trace, value::Value};
 use std::{ops::Range, sync::Arc};
 
 /// Positions of one batch, at most.
