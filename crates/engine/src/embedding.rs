@@ -2,7 +2,7 @@
 
 use crate::{
     backend::{Backend, Count, Pieces, Run, RunError},
-    exact::{Embedding, EmbeddingRequest, ModelError, Ready, has_rows},
+    exact::{EmbeddingRequest, GenerateError, ModelError, Ready, has_rows},
     on_demand::{OnDemand, failed, unfit},
     processors::compute,
     programs::RunSettings,
@@ -16,6 +16,10 @@ use og_types::{
 };
 use std::sync::Arc;
 
+/// The input that holds the texts.
+const INPUT: &str = "input";
+/// Tokens of short texts that are computed together, at most.
+const TOKENS_TOGETHER: usize = 256;
 /// Numbers of a vector are multiples of 2^-20.
 const FRACTION_BITS: u32 = 20;
 /// How many times finer the length of a vector is found than its mantissas, as a power of two.
@@ -28,6 +32,8 @@ pub struct EmbeddingModel {
     pooling: Pooling,
     /// Numbers of a vector.
     length: u32,
+    /// Tokens of a text, at most.
+    positions: usize,
     description: ModelDescription,
     generator: OnDemand,
 }
@@ -57,29 +63,34 @@ impl EmbeddingModel {
                     "it embeds texts, and its first output is not a row of at most {MAX_VECTOR_LENGTH} numbers for each position"
                 ))
             })?,
+            positions: ready.program().positions as usize,
             description: embedding::description(),
             generator: OnDemand::new(ready, tokenizer.clone(), settings),
             tokenizer,
         })
     }
 
-    /// The vectors of texts, one after the other.
+    /// The vectors of texts.
     async fn embed(self: Arc<Self>, texts: Texts) -> Result<Vectors, RunError> {
         let length = self.vector_length(&texts)?;
         let model = self.clone();
         let prompt_tokens = compute(move || model.tokens(&texts.texts)).await?;
         let mut vectors = Vec::with_capacity(prompt_tokens.len());
         let mut trace_roots = Vec::with_capacity(prompt_tokens.len());
-        for (index, prompt) in prompt_tokens.iter().enumerate() {
-            let failed = |error| failed(error, &input(index));
+        let mut rest = prompt_tokens.as_slice();
+        while !rest.is_empty() {
+            let (together, others) = rest.split_at(fitting(rest));
+            rest = others;
             let request = EmbeddingRequest {
-                prompt: prompt.clone(),
+                prompts: together.to_vec(),
                 pooling: self.pooling,
             };
+            let failed = |error| failed(error, INPUT);
             let asked = self.generator.get()?.embed(request).map_err(failed)?;
-            let embedding: Embedding = asked.embedding().await.map_err(failed)?;
-            vectors.push(unit(embedding.mantissas.get(..length).unwrap_or_default()));
-            trace_roots.push(embedding.trace_root);
+            for embedding in asked.embeddings().await.map_err(failed)? {
+                vectors.push(unit(embedding.mantissas.get(..length).unwrap_or_default()));
+                trace_roots.push(embedding.trace_root);
+            }
         }
         Ok(Vectors {
             vectors,
@@ -102,15 +113,23 @@ impl EmbeddingModel {
                 "has {} texts, whose vectors take {bytes} bytes, and an answer has at most {MAX_PAYLOAD_BYTES}: ask several times",
                 texts.texts.len()
             );
-            return Err(Refusal::of("input", reason).into());
+            return Err(Refusal::of(INPUT, reason).into());
         }
         Ok(length)
     }
 
     fn tokens(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, RunError> {
         let encode = |(index, text): (usize, &String)| {
+            let refused =
+                |error: &dyn std::fmt::Display| unfit(&format!("{INPUT}[{index}]"), error);
             let tokens = self.tokenizer.encode_to_embed(text, self.begin);
-            tokens.map_err(|error| unfit(&input(index), &error))
+            let tokens = tokens.map_err(|error| refused(&error))?;
+            let (length, most) = (tokens.len(), self.positions);
+            match length {
+                0 => Err(refused(&GenerateError::Empty)),
+                _ if length > most => Err(refused(&GenerateError::PromptTooLong { length, most })),
+                _ => Ok(tokens),
+            }
         };
         texts.iter().enumerate().map(encode).collect()
     }
@@ -128,9 +147,15 @@ impl EmbeddingModel {
     }
 }
 
-/// What a text is called in refusals.
-fn input(index: usize) -> String {
-    format!("input[{index}]")
+/// How many of these texts, at least the first, are computed together: so many that they fill a batch, and not so many that others'
+/// requests wait long.
+fn fitting(texts: &[Vec<u32>]) -> usize {
+    let mut tokens = 0_usize;
+    let fits = texts.iter().take_while(|text| {
+        tokens = tokens.saturating_add(text.len());
+        tokens <= TOKENS_TOGETHER
+    });
+    fits.count().max(1)
 }
 
 /// A vector of length 1 in the direction of `mantissas`, each number the nearest multiple of 2^-20 (`docs/formats/embedding.md`).

@@ -121,7 +121,7 @@ impl LanguageModel {
                     });
                 }
                 Some(Event::Failed(error)) => return Err(failed_prompt(error)),
-                Some(Event::Embedding(_)) | None => {
+                Some(Event::Embeddings(_)) | None => {
                     return Err(failed_prompt(GenerateError::Stopped));
                 }
             }

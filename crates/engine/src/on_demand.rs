@@ -54,12 +54,6 @@ impl OnDemand {
         let started = self.started.get_or_init(start).as_ref();
         started.map_err(|error| RunError::Model(error.clone()))
     }
-
-    /// What computes, before it is asked anything.
-    #[cfg(test)]
-    pub(crate) const fn settings(&self) -> &GeneratorSettings {
-        &self.settings
-    }
 }
 
 /// Why a generator did not answer; `input` is the one that holds the text.

@@ -117,6 +117,14 @@ async fn what_cannot_be_embedded_is_refused_by_name() {
 }
 
 #[test]
+fn short_texts_are_computed_together_and_long_ones_alone() {
+    let texts = |lengths: &[usize]| -> Vec<_> { lengths.iter().map(|n| vec![0; *n]).collect() };
+    assert_eq!(fitting(&texts(&[100, 100, 56, 1])), 3);
+    assert_eq!(fitting(&texts(&[1000, 1])), 1);
+    assert_eq!(fitting(&texts(&[1, 1000])), 1);
+}
+
+#[test]
 fn vectors_have_length_1_and_zeros_stay() {
     assert_eq!(unit(&[0, 0]), [0.0, 0.0]);
     assert_eq!(unit(&[0, -7, 0]), [0.0, -1.0, 0.0]);

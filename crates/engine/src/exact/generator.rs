@@ -88,7 +88,7 @@ impl Generator {
         self.submit(|sink| Task::Generate(Box::new(request), sink))
     }
 
-    /// Asks for an embedding. Never blocks.
+    /// Asks for embeddings. Never blocks.
     ///
     /// # Errors
     /// As [`Self::generate`].

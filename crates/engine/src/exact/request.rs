@@ -53,11 +53,11 @@ impl Request {
     }
 }
 
-/// A text to be embedded.
+/// Texts to be embedded, which are computed together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingRequest {
-    /// Its tokens, at least one.
-    pub prompt: Vec<u32>,
+    /// Their tokens, at least one each.
+    pub prompts: Vec<Vec<u32>>,
     /// Which rows of the program's first output count.
     pub pooling: Pooling,
 }
@@ -137,8 +137,8 @@ pub enum Event {
     },
     /// The answer is complete.
     Finished(Finished),
-    /// The embedding that was asked for.
-    Embedding(Embedding),
+    /// The embeddings that were asked for, in order.
+    Embeddings(Vec<Embedding>),
     /// It cannot go on.
     Failed(GenerateError),
 }
@@ -246,18 +246,18 @@ impl Answer {
                 Some(Event::Token { .. }) => {}
                 Some(Event::Finished(finished)) => return Ok(finished),
                 Some(Event::Failed(error)) => return Err(error),
-                Some(Event::Embedding(_)) | None => return Err(GenerateError::Stopped),
+                Some(Event::Embeddings(_)) | None => return Err(GenerateError::Stopped),
             }
         }
     }
 
-    /// The embedding that was asked for, awaited.
+    /// The embeddings that were asked for, awaited.
     ///
     /// # Errors
-    /// [`GenerateError`] if it cannot be computed.
-    pub async fn embedding(mut self) -> Result<Embedding, GenerateError> {
+    /// [`GenerateError`] if one cannot be computed.
+    pub async fn embeddings(mut self) -> Result<Vec<Embedding>, GenerateError> {
         match self.event().await {
-            Some(Event::Embedding(embedding)) => Ok(embedding),
+            Some(Event::Embeddings(embeddings)) => Ok(embeddings),
             Some(Event::Failed(error)) => Err(error),
             _ => Err(GenerateError::Stopped),
         }

@@ -118,7 +118,7 @@ impl Scheduler {
             Task::Embed(request, sink) => {
                 let most = self.settings.chunk_positions;
                 let event = match embed(&mut self.executor, &request, most, &sink) {
-                    Ok(embedding) => Event::Embedding(embedding),
+                    Ok(embeddings) => Event::Embeddings(embeddings),
                     Err(GenerateError::Forward(super::ForwardError::Cache(_)))
                         if !self.is_idle() =>
                     {

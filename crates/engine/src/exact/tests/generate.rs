@@ -315,12 +315,16 @@ fn embedding(
         most_waiting: 4,
     };
     let generator = Generator::start(ready.clone(), None, settings).unwrap();
+    // Beside others, longer and shorter, it is the same.
+    let others = [vec![7; 11], prompt.to_vec(), vec![3]];
     let request = EmbeddingRequest {
-        prompt: prompt.to_vec(),
+        prompts: others.into(),
         pooling,
     };
     let asked = generator.embed(request).unwrap();
-    futures::executor::block_on(asked.embedding()).unwrap()
+    let mut embeddings = futures::executor::block_on(asked.embeddings()).unwrap();
+    assert_eq!(embeddings.len(), 3);
+    embeddings.swap_remove(1)
 }
 
 #[test]
@@ -334,11 +338,11 @@ fn what_cannot_be_embedded_is_refused() {
         };
         let generator = Generator::start(ready, None, settings).unwrap();
         let request = EmbeddingRequest {
-            prompt,
+            prompts: vec![vec![1], prompt],
             pooling: Pooling::Mean,
         };
         let asked = generator.embed(request).unwrap();
-        futures::executor::block_on(asked.embedding()).unwrap_err()
+        futures::executor::block_on(asked.embeddings()).unwrap_err()
     };
     let positions = programs::embedder(3).program().positions as usize;
     let long = refused(programs::embedder(3), vec![1; positions + 1]);
