@@ -1,6 +1,7 @@
 //! The inference nodes: what they offer, whose turn it is, and handing them jobs.
 
 mod failure;
+mod lone;
 mod offers;
 mod streamed;
 mod traced;
@@ -16,7 +17,7 @@ use crate::{
         JOB_TIMEOUT, MAX_ATTEMPTS, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE, MODEL_LIST_AGE,
         NODE_PAUSE, QUERY_TIMEOUT,
     },
-    http::{address, read_bounded, within},
+    http::{address, within},
     server::ServeError,
 };
 use axum::body::Bytes;
@@ -46,19 +47,19 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tracing::Instrument as _;
-use way::{Clients, Traffic, request};
+use way::{Clients, Ways, request};
 
 /// Bytes of a count of tokens.
 const MAX_COUNT_BYTES: usize = 16 * 1024;
 
-/// One node, what it said last about its models, and how many requests its connections carry.
+/// One node, what it said last about its models, and its connections.
 struct Node {
     /// Its address, for logs.
     url: String,
     jobs: Uri,
     count: Uri,
     models: Uri,
-    traffic: Traffic,
+    ways: Ways,
     listing: Mutex<Listing>,
 }
 
@@ -84,12 +85,13 @@ pub(crate) struct Nodes {
 impl Node {
     fn new(url: &str) -> Result<Self, ServeError> {
         let path = |path| address("inference node", url, path);
+        let jobs = path("/v1/jobs")?;
         Ok(Self {
             url: url.to_owned(),
-            jobs: path("/v1/jobs")?,
+            ways: Ways::new(&jobs),
+            jobs,
             count: path("/v1/count")?,
             models: path("/v1/models")?,
-            traffic: Traffic::new(),
             listing: Mutex::new(Listing {
                 models: None,
                 valid_until: None,
@@ -163,11 +165,8 @@ impl Nodes {
     async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, PostError> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = node.models.clone();
-        let way = self.clients.way(&node.traffic);
-        let asked = async {
-            let response = way.ask(request).await?;
-            Ok::<_, PostError>(read_bounded(response, MAX_MODEL_LIST_BYTES).await?)
-        };
+        let maximum = MAX_MODEL_LIST_BYTES;
+        let asked = node.ways.whole(&self.clients, request, maximum);
         let body = within(QUERY_TIMEOUT, asked).await?;
         let list: Vec<ModelInfo> =
             serde_json::from_slice(&body).map_err(|error| PostError::Failed(error.to_string()))?;
@@ -251,11 +250,8 @@ impl Nodes {
     }
 
     async fn post_count(&self, node: &Node, body: Bytes) -> Result<u32, PostError> {
-        let way = self.clients.way(&node.traffic);
-        let asked = async {
-            let response = way.ask(request(&node.count, body)).await?;
-            Ok::<_, PostError>(read_bounded(response, MAX_COUNT_BYTES).await?)
-        };
+        let request = request(&node.count, body);
+        let asked = node.ways.whole(&self.clients, request, MAX_COUNT_BYTES);
         let bytes = within(QUERY_TIMEOUT, asked).await?;
         let counted: Counted =
             serde_json::from_slice(&bytes).map_err(|error| PostError::Failed(error.to_string()))?;
@@ -273,11 +269,10 @@ impl Nodes {
     }
 
     async fn post_job(&self, node: &Node, body: Bytes) -> Result<JobResult, PostError> {
-        let way = self.clients.way(&node.traffic);
-        let answer = async {
-            let response = way.ask(request(&node.jobs, body)).await?;
-            Ok(read_bounded(response, JobResult::MAX_BYTES).await?)
-        };
+        let request = request(&node.jobs, body);
+        let answer = node
+            .ways
+            .whole(&self.clients, request, JobResult::MAX_BYTES);
         let bytes: Result<_, PostError> = timeout(JOB_TIMEOUT, answer)
             .await
             .unwrap_or(Err(PostError::Late));
