@@ -247,6 +247,8 @@ fn opened(receipt: &Receipt) -> anyhow::Result<(InferenceRequest, InferenceRespo
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whats = self.compared.iter().map(|comparison| comparison.what.len());
+        let width = whats.max().unwrap_or(0);
         for Comparison {
             what,
             equal,
@@ -258,7 +260,7 @@ impl fmt::Display for Outcome {
             } else {
                 paint(BAD, "different")
             };
-            writeln!(f, "{verdict} {what:<14} {detail}")?;
+            writeln!(f, "{verdict} {what:<width$} {detail}")?;
         }
         let tokens = self
             .tokens
