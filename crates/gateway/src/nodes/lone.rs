@@ -1,7 +1,9 @@
 //! Connections of HTTP/1.1 to one node, each for one request at a time and driven by whoever asks.
 //!
 //! A client that gives each connection a task of its own wakes that task, and is woken by it, for every step of a request. Here
-//! nothing is woken but the task that asks, which is a twentieth of the time that the gateway adds to an answer.
+//! nothing is woken but the task that asks.
+
+mod drive;
 
 use crate::{
     config::CONNECT_TIMEOUT,
@@ -9,7 +11,7 @@ use crate::{
     http::{FetchError, IDLE, read_bounded},
 };
 use axum::body::Bytes;
-use futures::future::{Either, select};
+use drive::Nudge;
 use http_body_util::Full;
 use hyper::{
     Request, StatusCode, Uri,
@@ -21,6 +23,7 @@ use parking_lot::Mutex;
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
+    sync::Arc,
     task::Poll,
 };
 use tokio::{
@@ -44,6 +47,7 @@ pub(super) struct Lone {
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
+    nudge: Arc<Nudge>,
 }
 
 /// Why a connection gave no answer.
@@ -138,6 +142,7 @@ impl Lone {
         Ok(Connection {
             sender,
             driver: Box::pin(driver),
+            nudge: Arc::default(),
         })
     }
 }
@@ -148,10 +153,15 @@ impl Connection {
         request: Request<Full<Bytes>>,
         maximum: usize,
     ) -> Result<(StatusCode, Bytes), ExchangeError> {
-        let Self { sender, driver } = self;
+        let Self {
+            sender,
+            driver,
+            nudge,
+        } = self;
         // What came since the last answer, its end perhaps.
-        let ended = poll_fn(|context| Poll::Ready(driver.as_mut().poll(context).is_ready())).await;
-        if ended {
+        let has_ended =
+            poll_fn(|context| Poll::Ready(driver.as_mut().poll(context).is_ready())).await;
+        if has_ended {
             return Err(ExchangeError::Unsent(Box::new(request)));
         }
         let exchange = pin!(async {
@@ -165,11 +175,7 @@ impl Connection {
             body.map(|body| (status, body))
                 .map_err(ExchangeError::Failed)
         });
-        match select(exchange, driver).await {
-            Either::Left((answer, _)) => answer,
-            // The connection has ended, perhaps with the answer.
-            Either::Right((_, exchange)) => exchange.await,
-        }
+        nudge.drive(exchange, driver.as_mut()).await
     }
 }
 

@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::http::post;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -20,6 +17,8 @@ enum Manner {
     ClosesWithTheAnswer,
     /// Answers one request, and closes.
     ClosesAfterwards,
+    /// Begins an answer, and closes.
+    BreaksOff,
     /// Says nothing.
     Silent,
 }
@@ -31,7 +30,7 @@ struct Server {
     ended: Arc<AtomicUsize>,
 }
 
-async fn server(manner: Manner) -> Server {
+async fn server_of(manner: Manner) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/jobs", listener.local_addr().unwrap());
     let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -59,12 +58,13 @@ async fn serve(mut stream: TcpStream, manner: Manner) {
         let head = String::from_utf8_lossy(&request);
         assert!(head.starts_with("POST /v1/jobs HTTP/1.1\r\n"), "{head}");
         assert!(head.contains("host: 127.0.0.1:"), "{head}");
-        let close = match manner {
+        let (length, close) = match manner {
             Manner::Silent => continue,
-            Manner::ClosesWithTheAnswer => "connection: close\r\n",
-            Manner::Answers | Manner::ClosesAfterwards => "",
+            Manner::ClosesWithTheAnswer => (2, "connection: close\r\n"),
+            Manner::BreaksOff => (3, ""),
+            Manner::Answers | Manner::ClosesAfterwards => (2, ""),
         };
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{close}\r\nok");
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{close}\r\nok");
         stream.write_all(answer.as_bytes()).await.unwrap();
         if !matches!(manner, Manner::Answers) {
             return;
@@ -79,7 +79,7 @@ async fn ask(lone: &Lone, server: &Server) -> Result<(StatusCode, Bytes), FetchE
 
 #[tokio::test]
 async fn a_connection_is_used_again_and_others_are_made_for_requests_side_by_side() {
-    let server = server(Manner::Answers).await;
+    let server = server_of(Manner::Answers).await;
     let lone = Lone::new(&server.url);
     for _ in 0..3 {
         let (status, body) = ask(&lone, &server).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_connection_is_used_again_and_others_are_made_for_requests_side_by_sid
 #[tokio::test]
 async fn connections_that_were_closed_cost_no_request() {
     for manner in [Manner::ClosesWithTheAnswer, Manner::ClosesAfterwards] {
-        let server = server(manner).await;
+        let server = server_of(manner).await;
         let lone = Lone::new(&server.url);
         for request in 1..=3 {
             assert_eq!(ask(&lone, &server).await.unwrap().0, StatusCode::OK);
@@ -109,7 +109,7 @@ async fn connections_that_were_closed_cost_no_request() {
 
 #[tokio::test]
 async fn a_server_hears_when_nobody_waits_any_more() {
-    let server = server(Manner::Silent).await;
+    let server = server_of(Manner::Silent).await;
     let lone = Lone::new(&server.url);
     let soon = std::time::Duration::from_millis(50);
     assert!(timeout(soon, ask(&lone, &server)).await.is_err());
@@ -120,11 +120,14 @@ async fn a_server_hears_when_nobody_waits_any_more() {
 }
 
 #[tokio::test]
-async fn answers_that_are_too_long_and_servers_that_are_not_there_are_errors() {
-    let server = server(Manner::Answers).await;
+async fn answers_that_are_too_long_or_cut_short_and_servers_that_are_not_there_are_errors() {
+    let server = server_of(Manner::Answers).await;
     let lone = Lone::new(&server.url);
     let long = lone.ask(post(&server.url, "text/plain", "a question"), 1);
     assert!(matches!(long.await, Err(FetchError::TooLong(1))));
+    let breaks_off = server_of(Manner::BreaksOff).await;
+    let broken = ask(&Lone::new(&breaks_off.url), &breaks_off).await;
+    assert!(matches!(broken, Err(FetchError::Transport(_))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody: Uri = format!("http://{}/", listener.local_addr().unwrap())
         .parse()
