@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 /// How long a connection without requests is kept: not as long as nodes and validators keep it, who may close it just when a
 /// request is on its way.
-pub(crate) const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(20);
 const _: () = assert!(IDLE.as_secs() < HEAD_TIMEOUT.as_secs());
 /// Bytes of one answer that a node may send before they are read: clients that are slow hold up to so much.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;

@@ -1,7 +1,6 @@
 //! The inference nodes: what they offer, whose turn it is, and handing them jobs.
 
 mod failure;
-mod lone;
 mod offers;
 mod streamed;
 mod traced;
@@ -17,7 +16,7 @@ use crate::{
         JOB_TIMEOUT, MAX_ATTEMPTS, MAX_MODEL_LIST_BYTES, MAX_MODELS_PER_NODE, MODEL_LIST_AGE,
         NODE_PAUSE, QUERY_TIMEOUT,
     },
-    http::{address, within},
+    http::{address, read_bounded, within},
     server::ServeError,
 };
 use axum::body::Bytes;
@@ -47,19 +46,19 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tracing::Instrument as _;
-use way::{Clients, Ways, request};
+use way::{Clients, Traffic, request};
 
 /// Bytes of a count of tokens.
 const MAX_COUNT_BYTES: usize = 16 * 1024;
 
-/// One node, what it said last about its models, and its connections.
+/// One node, what it said last about its models, and how many requests its connections carry.
 struct Node {
     /// Its address, for logs.
     url: String,
     jobs: Uri,
     count: Uri,
     models: Uri,
-    ways: Ways,
+    traffic: Traffic,
     listing: Mutex<Listing>,
 }
 
@@ -85,13 +84,12 @@ pub(crate) struct Nodes {
 impl Node {
     fn new(url: &str) -> Result<Self, ServeError> {
         let path = |path| address("inference node", url, path);
-        let jobs = path("/v1/jobs")?;
         Ok(Self {
             url: url.to_owned(),
-            ways: Ways::new(&jobs),
-            jobs,
+            jobs: path("/v1/jobs")?,
             count: path("/v1/count")?,
             models: path("/v1/models")?,
+            traffic: Traffic::new(),
             listing: Mutex::new(Listing {
                 models: None,
                 valid_until: None,
@@ -165,8 +163,11 @@ impl Nodes {
     async fn fetch_models(&self, node: &Node) -> Result<Vec<ModelInfo>, PostError> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = node.models.clone();
-        let maximum = MAX_MODEL_LIST_BYTES;
-        let asked = node.ways.whole(&self.clients, request, maximum);
+        let way = self.clients.way(&node.traffic);
+        let asked = async {
+            let response = way.ask(request).await?;
+            Ok::<_, PostError>(read_bounded(response, MAX_MODEL_LIST_BYTES).await?)
+        };
         let body = within(QUERY_TIMEOUT, asked).await?;
         let list: Vec<ModelInfo> =
             serde_json::from_slice(&body).map_err(|error| PostError::Failed(error.to_string()))?;
@@ -250,8 +251,11 @@ impl Nodes {
     }
 
     async fn post_count(&self, node: &Node, body: Bytes) -> Result<u32, PostError> {
-        let request = request(&node.count, body);
-        let asked = node.ways.whole(&self.clients, request, MAX_COUNT_BYTES);
+        let way = self.clients.way(&node.traffic);
+        let asked = async {
+            let response = way.ask(request(&node.count, body)).await?;
+            Ok::<_, PostError>(read_bounded(response, MAX_COUNT_BYTES).await?)
+        };
         let bytes = within(QUERY_TIMEOUT, asked).await?;
         let counted: Counted =
             serde_json::from_slice(&bytes).map_err(|error| PostError::Failed(error.to_string()))?;
@@ -269,10 +273,11 @@ impl Nodes {
     }
 
     async fn post_job(&self, node: &Node, body: Bytes) -> Result<JobResult, PostError> {
-        let request = request(&node.jobs, body);
-        let answer = node
-            .ways
-            .whole(&self.clients, request, JobResult::MAX_BYTES);
+        let way = self.clients.way(&node.traffic);
+        let answer = async {
+            let response = way.ask(request(&node.jobs, body)).await?;
+            Ok(read_bounded(response, JobResult::MAX_BYTES).await?)
+        };
         let bytes: Result<_, PostError> = timeout(JOB_TIMEOUT, answer)
             .await
             .unwrap_or(Err(PostError::Late));

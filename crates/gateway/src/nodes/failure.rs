@@ -1,8 +1,12 @@
 //! Why there is no result: what one node said or did, and what clients are told.
 
-use crate::http::{FetchError, excerpt};
+use crate::http::{FetchError, excerpt, read_bounded};
 use axum::http::StatusCode;
+use hyper::{Response, body::Incoming};
 use serde::Deserialize;
+
+/// Bytes of a node's error that are read.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
 
 /// What a node says of a request that is at fault.
 #[derive(Debug)]
@@ -79,6 +83,13 @@ struct NodeErrorDetail {
 }
 
 impl PostError {
+    /// What an answer that is none says.
+    pub(super) async fn from_response(response: Response<Incoming>) -> Self {
+        let status = response.status();
+        let body = read_bounded(response, MAX_ERROR_BYTES).await;
+        Self::from_answer(status, &body.unwrap_or_default())
+    }
+
     /// For the log, and for clients where no node answers.
     pub(super) fn reason(&self) -> &str {
         match self {
@@ -93,8 +104,7 @@ impl PostError {
         RunError::NoneAnswered(self.reason().to_owned())
     }
 
-    /// What an answer that is none says.
-    pub(super) fn from_answer(status: StatusCode, body: &[u8]) -> Self {
+    fn from_answer(status: StatusCode, body: &[u8]) -> Self {
         let error = serde_json::from_slice::<NodeError>(body).map(|body| body.error);
         let NodeErrorDetail { message, input } = error.unwrap_or_else(|_| NodeErrorDetail {
             message: String::from_utf8_lossy(body).into_owned(),

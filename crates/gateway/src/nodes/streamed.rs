@@ -112,11 +112,12 @@ impl Nodes {
     ) -> Result<Result<JobResult, Gone>, PostError> {
         let mut request = request(&node.jobs, body);
         request.headers_mut().insert(ACCEPT, CBOR_SEQUENCE);
-        let mut begun = node.ways.streamed(&self.clients, request).await?;
+        let way = self.clients.shared_way(&node.traffic);
+        let mut body = way.ask(request).await?.into_body();
         let mut events = JobEvents::default();
         let malformed = |error: og_types::DecodeError| PostError::Failed(error.to_string());
         loop {
-            let chunk = timeout(PIECE_TIMEOUT, chunk(begun.body())).await;
+            let chunk = timeout(PIECE_TIMEOUT, chunk(&mut body)).await;
             let chunk = chunk.map_err(|_| {
                 PostError::Failed(format!("silent for {} s", PIECE_TIMEOUT.as_secs()))
             })?;

@@ -1,116 +1,93 @@
 //! How requests get to a node: some each on a connection of its own, which is quicker, the others many on one.
 
-use super::{PostError, lone::Lone};
+use super::PostError;
 use crate::{
     config::{MAX_IN_FLIGHT, MAX_LONE_REQUESTS},
-    http::{Client, FetchError, post, read_bounded, shared_client},
+    http::{Client, FetchError, client, post, shared_client},
 };
 use axum::body::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, Uri, body::Incoming};
+use hyper::{Request, Response, Uri, body::Incoming};
 use og_http::{
     Lane, Lanes,
     traces::{self, PARENT_HEADER},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Span;
 
-/// Bytes of a node's error that are read where an answer would be streamed.
-const MAX_ERROR_BYTES: usize = 16 * 1024;
+/// What makes connections to all nodes.
+pub(super) struct Clients {
+    alone: Client,
+    /// One for each connection that requests to one node may share.
+    shared: Vec<Client>,
+}
 
-/// What makes connections that requests share, to all nodes: one for each lane.
-pub(super) struct Clients(Vec<Client>);
-
-/// The ways to one node.
-pub(super) struct Ways {
-    lone: Lone,
+/// How many requests go to one node at present.
+pub(super) struct Traffic {
     alone: Semaphore,
     lanes: Lanes,
 }
 
-/// An answer on its way, with its place among those of its connection.
-pub(super) struct Begun<'a> {
-    response: Response<Incoming>,
-    _lane: Lane<'a>,
+/// A request's way to its node, to be held until the answer was read.
+pub(super) struct Way<'a> {
+    client: &'a Client,
+    _alone: Option<SemaphorePermit<'a>>,
+    _lane: Option<Lane<'a>>,
 }
 
 impl Clients {
     pub(super) fn new() -> Self {
         let lanes = Lanes::for_requests(MAX_IN_FLIGHT).count();
-        Self((0..lanes).map(|_| shared_client()).collect())
+        Self {
+            alone: client(),
+            shared: (0..lanes).map(|_| shared_client()).collect(),
+        }
+    }
+
+    /// For a request whose answer comes whole: on a connection of its own, unless too many have one.
+    pub(super) fn way<'a>(&'a self, traffic: &'a Traffic) -> Way<'a> {
+        match traffic.alone.try_acquire() {
+            Ok(alone) => Way {
+                client: &self.alone,
+                _alone: Some(alone),
+                _lane: None,
+            },
+            Err(_) => self.shared_way(traffic),
+        }
+    }
+
+    /// For a request that may take long, of which there may be thousands.
+    pub(super) fn shared_way<'a>(&'a self, traffic: &'a Traffic) -> Way<'a> {
+        let lane = traffic.lanes.take();
+        Way {
+            client: &self.shared[lane.number()],
+            _alone: None,
+            _lane: Some(lane),
+        }
     }
 }
 
-impl Ways {
-    /// The ways to the node at this address.
-    pub(super) fn new(address: &Uri) -> Self {
+impl Traffic {
+    pub(super) fn new() -> Self {
         Self {
-            lone: Lone::new(address),
             alone: Semaphore::new(MAX_LONE_REQUESTS),
             lanes: Lanes::for_requests(MAX_IN_FLIGHT),
         }
     }
-
-    /// Sends a request whose answer comes whole, in at most `maximum` bytes: on a connection of its own, unless too many have one.
-    ///
-    /// # Errors
-    /// [`PostError`] if there is no answer, or it is no success.
-    pub(super) async fn whole(
-        &self,
-        clients: &Clients,
-        request: Request<Full<Bytes>>,
-        maximum: usize,
-    ) -> Result<Bytes, PostError> {
-        let (status, body) = match self.alone.try_acquire() {
-            Ok(_alone) => self.lone.ask(request, maximum).await?,
-            Err(_) => self.begin(clients, request).await?.read(maximum).await?,
-        };
-        match status.is_success() {
-            true => Ok(body),
-            false => Err(PostError::from_answer(status, &body)),
-        }
-    }
-
-    /// Sends a request that may take long, of which there may be thousands; its answer has begun, and is a success.
-    ///
-    /// # Errors
-    /// [`PostError`] if there is no answer, or it is no success.
-    pub(super) async fn streamed(
-        &self,
-        clients: &Clients,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Begun<'_>, PostError> {
-        let begun = self.begin(clients, request).await?;
-        if begun.response.status().is_success() {
-            return Ok(begun);
-        }
-        let (status, body) = begun.read(MAX_ERROR_BYTES).await?;
-        Err(PostError::from_answer(status, &body))
-    }
-
-    async fn begin(
-        &self,
-        clients: &Clients,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Begun<'_>, PostError> {
-        let lane = self.lanes.take();
-        let asked = clients.0[lane.number()].request(request).await;
-        Ok(Begun {
-            response: asked.map_err(FetchError::from)?,
-            _lane: lane,
-        })
-    }
 }
 
-impl Begun<'_> {
-    /// What comes of it.
-    pub(super) fn body(&mut self) -> &mut Incoming {
-        self.response.body_mut()
-    }
-
-    async fn read(self, maximum: usize) -> Result<(StatusCode, Bytes), PostError> {
-        let status = self.response.status();
-        Ok((status, read_bounded(self.response, maximum).await?))
+impl Way<'_> {
+    /// Sends a request; the answer has begun, and is a success.
+    pub(super) async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, PostError> {
+        let asked = self.client.request(request).await;
+        let response = asked.map_err(FetchError::from)?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(PostError::from_response(response).await),
+        }
     }
 }
 
@@ -126,34 +103,17 @@ pub(super) fn request(address: &Uri, body: Bytes) -> Request<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, routing::post as handle};
-    use hyper::Version;
-
-    /// A node that answers with the version of HTTP by which it was asked.
-    async fn node() -> Uri {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}/v1/jobs", listener.local_addr().unwrap());
-        let said = async |version: Version| format!("{version:?}");
-        let router = Router::new().route("/v1/jobs", handle(said));
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        address.parse().unwrap()
-    }
 
     #[tokio::test]
     async fn requests_have_connections_of_their_own_until_there_are_too_many() {
-        let node = node().await;
-        let (clients, ways) = (Clients::new(), Ways::new(&node));
-        let asked = async || {
-            let answer = ways
-                .whole(&clients, request(&node, Bytes::new()), 100)
-                .await;
-            answer.unwrap_or_else(|error| panic!("{}", error.reason()))
-        };
-        assert_eq!(asked().await, "HTTP/1.1");
-        let many = u32::try_from(MAX_LONE_REQUESTS).unwrap();
-        let all = ways.alone.acquire_many(many).await.unwrap();
-        assert_eq!(asked().await, "HTTP/2.0");
-        drop(all);
-        assert_eq!(asked().await, "HTTP/1.1");
+        let (clients, traffic) = (Clients::new(), Traffic::new());
+        let is_alone = |way: &Way<'_>| std::ptr::eq(way.client, &clients.alone);
+        let ways = (0..MAX_LONE_REQUESTS).map(|_| clients.way(&traffic));
+        let mut ways: Vec<_> = ways.collect();
+        assert!(ways.iter().all(is_alone));
+        assert!(!is_alone(&clients.way(&traffic)));
+        ways.pop();
+        assert!(!is_alone(&clients.shared_way(&traffic)));
+        assert!(is_alone(&clients.way(&traffic)));
     }
 }
