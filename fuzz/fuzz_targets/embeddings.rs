@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use og_dialects::openai::embeddings::{self, Encoding};
 use og_types::{
     Canonical as _, InferenceRequest, InferenceResponse,
-    embedding::{RelayedVectors, Texts},
+    embedding::{RelayedVectors, Texts, Vectors},
 };
 use serde_json::Map;
 
@@ -17,11 +17,15 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(Texts::from_tensors(&written).as_ref(), Ok(&texts));
         let _ = embeddings::sent(&texts, "m");
     }
-    if let Ok(response) = InferenceResponse::from_bytes(bytes)
-        && let Ok(vectors) = RelayedVectors::from_tensors(&response.outputs)
-    {
-        let written = vectors.to_tensors().expect("vectors that were read");
-        assert_eq!(RelayedVectors::from_tensors(&written), Ok(vectors));
+    if let Ok(response) = InferenceResponse::from_bytes(bytes) {
+        if let Ok(vectors) = RelayedVectors::from_tensors(&response.outputs) {
+            let written = vectors.to_tensors().expect("vectors that were read");
+            assert_eq!(RelayedVectors::from_tensors(&written), Ok(vectors));
+        }
+        if let Ok(vectors) = Vectors::from_tensors(&response.outputs) {
+            let written = vectors.to_tensors().expect("vectors that were read");
+            assert_eq!(Vectors::from_tensors(&written), Ok(vectors));
+        }
     }
     let _ = embeddings::Request::parse(bytes);
     for texts in 0..3 {
