@@ -20,6 +20,8 @@ use std::sync::Arc;
 const INPUT: &str = "input";
 /// Tokens of short texts that are computed together, at most.
 const TOKENS_TOGETHER: usize = 256;
+/// Bytes of an answer for each text beside its vector and its tokens: their count, and the root of its run.
+const BYTES_BESIDE: usize = 4 + 32;
 /// Numbers of a vector are multiples of 2^-20.
 const FRACTION_BITS: u32 = 20;
 /// How many times finer the length of a vector is found than its mantissas, as a power of two.
@@ -75,6 +77,7 @@ impl EmbeddingModel {
         let length = self.vector_length(&texts)?;
         let model = self.clone();
         let prompt_tokens = compute(move || model.tokens(&texts.texts)).await?;
+        check_size(&prompt_tokens, length)?;
         let mut vectors = Vec::with_capacity(prompt_tokens.len());
         let mut trace_roots = Vec::with_capacity(prompt_tokens.len());
         let mut rest = prompt_tokens.as_slice();
@@ -106,16 +109,7 @@ impl EmbeddingModel {
             let reason = format!("is {length}, and the model gives {}", self.length);
             return Err(Refusal::of("dimensions", reason).into());
         }
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let bytes = texts.texts.len().saturating_mul(length).saturating_mul(4);
-        if bytes > MAX_PAYLOAD_BYTES {
-            let reason = format!(
-                "has {} texts, whose vectors take {bytes} bytes, and an answer has at most {MAX_PAYLOAD_BYTES}: ask several times",
-                texts.texts.len()
-            );
-            return Err(Refusal::of(INPUT, reason).into());
-        }
-        Ok(length)
+        Ok(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
     fn tokens(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, RunError> {
@@ -145,6 +139,22 @@ impl EmbeddingModel {
         self.description.check_inputs(inputs)?;
         Ok(Texts::from_tensors(inputs).map_err(Refusal::from)?)
     }
+}
+
+/// Whether texts of these tokens with vectors of so many numbers fit into an answer, before any is computed.
+fn check_size(texts: &[Vec<u32>], length: usize) -> Result<(), RunError> {
+    let tokens = texts.iter().map(Vec::len).sum::<usize>();
+    let of_each = length.saturating_mul(4).saturating_add(BYTES_BESIDE);
+    let bytes = texts.len().saturating_mul(of_each);
+    let bytes = bytes.saturating_add(tokens.saturating_mul(4));
+    if bytes <= MAX_PAYLOAD_BYTES {
+        return Ok(());
+    }
+    let reason = format!(
+        "has {} texts with {tokens} tokens: with their vectors they take {bytes} bytes, and an answer has at most {MAX_PAYLOAD_BYTES}; ask several times",
+        texts.len()
+    );
+    Err(Refusal::of(INPUT, reason).into())
 }
 
 /// How many of these texts, at least the first, are computed together: so many that they fill a batch, and not so many that others'

@@ -125,6 +125,17 @@ fn short_texts_are_computed_together_and_long_ones_alone() {
 }
 
 #[test]
+fn answers_that_would_be_too_large_are_refused_before_they_are_computed() {
+    let texts = |count: usize, tokens: usize| vec![vec![0; tokens]; count];
+    // 2,048 times 4·490 + 36 + 4·3 bytes are less than 4 MiB, with 520 numbers they are more, and with 50 tokens.
+    assert_eq!(check_size(&texts(2048, 3), 490), Ok(()));
+    for (tokens, length) in [(3, 520), (50, 490)] {
+        let error = check_size(&texts(2048, tokens), length).unwrap_err();
+        assert!(error.to_string().contains("ask several times"), "{error}");
+    }
+}
+
+#[test]
 fn vectors_have_length_1_and_zeros_stay() {
     assert_eq!(unit(&[0, 0]), [0.0, 0.0]);
     assert_eq!(unit(&[0, -7, 0]), [0.0, -1.0, 0.0]);
