@@ -4,7 +4,7 @@ use super::{inputs, rows, vectors, vectors_form};
 use crate::{
     language::{
         LanguageError,
-        tensors::{Fields, indices},
+        tensors::{Fields, indices, indices_form},
     },
     model::{ModelDescription, TensorDescription},
     tensor::{ElementType, Tensor},
@@ -26,11 +26,6 @@ pub struct Vectors {
 
 /// What a model that runs here and embeds texts takes and gives.
 pub fn description() -> ModelDescription {
-    let ids = |name: &str| TensorDescription {
-        name: name.to_owned(),
-        element_type: ElementType::I32,
-        shape: vec![None],
-    };
     let roots = TensorDescription {
         name: "trace_roots".to_owned(),
         element_type: ElementType::U8,
@@ -40,8 +35,8 @@ pub fn description() -> ModelDescription {
         inputs: inputs(),
         outputs: vec![
             vectors_form(),
-            ids("prompt_token_counts"),
-            ids("prompt_tokens"),
+            indices_form("prompt_token_counts"),
+            indices_form("prompt_tokens"),
             roots,
         ],
     }
@@ -80,12 +75,12 @@ impl Vectors {
         let fields = Fields(tensors);
         let vectors = vectors(&fields)?;
         let prompt_tokens = prompt_tokens(&fields)?;
-        let (_, roots) = fields.rows("trace_roots", ElementType::U8)?;
-        let (trace_roots, rest) = roots.as_chunks();
+        let (length, roots) = fields.rows("trace_roots", ElementType::U8)?;
+        let (trace_roots, _) = roots.as_chunks();
         if prompt_tokens.len() != vectors.len() {
             return Err(LanguageError::Form("prompt_token_counts"));
         }
-        if trace_roots.len() != vectors.len() || !rest.is_empty() {
+        if length != ROOT_BYTES as usize || trace_roots.len() != vectors.len() {
             return Err(LanguageError::Form("trace_roots"));
         }
         Ok(Self {
@@ -156,6 +151,10 @@ mod tests {
         let mut tensors = exact().to_tensors().unwrap();
         tensors[2] = indices("prompt_tokens", &[1, 7, 300, 2, 5]).unwrap();
         assert_eq!(Vectors::from_tensors(&tensors), Err(form("prompt_tokens")));
+        let mut tensors = exact().to_tensors().unwrap();
+        // As many bytes, in other rows.
+        tensors[3].shape = vec![4, 16];
+        assert_eq!(Vectors::from_tensors(&tensors), Err(form("trace_roots")));
     }
 
     proptest! {

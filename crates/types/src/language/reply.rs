@@ -2,7 +2,7 @@
 
 use super::{
     LanguageError, Said,
-    tensors::{Fields, bytes, indices, number_form, said_from, said_to, text_form},
+    tensors::{Fields, bytes, indices, indices_form, number_form, said_from, said_to, text_form},
 };
 use crate::{
     model::{ModelDescription, TensorDescription},
@@ -24,11 +24,6 @@ pub struct Reply {
 
 /// What a language model takes and gives: the same for all of them.
 pub fn description() -> ModelDescription {
-    let ids = |name: &str| TensorDescription {
-        name: name.to_owned(),
-        element_type: ElementType::I32,
-        shape: vec![None],
-    };
     let root = TensorDescription {
         name: "trace_root".to_owned(),
         element_type: ElementType::U8,
@@ -54,9 +49,9 @@ pub fn description() -> ModelDescription {
         outputs: vec![
             text_form("finish"),
             text_form("logprobs"),
-            ids("prompt_tokens"),
+            indices_form("prompt_tokens"),
             text_form("text"),
-            ids("tokens"),
+            indices_form("tokens"),
             text_form("tool_calls"),
             root,
         ],

@@ -129,6 +129,15 @@ pub(crate) fn number_form(name: &str) -> TensorDescription {
     }
 }
 
+/// How a list of token ids looks.
+pub(crate) fn indices_form(name: &str) -> TensorDescription {
+    TensorDescription {
+        name: name.to_owned(),
+        element_type: ElementType::I32,
+        shape: vec![None],
+    }
+}
+
 /// How a text looks.
 pub(crate) fn text_form(name: &str) -> TensorDescription {
     TensorDescription {
