@@ -2,7 +2,7 @@
 
 use crate::{
     backend::{Backend, Count, Pieces, Run, RunError},
-    exact::{EmbeddingRequest, GenerateError, ModelError, Ready, has_rows},
+    exact::{EmbeddingRequest, GenerateError, ModelError, Ready, are_rows},
     on_demand::{OnDemand, failed, unfit},
     processors::compute,
     programs::RunSettings,
@@ -53,18 +53,18 @@ impl EmbeddingModel {
     ) -> Result<Self, ModelError> {
         let tokenizer = Tokenizer::from_json(&assets.tokenizer)
             .map_err(|error| ModelError::Text(format!("tokenizer: {error}")))?;
-        let rows = ready.output_type(0).filter(|of| has_rows(Some(of)));
-        let length = rows.map(|of| of.width);
-        let length = length.filter(|length| *length <= MAX_VECTOR_LENGTH);
         let tokenizer = Arc::new(tokenizer);
+        let rows = ready.output_type(0).filter(|of| are_rows(of));
+        let rows = rows.filter(|of| of.width <= MAX_VECTOR_LENGTH);
+        let rows = rows.ok_or_else(|| {
+            ModelError::Text(format!(
+                "it embeds texts, and its first output is not a row of at most {MAX_VECTOR_LENGTH} numbers for each position"
+            ))
+        })?;
         Ok(Self {
             begin: assets.begin,
             pooling,
-            length: length.ok_or_else(|| {
-                ModelError::Text(format!(
-                    "it embeds texts, and its first output is not a row of at most {MAX_VECTOR_LENGTH} numbers for each position"
-                ))
-            })?,
+            length: rows.width,
             positions: ready.program().positions as usize,
             description: embedding::description(),
             generator: OnDemand::new(ready, tokenizer.clone(), settings),

@@ -22,7 +22,7 @@ mod tensors;
 mod values;
 
 pub use cache::{BLOCK_POSITIONS, CacheError, SequenceId};
-pub(crate) use embed::has_rows;
+pub(crate) use embed::are_rows;
 pub use executor::{Executor, ForwardError, MAX_BATCH_POSITIONS, Observer, Settings, Span};
 pub use generator::{Generator, GeneratorSettings};
 pub use model::{Model, ModelError};

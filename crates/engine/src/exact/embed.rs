@@ -18,8 +18,8 @@ const MANTISSA_BITS: u8 = 16;
 type Row = (Vec<i16>, i32);
 
 /// Whether rows of this type can become embeddings: one for each position, of one exponent.
-pub(crate) fn has_rows(of: Option<&Type>) -> bool {
-    of.is_some_and(|of| of.rows == 1 && of.parts() == 1 && of.form != Form::Index)
+pub(crate) fn are_rows(of: &Type) -> bool {
+    of.rows == 1 && of.parts() == 1 && of.form != Form::Index
 }
 
 /// Computes embeddings, `chunk` positions at a time, as long as `sink` is open.
@@ -80,7 +80,8 @@ fn check(executor: &Executor, request: &EmbeddingRequest) -> Result<(), Generate
             _ => {}
         }
     }
-    if !program.causal || !program.inputs.is_empty() || !has_rows(executor.ready().output_type(0)) {
+    let gives_rows = executor.ready().output_type(0).is_some_and(are_rows);
+    if !program.causal || !program.inputs.is_empty() || !gives_rows {
         let reason = "the model embeds no texts: its first output is not a row for each position";
         return Err(GenerateError::Model(reason));
     }
