@@ -6,6 +6,7 @@ use crate::{
     failure::failure,
     output::{Output, QUIET, TITLE, paint},
 };
+use og_import::quality::cosine;
 use og_types::{
     embedding::{self, RelayedVectors, Texts, Vectors},
     tensor_json::tensors_to_json,
@@ -106,15 +107,6 @@ impl Outcome {
     }
 }
 
-/// The cosine of two vectors; 0 if one of them is of zeros.
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
-        products.sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
-}
-
 /// A text, cut to what fits a line.
 fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(MAX_SHOWN).collect();
@@ -150,14 +142,6 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cosines_are_of_directions() {
-        assert!((cosine(&[0.6, 0.8], &[3.0, 4.0]) - 1.0).abs() < 1e-6);
-        assert!(cosine(&[1.0, 0.0], &[0.0, 2.0]).abs() < 1e-9);
-        assert!((cosine(&[1.0, 0.0], &[-2.0, 0.0]) + 1.0).abs() < 1e-9);
-        assert!(cosine(&[0.0, 0.0], &[1.0, 0.0]).abs() < 1e-9);
-    }
 
     #[test]
     fn long_texts_are_cut_and_stay_on_their_line() {

@@ -109,7 +109,7 @@ fn texts_begin_as_the_file_says() {
 
 #[test]
 fn an_end_that_the_file_does_not_add_changes_no_bytes() {
-    for (model, token) in [("llama", 5), ("gpt2", 5)] {
+    for model in ["llama", "gpt2"] {
         let of = |add_eos| {
             let vocabulary = Vocabulary {
                 eos: Some(2),
@@ -122,7 +122,7 @@ fn an_end_that_the_file_does_not_add_changes_no_bytes() {
         assert_eq!(of(None), of(Some(false)));
         let tokenizer = Tokenizer::from_json(&of(Some(true))).unwrap();
         let alone = tokenizer.encode("ab", false).unwrap();
-        assert!(alone.ends_with(&[token]), "{model}: {alone:?}");
+        assert!(alone.ends_with(&[5]), "{model}: {alone:?}");
         let ended = [&alone[..], &[2]].concat();
         assert_eq!(tokenizer.encode("ab", true).unwrap(), ended);
     }

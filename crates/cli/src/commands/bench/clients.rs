@@ -1,6 +1,6 @@
 //! Clients that ask one question after another over connections that stay open.
 //!
-//! They ask with what is nearest to the socket, as their own time counts as the service's: it is most of what a quick one takes.
+//! They ask with what is nearest to the socket, as their own time counts as the service's.
 
 use anyhow::{Context as _, ensure};
 use axum::body::Bytes;
